@@ -1,0 +1,124 @@
+"""The eight kinds of cell: id, name, colour and one line of cytology each.
+
+The order is alphabetical and is the order of class ids in BloodMNIST. Colours are fixed for
+the whole product, distinguishable with the common colour-vision deficiencies (after
+Okabe and Ito, "Color Universal Design", 2008, darkened or lightened to keep a contrast of
+at least 3:1 on both the light and the dark background).
+"""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["CLASSES", "CLASS_NAMES", "CellClass", "class_id", "title"]
+
+
+@dataclass(frozen=True)
+class CellClass:
+    """One kind of blood cell.
+
+    Attributes:
+        id: 0 to 7, the label in every file.
+        name: the key used in files, folders and JSON.
+        title: the name as shown to a person.
+        colour: ``#rrggbb``.
+        cytology: one line on what it looks like under May Grünwald-Giemsa stain.
+        aliases: other spellings accepted in folder names and label columns.
+    """
+
+    id: int
+    name: str
+    title: str
+    colour: str
+    cytology: str
+    aliases: tuple[str, ...] = ()
+
+
+CLASSES: tuple[CellClass, ...] = (
+    CellClass(
+        0,
+        "basophil",
+        "Basophil",
+        "#7a5cd6",
+        "Coarse dark violet granules that often hide a lobed nucleus.",
+        ("ba", "baso"),
+    ),
+    CellClass(
+        1,
+        "eosinophil",
+        "Eosinophil",
+        "#d55e00",
+        "Two-lobed nucleus, cytoplasm filled with even orange-red granules.",
+        ("eo", "eos", "eosino"),
+    ),
+    CellClass(
+        2,
+        "erythroblast",
+        "Erythroblast",
+        "#c24a7a",
+        "Small, round, very dense nucleus in a blue-grey to pink cytoplasm: a red cell precursor.",
+        ("erb", "ery", "nrbc", "normoblast"),
+    ),
+    CellClass(
+        3,
+        "immature_granulocyte",
+        "Immature granulocyte",
+        "#8a7a00",
+        "Promyelocyte, myelocyte or metamyelocyte: round to kidney-shaped nucleus, fine granules.",
+        ("ig", "imm", "immature_granulocytes_metamyelocytes_myelocytes_and_promyelocytes"),
+    ),
+    CellClass(
+        4,
+        "lymphocyte",
+        "Lymphocyte",
+        "#0072b2",
+        "Round, dense nucleus that nearly fills the cell; a thin rim of clear blue cytoplasm.",
+        ("ly", "lymph", "lympho"),
+    ),
+    CellClass(
+        5,
+        "monocyte",
+        "Monocyte",
+        "#00896b",
+        "The largest: folded or kidney-shaped nucleus, grey-blue cytoplasm, often vacuoles.",
+        ("mo", "mono"),
+    ),
+    CellClass(
+        6,
+        "neutrophil",
+        "Neutrophil",
+        "#3f8fcf",
+        "Nucleus of two to five lobes or a band, pale pink cytoplasm with very fine granules.",
+        ("ne", "neut", "neutro"),
+    ),
+    CellClass(
+        7,
+        "platelet",
+        "Platelet",
+        "#7d7d86",
+        "No nucleus: a small violet granular fragment, far smaller than a red cell.",
+        ("pl", "plt", "thrombocyte"),
+    ),
+)
+
+CLASS_NAMES: tuple[str, ...] = tuple(c.name for c in CLASSES)
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")
+
+
+_IDS: dict[str, int] = {}
+for _c in CLASSES:
+    for _spelling in (_c.name, *_c.aliases):
+        _IDS[_key(_spelling)] = _c.id
+        _IDS[_key(_spelling) + "s"] = _c.id
+
+
+def class_id(text: str) -> int | None:
+    """The class id (0 to 7) of a name in any usual spelling, or None if it is none of the eight."""
+    return _IDS.get(_key(text))
+
+
+def title(label: int) -> str:
+    """The name of class `label` (0 to 7) as shown to a person."""
+    return CLASSES[label].title

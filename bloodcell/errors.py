@@ -1,0 +1,59 @@
+"""The errors this package raises on purpose.
+
+BloodCellError               the person can do something about it: one sentence, exit code 2
+├── BadInput                 a file or value that cannot be used as given
+├── NotFound                 a dataset, run or ensemble of that name does not exist
+├── NameTaken                a name that is in use already
+├── NoSpace                  the disk is full
+├── Offline                  something must be downloaded and cannot be reached
+└── Stopped                  the person asked for a stop
+
+Every message is one sentence that names the file and the value found, what was expected,
+and what to do. Anything else that is raised is a failure of the program (exit code 1).
+"""
+
+import errno
+
+__all__ = [
+    "BadInput",
+    "BloodCellError",
+    "NameTaken",
+    "NoSpace",
+    "NotFound",
+    "Offline",
+    "Stopped",
+    "is_out_of_space",
+]
+
+
+class BloodCellError(Exception):
+    """Base of every error whose message is meant for the person at the screen."""
+
+
+class BadInput(BloodCellError):
+    """A file or a value cannot be used as given."""
+
+
+class NotFound(BloodCellError):
+    """A dataset, run, ensemble or file does not exist."""
+
+
+class NameTaken(BloodCellError):
+    """A name is in use already."""
+
+
+class NoSpace(BloodCellError):
+    """The disk is too full for what was asked."""
+
+
+class Offline(BloodCellError):
+    """Something must be downloaded and its server cannot be reached."""
+
+
+class Stopped(BloodCellError):
+    """The person asked for a stop before the work was done."""
+
+
+def is_out_of_space(error: OSError) -> bool:
+    """Whether an OSError says that the disk, the quota or the file size limit is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
