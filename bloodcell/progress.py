@@ -15,24 +15,25 @@ def silent(done: int, total: int, what: str) -> None:
 
 
 def to_stderr() -> Progress:
-    """A progress line on stderr: count, share and remaining time, at most ten a second."""
+    """A progress line on stderr: count, share and remaining time, at most ten a second
+    (one in five seconds where stderr is no terminal)."""
     started: dict[str, float] = {}
     shown = 0.0
+    live = sys.stderr.isatty()
 
     def show(done: int, total: int, what: str) -> None:
         nonlocal shown
         now = time.monotonic()
         begin = started.setdefault(what, now)
-        if done < total and now - shown < (0.1 if sys.stderr.isatty() else 5.0):
+        if done < total and now - shown < (0.1 if live else 5.0):
             return
         shown = now
-        left = (now - begin) / done * (total - done) if done else 0.0
         text = f"{what}: {done:,} of {total:,}"
-        if done and done < total:
-            text += f", {left:.0f} s left"
-        end = "\n" if done >= total or not sys.stderr.isatty() else ""
-        print(
-            f"\r{text:<72}" if sys.stderr.isatty() else text, end=end, file=sys.stderr, flush=True
-        )
+        if 0 < done < total:
+            text += f", {(now - begin) / done * (total - done):.0f} s left"
+        if live:
+            print(f"\r{text:<72}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     return show
