@@ -1,0 +1,91 @@
+"""From the memory map to batches: read, resize, augment, weigh, as a ``tf.data.Dataset``.
+
+Every batch is a pure function of (seed, epoch, batch number): two workers may build batches
+in parallel, and a run that is resumed in the middle of an epoch sees exactly the images that
+it would have seen.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bloodcell.augment.apply import apply
+from bloodcell.augment.policy import Policy
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.dataset import Dataset
+
+__all__ = ["TrainingBatches", "read_images"]
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def read_images(dataset: Dataset, indices: np.ndarray, size: int) -> np.ndarray:
+    """Images of a dataset as uint8, n×size×size×3, resized if the dataset is of another size."""
+    images = np.ascontiguousarray(dataset.images[indices])
+    if images.shape[1:3] == (size, size):
+        return images
+    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(image, (size, size), interpolation=how) for image in images])
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The shuffled, augmented batches of a run.
+
+    Attributes:
+        dataset: where the images lie.
+        indices: int64: which images are trained on.
+        labels: int64, N of the dataset: their labels after curation.
+        class_weights: float32, 8: weight of a sample of each class.
+        policy: augmentations.
+        batch_size, size: images in a batch, pixels a side.
+        seed: of the run.
+    """
+
+    dataset: Dataset
+    indices: np.ndarray
+    labels: np.ndarray
+    class_weights: np.ndarray
+    policy: Policy
+    batch_size: int
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def reader(self, epoch: int) -> Callable[[int], Batch]:
+        """A function batch number → (images uint8 n×S×S×3, labels float32 n×8, weights float32 n).
+
+        Labels are one-hot, or mixed by the policy; the weight of a mixed sample is mixed alike.
+        """
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+
+        def read(batch: int) -> Batch:
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            images = read_images(self.dataset, chosen, self.size)
+            one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[self.labels[chosen]]
+            rng = np.random.default_rng([self.seed, epoch, batch, 1])
+            images, labels = apply(self.policy, images, one_hot, rng)
+            return images, labels, (labels @ self.class_weights).astype(np.float32)
+
+        return read
+
+    def epoch(self, epoch: int, start: int = 0):
+        """The batches of an epoch from number `start` on, as a ``tf.data.Dataset``."""
+        import tensorflow as tf
+
+        read = self.reader(epoch)
+        kinds = (tf.uint8, tf.float32, tf.float32)
+
+        def load(batch):
+            images, labels, weights = tf.numpy_function(lambda b: read(int(b)), [batch], kinds)
+            images.set_shape((None, self.size, self.size, 3))
+            labels.set_shape((None, len(CLASS_NAMES)))
+            weights.set_shape((None,))
+            return images, labels, weights
+
+        numbers = tf.data.Dataset.range(start, len(self))
+        return numbers.map(load, num_parallel_calls=2, deterministic=True).prefetch(4)

@@ -1,0 +1,156 @@
+"""The classifiers: a backbone and the head, from uint8-range RGB to eight probabilities.
+
+Every backbone takes RGB 0 to 255 and scales inside the model, in the same way whatever the
+source of its weights (ImageNet, a local file, none). The head is the forerunner's: global
+average pooling, batch normalisation, dropout, dense softmax.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.errors import BadInput, Offline
+
+__all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
+
+BACKBONES: dict[str, str] = {
+    "mobilenetv2": "MobileNetV2",
+    "efficientnetb3": "EfficientNetB3",
+    "resnet50": "ResNet50",
+    "tiny": "Tiny (for tests and first steps only)",
+}
+MIN_SIZE, MAX_SIZE = 32, 512
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+# Means of the ImageNet photographs in the Caffe convention of ResNet50's weights, as RGB.
+CAFFE_MEAN = (123.68, 116.779, 103.939)
+
+
+def load_tensorflow():
+    """Import TensorFlow, quietly; returns the module."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import absl.logging
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    import tensorflow as tf
+
+    return tf
+
+
+def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropout: float = 0.2):
+    """An untrained classifier on a backbone.
+
+    Args:
+        backbone: a key of BACKBONES.
+        size: pixels a side, 32 to 512.
+        weights: "none", "imagenet" (downloaded once by Keras) or the path of a local file with
+            the backbone's weights without top, in the ImageNet convention (``.weights.h5`` or
+            ``.h5``).
+        dropout: share of features dropped before the last layer, 0 up to 1.
+
+    Returns:
+        ``keras.Model``: float32 or uint8 RGB, batch×size×size×3 in 0 to 255 → float32
+        probabilities, batch×8. Its layers "features" (batch×C) and "logits" (batch×8) are named.
+
+    Raises:
+        BadInput: unknown backbone, impossible size, or a weights file that does not fit.
+        Offline: "imagenet" cannot be downloaded.
+    """
+    if backbone not in BACKBONES:
+        raise BadInput(
+            f"There is no backbone {backbone!r}: expected one of {', '.join(BACKBONES)}."
+        )
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise BadInput(
+            f"An input size of {size} pixels cannot be used: choose {MIN_SIZE} to {MAX_SIZE}."
+        )
+    load_tensorflow()
+    import keras
+
+    image = keras.Input((size, size, 3), name="image")
+    places = _backbone(backbone, size, weights)(image)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(places)
+    x = keras.layers.BatchNormalization(name="normalise")(x)
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(len(CLASS_NAMES), name="logits", dtype="float32")(x)
+    x = keras.layers.Softmax(name="probabilities", dtype="float32")(x)
+    return keras.Model(image, x, name=backbone)
+
+
+def _backbone(backbone: str, size: int, weights: str):
+    """A model RGB 0–255 → feature map, with its scaling inside."""
+    import keras
+
+    inputs = keras.Input((size, size, 3))
+    if backbone == "tiny":
+        return _tiny(inputs, weights)
+    make = {
+        "mobilenetv2": keras.applications.MobileNetV2,
+        "efficientnetb3": keras.applications.EfficientNetB3,
+        "resnet50": keras.applications.ResNet50,
+    }[backbone]
+    body = make(include_top=False, weights=None, input_shape=(size, size, 3))
+    if weights != "none":
+        _load(body, make, backbone, size, weights)
+    if backbone == "efficientnetb3":
+        # Keras appends a second Rescaling by 1/sqrt(std) only for weights="imagenet". Folding
+        # it into the Normalization layer (variance std² · std) gives every source of weights
+        # the scaling that the ImageNet weights were trained with.
+        normalization = next(v for v in body.layers if v.name.startswith("normalization"))
+        normalization.mean.assign(IMAGENET_MEAN.reshape(normalization.mean.shape))
+        normalization.variance.assign((IMAGENET_STD**3).reshape(normalization.variance.shape))
+        normalization.finalize_state()
+        x = inputs
+    elif backbone == "mobilenetv2":
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    else:
+        x = keras.layers.Rescaling(1.0, offset=[-v for v in CAFFE_MEAN])(inputs)
+    return keras.Model(inputs, body(x), name="backbone")
+
+
+def _load(body, make, backbone: str, size: int, weights: str) -> None:
+    if weights == "imagenet":
+        try:
+            source = make(include_top=False, weights="imagenet", input_shape=(size, size, 3))
+        except Exception as error:  # Keras raises a bare Exception for a failed download
+            raise Offline(
+                f"The ImageNet weights of {BACKBONES[backbone]} could not be downloaded "
+                f"({str(error).splitlines()[0][:120]}): connect to the internet, or give a local "
+                "file with --weights PATH, or start from nothing with --weights none."
+            ) from error
+        body.set_weights(source.get_weights())
+    else:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise BadInput(
+                f"There is no weights file {weights}: expected none, imagenet, or the path of a "
+                f".weights.h5 file of {BACKBONES[backbone]} without top."
+            )
+        try:
+            body.load_weights(path)
+        except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
+            raise BadInput(
+                f"{path} does not hold weights of {BACKBONES[backbone]} without top "
+                f"({str(error).splitlines()[0][:120]}): give the matching .weights.h5 file."
+            ) from error
+    if backbone == "resnet50":
+        # Its ImageNet weights expect BGR; ours takes RGB, so the first kernel is turned instead.
+        first = body.get_layer("conv1_conv").kernel
+        first.assign(first.numpy()[:, :, ::-1, :])
+
+
+def _tiny(inputs, weights: str):
+    import keras
+
+    if weights != "none":
+        raise BadInput(f"The tiny network has no weights like {weights!r}: use --weights none.")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    for filters in (16, 32, 64):
+        x = keras.layers.Conv2D(filters, 3, 2, "same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.ReLU()(x)
+    return keras.Model(inputs, x, name="backbone")

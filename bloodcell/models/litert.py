@@ -1,0 +1,77 @@
+"""Use a trained classifier without TensorFlow: the LiteRT side of the seam."""
+
+import os
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.errors import BadInput
+
+__all__ = ["LiteModel", "Outputs"]
+
+OUTPUTS = {"probabilities", "features", "maps"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a member says of a batch of n images.
+
+    Attributes:
+        probabilities: float32, n×8, rows sum to 1.
+        features: float32, n×C.
+        maps: float32, n×h×w×8, class activation maps; their mean over h×w is the logits.
+    """
+
+    probabilities: np.ndarray
+    features: np.ndarray
+    maps: np.ndarray
+
+
+class LiteModel:
+    """A classifier exported by :func:`bloodcell.models.export.export_litert`.
+
+    Args:
+        content: bytes of the ``.tflite`` file.
+        name: what to call it in an error.
+        threads: CPU threads; all cores by default.
+
+    Raises:
+        BadInput: the bytes are not such a file.
+    """
+
+    def __init__(self, content: bytes, name: str, threads: int | None = None):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.name = name
+        # An interpreter is not thread-safe, and a server answers several people.
+        self._lock = threading.Lock()
+        try:
+            self._interpreter = Interpreter(
+                model_content=content, num_threads=threads or os.cpu_count()
+            )
+            self._run = self._interpreter.get_signature_runner()
+            (image,) = self._run.get_input_details().values()
+            outputs = self._run.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            raise BadInput(
+                f"{name} is not a LiteRT model ({str(error).splitlines()[0][:100]}): "
+                "export the run again or restore the file from a copy."
+            ) from error
+        if set(outputs) != OUTPUTS or outputs["probabilities"]["shape"][-1] != len(CLASS_NAMES):
+            raise BadInput(
+                f"{name} is a LiteRT model with the outputs {sorted(outputs)}, expected "
+                f"{sorted(OUTPUTS)} for {len(CLASS_NAMES)} classes: use one that a run exported."
+            )
+        self.size = int(image["shape"][1])
+
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """Run a batch.
+
+        Args:
+            images: n×size×size×3, RGB in 0 to 255, any numeric dtype.
+        """
+        with self._lock:
+            found = self._run(image=np.ascontiguousarray(images, dtype=np.float32))
+        return Outputs(found["probabilities"], found["features"], found["maps"])
