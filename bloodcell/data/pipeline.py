@@ -54,7 +54,7 @@ class TrainingBatches:
     seed: int
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
+        return (len(self.indices) + self.batch_size - 1) // self.batch_size
 
     def reader(self, epoch: int) -> Callable[[int], Batch]:
         """A function batch number → (images uint8 n×S×S×3, labels float32 n×8, weights float32 n).

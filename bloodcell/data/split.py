@@ -84,8 +84,8 @@ def split_parts(
     rows = np.flatnonzero(kept)
     if not len(rows):
         return parts
-    unique, first, group, size = np.unique(
-        hashes[rows], return_index=True, return_inverse=True, return_counts=True
+    unique, group, size = np.unique(
+        hashes[rows], return_inverse=True, return_counts=True
     )
     if given is not None:
         part_ids = np.array([PARTS.index(p) for p in given[rows]], np.int8)

@@ -101,8 +101,8 @@ def _backbone(backbone: str, size: int, weights: str):
         # it into the Normalization layer (variance std² · std) gives every source of weights
         # the scaling that the ImageNet weights were trained with.
         normalization = next(v for v in body.layers if v.name.startswith("normalization"))
-        normalization.mean.assign(IMAGENET_MEAN.reshape(normalization.mean.shape))
-        normalization.variance.assign((IMAGENET_STD**3).reshape(normalization.variance.shape))
+        normalization.adapt_mean.assign(IMAGENET_MEAN)
+        normalization.adapt_variance.assign(IMAGENET_STD**3)
         normalization.finalize_state()
         x = inputs
     elif backbone == "mobilenetv2":

@@ -1,0 +1,251 @@
+"""Train a classifier: one loop that can be stopped after any batch and continued exactly."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from bloodcell.augment.policy import Policy
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.dataset import Dataset
+from bloodcell.data.pipeline import TrainingBatches, read_images
+from bloodcell.data.split import Split, balanced_weights
+from bloodcell.models.classifier import build_classifier, load_tensorflow
+from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
+from bloodcell.training.config import TrainConfig
+from bloodcell.training.schedule import Patience, learning_rate
+from bloodcell.training.step import (
+    averaged_weights,
+    make_average,
+    make_evaluate,
+    make_optimizer,
+    make_step,
+)
+
+__all__ = ["Fitted", "Watch", "fit"]
+
+
+class Watch(Protocol):
+    """Who looks on while a classifier is trained."""
+
+    def batch(self, epoch: int, batch: int, batches: int, images_per_second: float) -> None:
+        """After every batch; `epoch` and `batch` count from 1."""
+
+    def epoch(self, history: list[dict[str, Any]]) -> None:
+        """After every epoch, when its state is on disk; the records of all epochs so far."""
+
+    def stop_reason(self) -> str | None:
+        """Why to stop after this batch, or None to go on."""
+
+
+@dataclass
+class _Sums:
+    """Running sums over the batches of an epoch."""
+
+    images: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Place:
+    """Where a training is: the part of its state that is not a variable."""
+
+    epoch: int = 1
+    batch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    patience: Patience = field(default_factory=Patience)
+    sums: _Sums = field(default_factory=_Sums)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "_Place":
+        return cls(
+            values["epoch"],
+            values["batch"],
+            values["history"],
+            Patience(**values["patience"]),
+            _Sums(**values["sums"]),
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of :func:`fit`.
+
+    Attributes:
+        model: ``keras.Model`` with the weights of the best epoch (if finished).
+        history: the record of every epoch.
+        finished: False if it was stopped before its end.
+        reason: why it ended, for a person.
+    """
+
+    model: Any
+    history: list[dict[str, Any]]
+    finished: bool
+    reason: str
+
+
+class _Training:
+    """A model in training: its variables, its place, and where its state is kept."""
+
+    def __init__(
+        self, config: TrainConfig, policy: Policy, dataset: Dataset, split: Split, folder: Path
+    ):
+        self.tf = load_tensorflow()
+        import keras
+
+        keras.utils.set_random_seed(config.seed)
+        saved = load_state(folder)
+        # A continued training has its weights in the checkpoint, whatever became of the file.
+        weights = config.weights if saved is None else "none"
+        self.config, self.folder, self.dataset = config, folder, dataset
+        self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
+        self.optimizer = make_optimizer(config, self.model)
+        self.averaged = make_average(self.model) if config.ema else []
+        self.state = [*self.model.variables, *self.optimizer.variables, *self.averaged]
+        self.place = _Place()
+        self.resumed = saved is not None
+        if saved is not None:
+            _assign(self.state, saved[0])
+            self.place = _Place.from_json(saved[1])
+        self.labels = dataset.labels
+        self.validation = split.indices("validation")
+        train = split.indices("train")
+        balanced = config.sample_weights == "balanced"
+        class_weights = (
+            balanced_weights(self.labels[train])
+            if balanced
+            else np.ones(len(CLASS_NAMES), np.float32)
+        )
+        self.batches = TrainingBatches(
+            dataset,
+            train,
+            self.labels,
+            class_weights,
+            policy,
+            config.batch_size,
+            config.input_size,
+            config.seed,
+        )
+        self.step = make_step(config, self.model, self.optimizer, self.averaged)
+        self.evaluate = make_evaluate(self.model)
+
+    def save(self) -> None:
+        save_state(self.folder, [v.numpy() for v in self.state], self.place.to_json())
+
+    def train_epoch(self, watch: Watch) -> str | None:
+        """Train to the end of the epoch; the reason if a stop was asked for before."""
+        place, sums = self.place, self.place.sums
+        clock = time.monotonic()
+        for images, one_hot, sample_weights in self.batches.epoch(place.epoch, place.batch):
+            number = (place.epoch - 1) * len(self.batches) + place.batch
+            rate = learning_rate(self.config, number, len(self.batches), place.patience.drops)
+            self.optimizer.learning_rate.assign(rate)
+            loss, right = self.step(
+                images, one_hot, sample_weights, self.tf.constant(number, self.tf.float32)
+            )
+            sums.images += len(images)
+            sums.loss += float(loss) * len(images)
+            sums.right += float(right)
+            now = time.monotonic()
+            sums.seconds, clock = sums.seconds + now - clock, now
+            place.batch += 1
+            watch.batch(place.epoch, place.batch, len(self.batches), sums.images / sums.seconds)
+            if reason := watch.stop_reason():
+                return reason
+        return None
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Judge the epoch on the validation part, keep it if it is the best, save the state."""
+        place, sums, config = self.place, self.place.sums, self.config
+        kept = [w.numpy() for w in self.model.weights]
+        if self.averaged:
+            _assign(averaged_weights(self.model), [v.numpy() for v in self.averaged])
+        judged = self.evaluate(
+            lambda i: read_images(self.dataset, i, config.input_size), self.validation, self.labels
+        )
+        record = {
+            "epoch": place.epoch,
+            "loss": sums.loss / sums.images,
+            "accuracy": sums.right / sums.images,
+            **judged,
+            "learning_rate": float(self.optimizer.learning_rate.numpy()),
+            "seconds": round(sums.seconds, 3),
+            "images_per_second": round(sums.images / sums.seconds, 1),
+        }
+        place.history.append(record)
+        if place.patience.update(config, place.epoch, judged["val_loss"]):
+            best = [w.numpy() for w in self.model.weights]
+            save_arrays(self._best_path(), best, {"epoch": place.epoch})
+        _assign(self.model.weights, kept)
+        place.epoch, place.batch, place.sums = place.epoch + 1, 0, _Sums()
+        self.save()
+        for old in self.folder.glob("best-*.npz"):
+            if old != self._best_path():
+                old.unlink()
+        return record
+
+    def restore_best(self) -> None:
+        _assign(self.model.weights, load_arrays(self._best_path())[0])
+
+    def _best_path(self) -> Path:
+        return self.folder / f"best-{self.place.patience.best_epoch}.npz"
+
+
+def _assign(variables: list, values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def fit(
+    config: TrainConfig,
+    policy: Policy,
+    dataset: Dataset,
+    split: Split,
+    folder: Path,
+    watch: Watch,
+    say: Callable[[str], None],
+) -> Fitted:
+    """Train, or continue a training from `folder`.
+
+    Args:
+        config, policy, dataset, split: what to train, on what.
+        folder: for the checkpoint; whatever state it holds is continued.
+        watch: is told of every batch and epoch, and can ask for a stop.
+        say: writes a line to the log.
+
+    Raises:
+        BadInput: weights that do not fit, or a damaged checkpoint.
+        Offline: ImageNet weights that cannot be downloaded.
+        NoSpace: the checkpoint does not fit on the disk; the one before it is unharmed.
+    """
+    training = _Training(config, policy, dataset, split, folder)
+    place = training.place
+    if training.resumed:
+        say(f"continued at epoch {place.epoch}, batch {place.batch + 1}")
+        watch.epoch(place.history)
+    while place.epoch <= config.epochs and not place.patience.exhausted(config):
+        if reason := training.train_epoch(watch):
+            training.save()
+            say(f"stopped after epoch {place.epoch}, batch {place.batch}: {reason}")
+            return Fitted(training.model, place.history, False, reason)
+        record = training.end_epoch()
+        say(
+            "epoch {epoch}: loss {loss:.4f}, accuracy {accuracy:.4f}, validation loss "
+            "{val_loss:.4f}, accuracy {val_accuracy:.4f}, {seconds:.0f} s".format(**record)
+        )
+        watch.epoch(place.history)
+    training.restore_best()
+    reason = (
+        f"no lower validation loss for {config.early_stopping} epochs"
+        if place.epoch <= config.epochs
+        else f"all {config.epochs} epochs are done"
+    )
+    return Fitted(training.model, place.history, True, reason)

@@ -1,0 +1,69 @@
+"""The learning rate at every step, and when to give up.
+
+Both keep their whole state in plain values, so that a resumed run continues exactly.
+"""
+
+import math
+from dataclasses import dataclass
+
+from bloodcell.training.config import TrainConfig
+
+__all__ = ["Patience", "learning_rate"]
+
+PLATEAU_FACTOR = 0.2
+COSINE_FLOOR = 0.01
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, drops: int) -> float:
+    """The learning rate of a step.
+
+    Args:
+        step: 0 for the first step of the run.
+        steps_per_epoch: as named.
+        drops: how often the plateau schedule has cut it so far.
+
+    Cosine annealing after Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts.
+    """
+    warmup = config.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return config.learning_rate * (step + 1) / (warmup + 1)
+    if config.schedule == "cosine":
+        total = max(config.epochs * steps_per_epoch - warmup, 1)
+        done = min((step - warmup) / total, 1.0)
+        share = COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 + math.cos(math.pi * done)) / 2
+        return config.learning_rate * share
+    if config.schedule == "plateau":
+        return config.learning_rate * PLATEAU_FACTOR**drops
+    return config.learning_rate
+
+
+@dataclass
+class Patience:
+    """Follows the validation loss: the best epoch, plateaus, and the end.
+
+    Attributes:
+        best: lowest validation loss so far. best_epoch: its epoch, from 1; 0 before the first.
+        waited: epochs since then. waited_drop: since then or the last cut of the learning rate.
+        drops: cuts so far.
+    """
+
+    best: float = math.inf
+    best_epoch: int = 0
+    waited: int = 0
+    waited_drop: int = 0
+    drops: int = 0
+
+    def update(self, config: TrainConfig, epoch: int, val_loss: float) -> bool:
+        """Take the validation loss of an epoch; True if it is the best so far."""
+        if val_loss < self.best:
+            self.best, self.best_epoch, self.waited, self.waited_drop = val_loss, epoch, 0, 0
+            return True
+        self.waited += 1
+        self.waited_drop += 1
+        if config.schedule == "plateau" and self.waited_drop >= config.plateau_patience:
+            self.drops, self.waited_drop = self.drops + 1, 0
+        return False
+
+    def exhausted(self, config: TrainConfig) -> bool:
+        """Whether early stopping ends the run now."""
+        return 0 < config.early_stopping <= self.waited

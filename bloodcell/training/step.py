@@ -1,0 +1,127 @@
+"""The compiled parts of a training: optimizer, one step, and the judgement of an epoch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.training.config import TrainConfig
+
+__all__ = ["averaged_weights", "make_average", "make_evaluate", "make_optimizer", "make_step"]
+
+EVALUATION_BATCH = 64
+
+
+def make_optimizer(config: TrainConfig, model):
+    """The optimizer of a config, built for `model`; no decay of biases and normalisation."""
+    import keras
+
+    decay = config.weight_decay or None
+    optimizer = {
+        "lion": lambda: keras.optimizers.Lion(config.learning_rate, weight_decay=decay),
+        "adamw": lambda: keras.optimizers.AdamW(
+            config.learning_rate, weight_decay=config.weight_decay
+        ),
+        "sgd": lambda: keras.optimizers.SGD(
+            config.learning_rate, momentum=0.9, nesterov=True, weight_decay=decay
+        ),
+    }[config.optimizer]()
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def averaged_weights(model) -> list:
+    """The weights of a model that a moving average makes sense for: the floating-point ones."""
+    return [w for w in model.weights if "float" in str(w.dtype)]
+
+
+def make_average(model) -> list:
+    """Variables for the moving average of a model's weights, starting at their values."""
+    import tensorflow as tf
+
+    return [tf.Variable(w.numpy(), trainable=False) for w in averaged_weights(model)]
+
+
+def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable:
+    """A compiled training step.
+
+    Returns:
+        (images uint8 n×S×S×3, labels float32 n×8, weights float32 n, step float32) →
+        (mean weighted loss, number of images whose likeliest class is right).
+
+    With `averaged` (one variable a weight of the model) it also keeps the moving average of
+    the weights, with the warm-up of the decay of Tan and Le's EfficientNet training.
+    """
+    import keras
+    import tensorflow as tf
+
+    size, smoothing = config.input_size, config.label_smoothing
+    trainable = keras.Model(model.input, model.get_layer("logits").output)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, size, size, 3), tf.uint8),
+            tf.TensorSpec((None, len(CLASS_NAMES)), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((), tf.float32),
+        ]
+    )
+    def step(images, labels, weights, number):
+        with tf.GradientTape() as tape:
+            logits = trainable(tf.cast(images, tf.float32), training=True)
+            targets = labels * (1 - smoothing) + smoothing / len(CLASS_NAMES)
+            each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(each * weights)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        if averaged:
+            decay = tf.minimum(config.ema, (1 + number) / (10 + number))
+            for average, weight in zip(averaged, averaged_weights(model), strict=True):
+                value = tf.convert_to_tensor(weight)
+                average.assign(value + decay * (average - value))
+        right = tf.argmax(logits, 1) == tf.argmax(labels, 1)
+        return loss, tf.reduce_sum(tf.cast(right, tf.float32))
+
+    return step
+
+
+def make_evaluate(model) -> Callable:
+    """A function that judges the model's current weights on labelled images.
+
+    Returns:
+        (read: indices → uint8 images, indices, labels of the dataset) → dict with `val_loss`
+        (cross-entropy), `val_accuracy`, `val_macro_recall`, `val_recall` (8, None where a class
+        is absent) and `val_confusion` (8×8, rows true).
+    """
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def predict(images):
+        return model(tf.cast(images, tf.float32), training=False)
+
+    def evaluate(read: Callable, indices: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        truth = labels[indices]
+        parts = [
+            predict(read(indices[i : i + EVALUATION_BATCH])).numpy()
+            for i in range(0, len(indices), EVALUATION_BATCH)
+        ]
+        probabilities = np.concatenate(parts)
+        confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
+        np.add.at(confusion, (truth, probabilities.argmax(1)), 1)
+        counts = confusion.sum(1)
+        recall = [
+            float(confusion[k, k] / counts[k]) if counts[k] else None
+            for k in range(len(CLASS_NAMES))
+        ]
+        chosen = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
+        return {
+            "val_loss": float(-np.log(chosen).mean()),
+            "val_accuracy": float(confusion.trace() / counts.sum()),
+            "val_macro_recall": float(np.mean([r for r in recall if r is not None])),
+            "val_recall": recall,
+            "val_confusion": confusion.tolist(),
+        }
+
+    return evaluate
