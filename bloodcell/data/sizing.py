@@ -1,0 +1,78 @@
+"""What every import decides alike: the side of the images, how they were cut, is there room."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from bloodcell.classes import CLASSES
+from bloodcell.errors import BadInput, NoSpace
+
+__all__ = [
+    "choose_size",
+    "crop_text",
+    "require_pairs",
+    "require_space",
+    "size_histogram",
+]
+
+DEFAULT_SIDE = 96
+LARGEST_KEPT = 256
+SPARE_BYTES = 64 * 2**20
+
+Sizes = Counter[tuple[int, int]]  # (height, width) → how many images
+
+
+def choose_size(sizes: Sizes, crop: int | None) -> int:
+    """The side in pixels for images nobody gave a size for.
+
+    Squares that all have one side of at most 256 are kept as they are (a dataset made for
+    learning), anything else becomes 96.
+    """
+    if len(sizes) != 1:
+        return DEFAULT_SIDE
+    (height, width) = next(iter(sizes))
+    side = min(height, crop or height)
+    return side if height == width and side <= LARGEST_KEPT else DEFAULT_SIDE
+
+
+def crop_text(sizes: Sizes, crop: int | None) -> str:
+    """How the images were cut, for a person: "none", "centre square" or "centre 200 px"."""
+    if crop is not None:
+        return f"centre {crop} px"
+    return "none" if all(h == w for h, w in sizes) else "centre square"
+
+
+def size_histogram(sizes: Sizes, most: int = 20) -> dict[str, int]:
+    """ "WIDTHxHEIGHT" → images, the most frequent first, the rest under "other"."""
+    ranked = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    histogram = {f"{w}x{h}": n for (h, w), n in ranked[:most]}
+    if rest := sum(n for _, n in ranked[most:]):
+        histogram["other"] = rest
+    return histogram
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise NoSpace unless the disk of `folder` has `needed` bytes and a little more."""
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed + SPARE_BYTES:
+        raise NoSpace(
+            f"The import needs {needed / 2**20:,.0f} MiB in {folder} and "
+            f"{free / 2**20:,.0f} MiB are free: free some space or choose a smaller size."
+        )
+
+
+def require_pairs(counts: Mapping[int, int], source: str, where: str = "") -> None:
+    """Raise BadInput if a class in `counts` (class id → images) has fewer than two images.
+
+    A class with one image cannot be both learned and tested.
+    """
+    for label in sorted(counts):
+        if counts[label] < 2:
+            n = counts[label]
+            images = "1 image" if n == 1 else f"{n or 'no'} images"
+            raise BadInput(
+                f"{source} has {images} of the class {CLASSES[label].name}{where}, expected at "
+                "least 2 of each class that is there: add images or leave the class out."
+            )
