@@ -59,11 +59,13 @@ class Workspace:
         return self.home / "downloads"
 
     def names(self, kind: str) -> list[str]:
-        """Names of everything of a `kind` ("datasets", "runs", ...), sorted."""
+        """Names of the folders of a `kind` ("datasets", "runs" or "ensembles"), sorted."""
         folder = self.home / kind
         if not folder.is_dir():
             return []
-        return sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        return sorted(
+            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")
+        )
 
     def new(self, kind: str, name: str) -> Path:
         """The path at which `name` of `kind` may be made.

@@ -1,0 +1,141 @@
+"""An ensemble on disk: a folder, or a single ``.zip`` of it, that needs nothing else.
+
+It holds ``ensemble.json`` (members with weights, temperature, novelty, where it was trained and
+measured), ``members/NAME.tflite``, ``members/NAME.features.npy`` (known cells in the member's
+feature space), ``seen.npy`` (identities of all images that a member saw in training or
+validation) and ``card.md``. A zip is read in memory and never unpacked to disk.
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.errors import BadInput
+from bloodcell.files import replacing
+
+__all__ = ["FORMAT_VERSION", "Bundle", "write_zip"]
+
+FORMAT_VERSION = 1
+MAX_FILE_BYTES = 512 * 1024**2
+# Nothing else in a bundle is ever opened, whatever ensemble.json says.
+_KNOWN = re.compile(
+    r"ensemble\.json|card\.md|seen\.npy|members/[A-Za-z0-9._-]+\.(tflite|features\.npy)"
+)
+
+
+class Bundle:
+    """Reads the files of an ensemble from a folder or a zip.
+
+    Args:
+        path: the folder or the zip.
+        content: the zip's bytes if it does not lie on disk.
+
+    Raises:
+        BadInput: it is damaged, foreign, or of another version.
+    """
+
+    def __init__(self, path: Path, content: bytes | None = None):
+        self.path = path
+        self._zip: zipfile.ZipFile | None = None
+        self._top = ""
+        if content is not None or path.is_file():
+            self._open_zip(io.BytesIO(content) if content is not None else path)
+        self.info = self._read_info()
+
+    def _open_zip(self, source: io.BytesIO | Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(source)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise BadInput(
+                f"{self.path} is not a readable zip of an ensemble ({error}): "
+                "give the .zip or the folder that `python -m bloodcell ensemble` wrote."
+            ) from error
+        # Zipped from outside, the files lie in a folder of the ensemble's name.
+        tops = [n for n in self._zip.namelist() if n.split("/")[-1] == "ensemble.json"]
+        if tops:
+            self._top = min(tops, key=len).removesuffix("ensemble.json")
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the bundle.
+
+        Raises:
+            BadInput: it is missing, too large, damaged, or none that a bundle has.
+        """
+        missing = BadInput(
+            f"{self.path} lacks {name!r} or it is damaged: restore the ensemble from a copy or "
+            "make it again with `python -m bloodcell ensemble`."
+        )
+        if not _KNOWN.fullmatch(name):
+            raise missing
+        try:
+            if self._zip is None:
+                file = self.path / name
+                if file.stat().st_size > MAX_FILE_BYTES:
+                    raise missing
+                return file.read_bytes()
+            if self._zip.getinfo(self._top + name).file_size > MAX_FILE_BYTES:
+                raise missing
+            return self._zip.read(self._top + name)
+        except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            raise missing from error
+
+    def read_checked(self, name: str) -> bytes:
+        """Like :meth:`read`, and the bytes are what was written when the bundle was made."""
+        content = self.read(name)
+        wanted = self.info["files"].get(name)
+        found = hashlib.sha256(content).hexdigest()
+        if found != wanted:
+            raise BadInput(
+                f"{self.path}: {name} has the checksum {found[:12]}, expected "
+                f"{str(wanted)[:12]}: restore the ensemble from a copy or make it again."
+            )
+        return content
+
+    def array(self, name: str) -> np.ndarray:
+        """A checked ``.npy`` file of the bundle."""
+        return np.load(io.BytesIO(self.read_checked(name)), allow_pickle=False)
+
+    def _read_info(self) -> dict[str, Any]:
+        import json
+
+        try:
+            info = json.loads(self.read("ensemble.json"))
+            version, classes = info["format_version"], info["classes"]
+            for key in ("members", "temperature", "novelty", "conformal", "files", "input_size"):
+                info[key]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"{self.path}: its ensemble.json is not that of an ensemble ({error}): "
+                "give one that `python -m bloodcell ensemble` wrote."
+            ) from error
+        if version != FORMAT_VERSION:
+            raise BadInput(
+                f"{self.path} has format_version {version!r} where {FORMAT_VERSION} was expected: "
+                "use the version of BloodCell Lab that wrote it, or make the ensemble again."
+            )
+        if classes != list(CLASS_NAMES):
+            raise BadInput(
+                f"{self.path} tells the classes {classes} apart, expected {list(CLASS_NAMES)}: "
+                "choose an ensemble of the eight blood cells."
+            )
+        return info
+
+
+def write_zip(folder: Path, target: Path) -> None:
+    """Pack an ensemble's folder into one zip file, the same bytes for the same content."""
+    with (
+        replacing(target) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+    ):
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = file.relative_to(folder).as_posix()
+            if _KNOWN.fullmatch(name):
+                entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                packed.writestr(entry, file.read_bytes())

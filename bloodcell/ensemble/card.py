@@ -1,0 +1,56 @@
+"""The model card of an ensemble, prefilled with what the files know."""
+
+from typing import Any
+
+__all__ = ["card_text"]
+
+
+def card_text(info: dict[str, Any]) -> str:
+    """Markdown for ``card.md``, after Mitchell et al., "Model cards", FAT* 2019.
+
+    Args:
+        info: the content of ``ensemble.json``.
+    """
+    trained, measured = info["trained_on"], info["measured"]["validation"]
+    members = "\n".join(
+        f"| {m['name']} | {m['backbone']} | {m['weight']:.3f} | "
+        f"{100 * m['validation_accuracy']:.2f} % | {m['run']} |"
+        for m in info["members"]
+    )
+    turned = "averaged over the eight flips and turns" if info["tta"] else "of the image as it is"
+    return f"""# {info["name"]}
+
+An ensemble of {len(info["members"])} neural networks that tell eight kinds of blood cell apart
+in photographs of single cells ({info["input_size"]}×{info["input_size"]} pixels, RGB).
+Made on {info["created"]} by BloodCell Lab {info["bloodcell_version"]}.
+
+**For research use only. Not a medical device.**
+
+| member | backbone | weight | validation accuracy | run |
+|---|---|---|---|---|
+{members}
+
+The members' probabilities, {turned}, are averaged with these weights and calibrated with a
+temperature of {info["temperature"]:.3f}. An image is called "none of the eight" above a novelty of
+{info["novelty"]["threshold"]:.3f} ({info["novelty"]["method"]}); at most 1 % of the validation
+cells lie above it. Prediction sets aim at {100 * info["conformal"]["coverage"]:.0f} % coverage, on
+data like the training data.
+
+## Data
+
+Dataset `{trained["dataset"]}` from {trained["source"]}; cropped: {info["crop"]}. The members saw
+{trained["images_seen"]:,} different images in training and validation; their identities lie in
+`seen.npy` so that they are never counted as test. Images come without patient ids: parts were
+divided by image, which makes every score on them optimistic.
+
+## Measured
+
+Accuracy on {measured["n"]:,} validation images, on which temperature and thresholds were fitted:
+{100 * measured["accuracy"]:.2f} %. For an honest figure, evaluate it on a test part or on cells
+from another laboratory.
+
+## Limits
+
+One laboratory, one stain and one camera per dataset: expect it to be wrong, and wrongly sure,
+elsewhere. Only the eight classes in `ensemble.json` are known.
+"""

@@ -1,0 +1,240 @@
+"""Make an ensemble of finished runs: everything is fitted on validation images alone."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bloodcell import __version__
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.pipeline import read_images
+from bloodcell.data.split import make_split
+from bloodcell.ensemble.bundle import FORMAT_VERSION, write_zip
+from bloodcell.ensemble.card import card_text
+from bloodcell.ensemble.ensemble import BATCH, run_members
+from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
+from bloodcell.errors import BadInput
+from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
+from bloodcell.files import new_folder, write_json, write_text
+from bloodcell.models.litert import LiteModel
+from bloodcell.progress import Progress, silent
+from bloodcell.runs.run import Run
+from bloodcell.workspace import Workspace
+
+__all__ = ["compose"]
+
+COVERAGE = 0.95
+KNOWN_PER_CLASS = 250
+MIN_VALIDATION = 16
+
+
+def compose(
+    workspace: Workspace,
+    runs: list[Run],
+    name: str,
+    *,
+    weights: list[float] | None = None,
+    tta: bool = False,
+    zipped: bool = True,
+    progress: Progress = silent,
+) -> Path:
+    """Combine runs into the ensemble `name`; returns its folder.
+
+    The probabilities of the members are averaged, then a temperature is fitted (Rahaman and
+    Thiery, "Uncertainty quantification and deep ensembles", NeurIPS 2021), then the threshold
+    of the prediction sets and of novelty; all on images that every run had for validation.
+
+    Args:
+        runs: finished runs on one dataset.
+        weights: of the members, above or equal 0; equal by default.
+        tta: average over the eight flips and turns from now on.
+        zipped: also write ``NAME.zip`` beside the folder.
+
+    Raises:
+        BadInput: a run is not finished, or the runs do not belong together.
+        NameTaken: there is an ensemble of that name.
+    """
+    path = workspace.new("ensembles", name)
+    _check(runs, weights)
+    shares = np.array(weights or [1.0] * len(runs), float)
+    shares /= shares.sum()
+    dataset = open_dataset(workspace, runs[0].config().dataset)
+    validation, train, seen = _images(dataset, runs)
+    labels = dataset.labels
+    known = _sample(train, labels)
+
+    with new_folder(path) as folder:
+        (folder / "members").mkdir()
+        members: list[dict[str, Any]] = []
+        models = []
+        for run, share in zip(runs, shares, strict=True):
+            member = _member_name(run, [m["name"] for m in members])
+            content = run.litert_path.read_bytes()
+            (folder / "members" / f"{member}.tflite").write_bytes(content)
+            models.append(LiteModel(content, member))
+            members.append(
+                {
+                    "name": member,
+                    "file": f"members/{member}.tflite",
+                    "features": f"members/{member}.features.npy",
+                    "backbone": run.config().backbone,
+                    "input_size": models[-1].size,
+                    "weight": float(share),
+                    "run": run.id,
+                }
+            )
+        probabilities, features = _run(models, dataset, validation, tta, progress, "validation")
+        _, of_known = _run(models, dataset, known, False, progress, "known cells")
+        novelty = np.zeros(len(validation))
+        for m, found, reference in zip(members, features, of_known, strict=True):
+            rows = unit(reference).astype(np.float16)
+            np.save(folder / m["features"], rows)
+            distance = neighbour_distance(found, rows, NEIGHBOURS)
+            m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
+            novelty += distance / m["novelty_scale"] / len(members)
+        truth = labels[validation]
+        for m, of_member in zip(members, probabilities, strict=True):
+            m["validation_accuracy"] = float((of_member.argmax(1) == truth).mean())
+        mean = np.tensordot(shares, probabilities, axes=1)
+        temperature = fit_temperature(truth, mean)
+        calibrated = apply_temperature(mean, temperature)
+        np.save(folder / "seen.npy", np.array(seen))
+        info = {
+            "format_version": FORMAT_VERSION,
+            "name": name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "bloodcell_version": __version__,
+            "classes": list(CLASS_NAMES),
+            "input_size": dataset.size[0],
+            "crop": dataset.info["crop"],
+            "members": members,
+            "temperature": temperature,
+            "tta": tta,
+            "novelty": {
+                "method": "cosine distance to the k-th nearest known cell",
+                "neighbours": NEIGHBOURS,
+                # strictly above the quantile, so that at most the share is refused
+                "threshold": float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher")),
+            },
+            "conformal": {
+                "coverage": COVERAGE,
+                "threshold": fit_conformal(truth, calibrated, COVERAGE),
+            },
+            "trained_on": {
+                "dataset": dataset.name,
+                "source": dataset.info["source"],
+                "fingerprint": dataset.fingerprint,
+                "curation_fingerprint": dataset.curation.fingerprint,
+                "images_seen": len(seen),
+                "split_seed": runs[0].config().split_seed,
+                "split_shares": list(runs[0].config().split_shares),
+            },
+            "measured": {
+                "validation": {
+                    "n": len(validation),
+                    "accuracy": float((calibrated.argmax(1) == truth).mean()),
+                }
+            },
+        }
+        write_text(folder / "card.md", card_text(info))
+        info["files"] = {
+            file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
+        write_json(folder / "ensemble.json", info)
+    if zipped:
+        write_zip(path, path.with_suffix(".zip"))
+    return path
+
+
+def _check(runs: list[Run], weights: list[float] | None) -> None:
+    if not runs:
+        raise BadInput("No run was given: name at least one finished run.")
+    if len({r.id for r in runs}) < len(runs):
+        raise BadInput(f"A run is named twice in {', '.join(r.id for r in runs)}: name each once.")
+    if weights is not None and (
+        len(weights) != len(runs) or min(weights) < 0 or not 0 < sum(weights) < float("inf")
+    ):
+        raise BadInput(
+            f"The weights {weights} do not fit {len(runs)} runs: expected one number from 0 up "
+            "for each, not all 0."
+        )
+    for run in runs:
+        state = run.status()["state"]
+        if state != "finished" or not run.litert_path.is_file():
+            raise BadInput(
+                f"Run {run.id} is {state}, expected finished: "
+                f"continue it with `python -m bloodcell resume {run.id}`."
+            )
+    prints = {(r.record()["dataset_fingerprint"], r.record()["curation_fingerprint"]) for r in runs}
+    if len(prints) > 1:
+        raise BadInput(
+            f"The runs {', '.join(r.id for r in runs)} were trained on different images: "
+            "choose runs of one dataset with the same exclusions."
+        )
+
+
+def _images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Indices common to all runs' validation, indices all trained on, identities any saw."""
+    record = runs[0].record()
+    now = dataset.fingerprint, dataset.curation.fingerprint
+    if now != (record["dataset_fingerprint"], record["curation_fingerprint"]):
+        raise BadInput(
+            f"Dataset {dataset.name} was changed since run {runs[0].id}: "
+            "undo the change, or train new runs on it."
+        )
+    parts = [make_split(dataset, r.config().split_seed, r.config().split_shares) for r in runs]
+    stacked = np.stack([s.parts for s in parts])
+    validation = np.flatnonzero((stacked == 1).all(0))
+    train = np.flatnonzero((stacked == 0).all(0))
+    seen = sorted(set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)]))
+    if len(validation) < MIN_VALIDATION:
+        raise BadInput(
+            f"The runs {', '.join(r.id for r in runs)} have {len(validation)} validation images "
+            f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
+        )
+    return validation, train, seen
+
+
+def _sample(train: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Up to KNOWN_PER_CLASS training images a class, evenly spread; the same every time."""
+    chosen = []
+    for label in range(len(CLASS_NAMES)):
+        rows = train[labels[train] == label]
+        count = min(KNOWN_PER_CLASS, len(rows))
+        chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)])
+    return np.concatenate(chosen)
+
+
+def _run(
+    models: list[LiteModel],
+    dataset: Dataset,
+    indices: np.ndarray,
+    tta: bool,
+    progress: Progress,
+    what: str,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities (m×n×8) and features (m times n×C) of images of a dataset."""
+    probabilities, features = [], []
+    read: Callable[[np.ndarray], np.ndarray] = lambda i: read_images(dataset, i, dataset.size[0])  # noqa: E731
+    for start in range(0, len(indices), BATCH):
+        raw = run_members(models, read(indices[start : start + BATCH]), tta)
+        probabilities.append(raw.probabilities)
+        features.append(raw.features)
+        progress(min(start + BATCH, len(indices)), len(indices), what)
+    return (
+        np.concatenate(probabilities, axis=1),
+        [np.concatenate(f) for f in zip(*features, strict=True)],
+    )
+
+
+def _member_name(run: Run, taken: list[str]) -> str:
+    name, count = run.config().backbone, 2
+    while name in taken:
+        name, count = f"{run.config().backbone}-{count}", count + 1
+    return name

@@ -1,0 +1,207 @@
+"""An ensemble at work: several classifiers, one calibrated answer. No TensorFlow needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bloodcell.ensemble.bundle import Bundle
+from bloodcell.ensemble.novelty import neighbour_distance
+from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
+from bloodcell.models.litert import LiteModel, Outputs
+from bloodcell.progress import Progress, silent
+from bloodcell.workspace import Workspace
+
+__all__ = ["VIEWS", "Answers", "Ensemble", "Raw", "open_ensemble", "run_members"]
+
+BATCH = 32
+# The eight flips and turns of a square.
+VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What m members say of n images, before calibration.
+
+    Attributes:
+        probabilities: float32, m×n×8, averaged over flips and turns where asked for.
+        features: a float32 array n×C for each member, of the unturned image.
+        maps: a float32 array n×h×w×8 for each member, likewise.
+    """
+
+    probabilities: np.ndarray
+    features: list[np.ndarray]
+    maps: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The ensemble's answers for n images.
+
+    Attributes:
+        probabilities: float64, n×8, calibrated, rows sum to 1.
+        members: float32, m×n×8, of each member, uncalibrated.
+        prediction_sets: bool, n×8.
+        novelty: float64, n; above the threshold it is none of the eight.
+        recognised: bool, n.
+        maps: a float32 array n×h×w×8 for each member.
+    """
+
+    probabilities: np.ndarray
+    members: np.ndarray
+    prediction_sets: np.ndarray
+    novelty: np.ndarray
+    recognised: np.ndarray
+    maps: list[np.ndarray]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64, n: the likeliest class."""
+        return self.probabilities.argmax(1)
+
+
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
+    if images.shape[1] == size:
+        return images
+    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(image, (size, size), interpolation=how) for image in images])
+
+
+def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
+    """Run every member on one batch.
+
+    Args:
+        images: uint8, n×S×S×3.
+        tta: average the probabilities over the eight flips and turns.
+    """
+    probabilities, features, maps = [], [], []
+    for model in models:
+        own = _resized(images, model.size)
+        plain: Outputs = model(own)
+        total = plain.probabilities.astype(np.float64)
+        if tta:
+            for turns, flip in VIEWS[1:]:
+                view = np.rot90(own[:, :, ::-1] if flip else own, turns, axes=(1, 2))
+                total += model(view).probabilities
+            total /= len(VIEWS)
+        probabilities.append(total.astype(np.float32))
+        features.append(plain.features)
+        maps.append(plain.maps)
+    return Raw(np.stack(probabilities), features, maps)
+
+
+class Ensemble:
+    """A loaded ensemble; its interpreters live as long as it does.
+
+    Args:
+        bundle: its files.
+
+    Raises:
+        BadInput: a file of the bundle is missing or damaged.
+    """
+
+    def __init__(self, bundle: Bundle):
+        self.bundle = bundle
+        self.info = bundle.info
+        members = self.info["members"]
+        self.models = [LiteModel(bundle.read_checked(m["file"]), m["name"]) for m in members]
+        self.weights = np.array([m["weight"] for m in members], np.float64)
+        self._known = [bundle.array(m["features"]) for m in members]
+        self._scales = np.array([m["novelty_scale"] for m in members], np.float64)
+
+    @property
+    def name(self) -> str:
+        return self.info["name"]
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the images it takes."""
+        return self.info["input_size"]
+
+    def seen(self) -> np.ndarray:
+        """str: identities of all images that a member saw in training or validation."""
+        return self.bundle.array("seen.npy")
+
+    def finish(self, raw: Raw) -> Answers:
+        """Combine the members: average first, then temperature; novelty; prediction sets."""
+        mean = np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
+        probabilities = apply_temperature(mean, self.info["temperature"])
+        k = self.info["novelty"]["neighbours"]
+        distances = [
+            neighbour_distance(found, known, k) / scale
+            for found, known, scale in zip(raw.features, self._known, self._scales, strict=True)
+        ]
+        novelty = np.mean(distances, axis=0)
+        return Answers(
+            probabilities,
+            raw.probabilities,
+            prediction_sets(probabilities, self.info["conformal"]["threshold"]),
+            novelty,
+            novelty <= self.info["novelty"]["threshold"],
+            raw.maps,
+        )
+
+    def predict(
+        self,
+        images: np.ndarray,
+        *,
+        tta: bool | None = None,
+        progress: Progress = silent,
+    ) -> Answers:
+        """Answer for images.
+
+        Args:
+            images: uint8, n×size×size×3, RGB.
+            tta: average over the eight flips and turns; None: as the ensemble was composed.
+            progress: called after every batch.
+        """
+        return self.predict_from(lambda i: images[i], np.arange(len(images)), tta, progress)
+
+    def predict_from(
+        self,
+        read: Callable[[np.ndarray], np.ndarray],
+        indices: np.ndarray,
+        tta: bool | None = None,
+        progress: Progress = silent,
+    ) -> Answers:
+        """Answer for images that `read` fetches a batch at a time; see :meth:`predict`."""
+        use_tta = self.info["tta"] if tta is None else tta
+        parts = []
+        for start in range(0, len(indices), BATCH):
+            batch = read(indices[start : start + BATCH])
+            parts.append(self.finish(run_members(self.models, batch, use_tta)))
+            progress(min(start + BATCH, len(indices)), len(indices), "images")
+        if not parts:
+            empty = np.zeros((0, self.size, self.size, 3), np.uint8)
+            return _empty_answers(len(self.models), len(self.info["classes"]), len(empty))
+        return Answers(
+            np.concatenate([p.probabilities for p in parts]),
+            np.concatenate([p.members for p in parts], axis=1),
+            np.concatenate([p.prediction_sets for p in parts]),
+            np.concatenate([p.novelty for p in parts]),
+            np.concatenate([p.recognised for p in parts]),
+            [np.concatenate(maps) for maps in zip(*(p.maps for p in parts), strict=True)],
+        )
+
+
+def _empty_answers(members: int, classes: int, n: int) -> Answers:
+    return Answers(
+        np.zeros((n, classes)),
+        np.zeros((members, n, classes), np.float32),
+        np.zeros((n, classes), bool),
+        np.zeros(n),
+        np.zeros(n, bool),
+        [np.zeros((n, 1, 1, classes), np.float32) for _ in range(members)],
+    )
+
+
+def open_ensemble(workspace: Workspace, name_or_path: str) -> Ensemble:
+    """Load an ensemble by its name in the workspace, or by the path of its folder or zip.
+
+    Raises:
+        NotFound: there is none.
+        BadInput: it is damaged, foreign, or of another version.
+    """
+    return Ensemble(Bundle(Path(workspace.find("ensembles", name_or_path))))

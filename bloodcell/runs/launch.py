@@ -1,0 +1,132 @@
+"""Start runs, each in a process of its own, and ask them to stop."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bloodcell import __version__
+from bloodcell.augment.policy import find_policy
+from bloodcell.data.dataset import open_dataset
+from bloodcell.data.split import make_split
+from bloodcell.errors import BadInput
+from bloodcell.files import write_json
+from bloodcell.runs.carry_out import check_startable, hold
+from bloodcell.runs.run import ACTIVE, Run, create_run
+from bloodcell.training.config import TrainConfig
+from bloodcell.workspace import Workspace
+
+__all__ = ["ask_to_stop", "prepare", "start"]
+
+LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
+
+
+def prepare(workspace: Workspace, config: TrainConfig) -> Run:
+    """Check a config against what is on disk and make its run, queued.
+
+    Raises:
+        NotFound: no such dataset or policy.
+        BadInput: the split is unsound, a class too small, or the weights file missing.
+    """
+    dataset = open_dataset(workspace, config.dataset)
+    policy = find_policy(workspace, config.policy)
+    check_startable(dataset, make_split(dataset, config.split_seed, config.split_shares))
+    weights: dict[str, Any] = {}
+    if config.weights not in ("none", "imagenet"):
+        path = Path(config.weights).expanduser().absolute()
+        if not path.is_file():
+            raise BadInput(
+                f"There is no weights file {config.weights}: give the path of a .weights.h5 file "
+                "without top, or --weights imagenet, or --weights none."
+            )
+        # The run's process may have another working directory.
+        config = TrainConfig.from_json({**config.to_json(), "weights": str(path)})
+        weights = {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    record = {
+        "policy": policy.to_json(),
+        "dataset_fingerprint": dataset.fingerprint,
+        "curation_fingerprint": dataset.curation.fingerprint,
+        "environment": _environment(),
+        **weights,
+    }
+    return create_run(workspace, config, record)
+
+
+def _environment() -> dict[str, Any]:
+    versions = {"bloodcell": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            versions[library] = ""
+    return {
+        "versions": versions,
+        "git_commit": _git_commit(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def _git_commit() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def start(workspace: Workspace, run: Run) -> int:
+    """Carry a run out in a new process that outlives this one; returns its pid.
+
+    Raises:
+        NameTaken: a process carries it out already.
+    """
+    with hold(run):
+        pass
+    command = [sys.executable, "-m", "bloodcell", "--home", str(workspace.home), "resume", run.id]
+    root = Path(__file__).parents[2]
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with run.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "BLOODCELL_DETACHED": "1"},
+        )
+    return process.pid
+
+
+def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
+    """Ask a run to stop after its current batch; returns its state then.
+
+    A run that waits is stopped at once. For one that does not run there is nothing to do.
+
+    Args:
+        wait_s: seconds to wait for its end.
+    """
+    status = run.status()
+    if status["state"] == "queued":
+        write_json(run.status_path, {**status, "state": "stopped", "reason": "never started"})
+    elif status["state"] in ACTIVE:
+        run.stop_path.touch()
+        end = time.monotonic() + wait_s
+        while time.monotonic() < end and run.status()["state"] in ACTIVE:
+            time.sleep(0.2)
+    return run.status()["state"]

@@ -1,0 +1,190 @@
+"""A run is a folder, and the folder is the only truth.
+
+``artifacts/runs/ID/`` holds ``config.json status.json metrics.jsonl train.log checkpoint/
+model.keras model.tflite predictions.npz``. The page and the command line only read it; the
+process that carries the run out is its only writer, but for ``stop`` (a request to stop).
+"""
+
+import json
+import platform
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bloodcell.augment.policy import Policy
+from bloodcell.errors import BadInput
+from bloodcell.files import new_folder, read_json, write_json
+from bloodcell.training.config import TrainConfig
+from bloodcell.workspace import Workspace
+
+__all__ = ["ACTIVE", "STATES", "Run", "create_run", "list_runs", "open_run"]
+
+STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "lost")
+ACTIVE = ("running", "stopping")
+# A process on another machine cannot be looked at; its heartbeat comes every few seconds.
+SILENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the things of one run lie, and what they say."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def status_path(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def keras_path(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def litert_path(self) -> Path:
+        return self.path / "model.tflite"
+
+    @property
+    def predictions_path(self) -> Path:
+        return self.path / "predictions.npz"
+
+    @property
+    def stop_path(self) -> Path:
+        return self.path / "stop"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / "lock"
+
+    def record(self) -> dict[str, Any]:
+        """All of ``config.json``: the config, its policy, and where the run was made."""
+        return read_json(self.config_path)
+
+    def config(self) -> TrainConfig:
+        return TrainConfig.from_json(self.record()["config"])
+
+    def policy(self) -> Policy:
+        return Policy.from_json(self.record()["policy"], str(self.config_path))
+
+    def status(self) -> dict[str, Any]:
+        """``status.json`` with the state as it really is: "lost" if its process is gone."""
+        status = read_json(self.status_path)
+        if status["state"] in ACTIVE and not _alive(status):
+            status["state"] = "lost"
+            status["reason"] = "its process ended without a word"
+        elif status["state"] == "running" and self.stop_path.exists():
+            status["state"] = "stopping"
+        return status
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of all epochs, oldest first; a line that is being written is left out."""
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The last lines of ``train.log``."""
+        if not self.log_path.exists():
+            return ""
+        with self.log_path.open("rb") as file:
+            file.seek(max(0, self.log_path.stat().st_size - 64_000))
+            text = file.read().decode("utf-8", "replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def summary(self) -> dict[str, Any]:
+        """One row of ``runs --json``; `val_accuracy` is that of the exported (best) epoch."""
+        config, status, metrics = self.config(), self.status(), self.metrics()
+        best = min(metrics, key=lambda m: m["val_loss"], default=None)
+        return {
+            "id": self.id,
+            "state": status["state"],
+            "backbone": config.backbone,
+            "dataset": Path(config.dataset).name,
+            "epoch": len(metrics),
+            "epochs": config.epochs,
+            "val_accuracy": best and best["val_accuracy"],
+            "seconds": round(sum(m["seconds"] for m in metrics), 1),
+            "reason": status.get("reason", ""),
+        }
+
+
+def _alive(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote `status` still works.
+
+    A pid alone is no proof: children become zombies and pids are reused, so the time at which
+    the process started must match too.
+    """
+    if status.get("host") != platform.node():
+        return time.time() - status.get("heartbeat", 0) < SILENCE_S
+    try:
+        process = psutil.Process(status["pid"])
+        same = abs(process.create_time() - status["process_started"]) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, KeyError, TypeError):
+        return False
+
+
+def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]) -> Run:
+    """Make the folder of a new, queued run.
+
+    Args:
+        record: further keys for ``config.json`` (policy, versions, fingerprints).
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    run_id = f"{stamp}-{config.backbone}-{secrets.token_hex(2)}"
+    path = workspace.new("runs", run_id)
+    with new_folder(path) as folder:
+        write_json(folder / "config.json", {"config": config.to_json(), **record})
+        write_json(
+            folder / "status.json",
+            {"state": "queued", "reason": "", "created": time.time(), "heartbeat": time.time()},
+        )
+        (folder / "checkpoint").mkdir()
+    return Run(path)
+
+
+def open_run(workspace: Workspace, name_or_path: str) -> Run:
+    """Open a run by its id in the workspace or by its path.
+
+    Raises:
+        NotFound: there is none.
+        BadInput: the folder is not a run.
+    """
+    run = Run(workspace.find("runs", name_or_path))
+    if not run.config_path.is_file() or not run.status_path.is_file():
+        raise BadInput(
+            f"{run.path} is not a run (it lacks config.json or status.json): "
+            "give the id of a run that `python -m bloodcell runs` lists."
+        )
+    return run
+
+
+def list_runs(workspace: Workspace) -> list[Run]:
+    """All runs of the workspace, newest first."""
+    runs = [Run(workspace.runs / name) for name in workspace.names("runs")]
+    return [r for r in reversed(runs) if r.config_path.is_file() and r.status_path.is_file()]
