@@ -7,6 +7,7 @@ to far more than photographs do (a "zip bomb").
 
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,18 @@ MAX_TOTAL = 64 * 2**30
 MAX_RATIO = 200
 RATIO_MATTERS_ABOVE = 16 * 2**20
 
+# What zipfile raises on bytes that only look like an archive.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+)
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -35,14 +48,16 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         BadInput: it is damaged, or holds what no honest archive of images holds.
     """
-    with _readable(path.name), zipfile.ZipFile(path) as archive:
+    with _readable(path.name):
+        archive = zipfile.ZipFile(path)
+    with archive:
         _check_contents(archive, path.name)
         yield archive
 
 
 @contextmanager
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """Open a member for reading; damage found on the way becomes BadInput."""
+    """Open a member for reading; damage found in the block becomes BadInput."""
     with _readable(_called(archive, info.filename)), archive.open(info) as member:
         yield member
 
@@ -86,7 +101,7 @@ class ZipFiles:
 def _readable(what: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _DAMAGE as error:
         why = printable(str(error), 120).rstrip(".")
         raise BadInput(
             f"{printable(what)} is damaged or cut off ({why}), expected a whole zip archive: "

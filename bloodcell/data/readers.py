@@ -14,6 +14,7 @@ from bloodcell.data.archive import ZipFiles, open_archive
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.decode import MIN_SIDE, looks_like, printable
 from bloodcell.data.folders import FolderFiles
+from bloodcell.data.npz import import_arrays
 from bloodcell.data.tree import import_tree
 from bloodcell.errors import BadInput, NoSpace, NotFound, is_out_of_space
 from bloodcell.progress import Progress, silent
@@ -70,6 +71,8 @@ def import_source(
             return import_tree(workspace, tree, name, skip_broken=skip_broken, **choices)
         _require_zip(path)
         with open_archive(path) as archive:
+            if _holds_arrays(archive):
+                return import_arrays(workspace, archive, name, **choices)
             tree = ZipFiles(archive)
             return import_tree(workspace, tree, name, skip_broken=skip_broken, **choices)
     except OSError as error:
@@ -78,6 +81,11 @@ def import_source(
                 f"{workspace.home} ran out of space during the import: free some and repeat."
             ) from error
         raise
+
+
+def _holds_arrays(archive: zipfile.ZipFile) -> bool:
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def _require_zip(path: Path) -> None:
