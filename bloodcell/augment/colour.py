@@ -1,0 +1,137 @@
+"""What colour things have: pointwise changes of R, G and B.
+
+Those that are affine in RGB are 4×4 matrices, which multiply; the others are curves (a value
+looked up for each value) or work in optical density. Values are 0–255 throughout.
+"""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from bloodcell.augment.canvas import Canvas
+
+__all__ = [
+    "brightness",
+    "channel_shuffle",
+    "contrast",
+    "degenerate",
+    "desaturate",
+    "gain_gamma",
+    "hue",
+    "recontrast",
+    "rescale",
+    "saturation",
+    "stain",
+]
+
+Parameters = Mapping[str, float | bool]
+
+# ITU-R BT.601 luma and the YIQ space built on it (FCC 1953), in which hue is an angle.
+_LUMA = np.array([0.299, 0.587, 0.114])
+_TO_YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+_VALUES = np.arange(256, dtype=np.float32)
+
+
+def _matrix(linear: np.ndarray, offset: np.ndarray | float = 0.0) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def brightness(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Add up to ± `amount` × 255 to every value."""
+    canvas.recolour(_matrix(np.eye(3), 255 * rng.uniform(-p["amount"], p["amount"])))
+
+
+def contrast(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Scale the distance to the image's mean colour by 1 ± `amount`."""
+    recontrast(canvas, 1 + rng.uniform(-p["amount"], p["amount"]))
+
+
+def saturation(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Scale each pixel's distance to its grey by 1 ± `amount`."""
+    desaturate(canvas, 1 + rng.uniform(-p["amount"], p["amount"]))
+
+
+def degenerate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Blend towards grey by 0 to `amount`; 1 is a grey image."""
+    desaturate(canvas, 1 - rng.uniform(0, p["amount"]))
+
+
+def hue(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Turn the colour circle by up to ± `angle` degrees; luma stays.
+
+    The rotation is about the grey axis in YIQ (after Haeberli, "Matrix Operations for Image
+    Processing", 1993), in the sense red → yellow → green for positive angles. Unlike a
+    rotation in HSV it is linear, and does not make pale, noisy pixels jump.
+    """
+    angle = np.deg2rad(rng.uniform(-p["angle"], p["angle"]))
+    if angle == 0:
+        return
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
+    canvas.recolour(_matrix(_FROM_YIQ @ turn @ _TO_YIQ))
+
+
+def channel_shuffle(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Put the three channels in a random order, blended in by `amount`."""
+    share = p["amount"]
+    shuffled = np.eye(3)[rng.permutation(3)]
+    canvas.recolour(_matrix((1 - share) * np.eye(3) + share * shuffled))
+
+
+def gain_gamma(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Per channel, v → 255 (v/255)^γ × gain, with gain in 1 ± `gain` and log₂ γ in ± `gamma`."""
+    gains = 1 + rng.uniform(-p["gain"], p["gain"], 3).astype(np.float32)
+    gammas = np.exp2(rng.uniform(-p["gamma"], p["gamma"], 3)).astype(np.float32)
+    table = 255 * gains * (_VALUES[:, None] / 255) ** gammas
+    canvas.curve(np.clip(np.rint(table), 0, 255).astype(np.uint8))
+
+
+# Optical density (r, g, b) of methylene blue and eosin in a Giemsa-stained smear, as used by
+# the Colour Deconvolution plugin of ImageJ (Landini); the third is what neither explains.
+_BLUE = np.array([0.834750, 0.513556, 0.196330])
+_EOSIN = np.array([0.092789, 0.954111, 0.283111])
+_REST = np.cross(_BLUE, _EOSIN) / np.linalg.norm(np.cross(_BLUE, _EOSIN))
+_DYES = np.stack([_BLUE, _EOSIN, _REST], axis=1)
+_UNMIX = np.linalg.inv(_DYES)
+_DENSITY = -np.log((_VALUES + 1) / 256).reshape(256, 1)
+
+
+def stain(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Stain a little stronger or weaker, blue and eosin apart.
+
+    Colour deconvolution into optical densities (Ruifrok and Johnston 2001), each dye's density
+    times 1 ± `amount` plus ± `shift`, and back: the H&E jitter of Tellez et al. 2018 with the
+    dyes of a Giemsa stain.
+    """
+    scales = 1 + rng.uniform(-p["amount"], p["amount"], 3)
+    shifts = rng.uniform(-p["shift"], p["shift"], 3)
+    if np.all(scales == 1) and not shifts.any():
+        return
+    jitter = np.empty((3, 4))
+    # negative, so that the exponential of the result is the transmitted light
+    jitter[:, :3] = -(_DYES * scales) @ _UNMIX
+    jitter[:, 3] = -_DYES @ shifts
+    density = cv2.LUT(canvas.settle(), _DENSITY)
+    light = cv2.exp(cv2.transform(density, jitter))
+    canvas.put(cv2.convertScaleAbs(cv2.max(light, 1 / 256), alpha=256, beta=-1))
+
+
+def rescale(canvas: Canvas, factor: float) -> None:
+    """Multiply every value by `factor`: 0 is black, 1 unchanged."""
+    canvas.recolour(_matrix(factor * np.eye(3)))
+
+
+def recontrast(canvas: Canvas, factor: float) -> None:
+    """Scale the distance to the image's mean colour: 0 is one flat colour, 1 unchanged."""
+    canvas.recolour(_matrix(factor * np.eye(3), (1 - factor) * canvas.mean()))
+
+
+def desaturate(canvas: Canvas, factor: float) -> None:
+    """Scale each pixel's distance to its grey: 0 is grey, 1 unchanged."""
+    canvas.recolour(_matrix(factor * np.eye(3) + (1 - factor) * _LUMA))

@@ -1,0 +1,136 @@
+"""How an augmentation is declared, so that widgets, validation and documentation follow from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bloodcell.errors import BadInput
+
+__all__ = ["Augmentation", "Parameter"]
+
+Value = float | int | bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number or a switch that an augmentation is tuned by.
+
+    Attributes:
+        key: the name in JSON and on the command line.
+        title: the name as shown to a person.
+        kind: "float", "int" or "switch" (a bool).
+        low, high: the accepted range, both included; 0 and 1 for a switch.
+        default: the value where none is given.
+        unit: what the value counts ("°", "share of the side", ""), for showing.
+        sensible: (low, high) within which a blood cell keeps what tells its class.
+        help: one sentence on what the value does.
+        strength: whether the augmentation does nothing when this and every other parameter
+            that is a strength is 0 (for a switch: off).
+    """
+
+    key: str
+    title: str
+    kind: str
+    low: Value
+    high: Value
+    default: Value
+    unit: str
+    sensible: tuple[Value, Value]
+    help: str
+    strength: bool = True
+
+    def checked(self, value: Any, where: str) -> Value:
+        """`value` as this parameter's kind.
+
+        Raises:
+            BadInput: it is of another kind or out of range; the sentence begins with `where`.
+        """
+        wanted = {
+            "float": f"a number from {self.low} to {self.high}",
+            "int": f"a whole number from {self.low} to {self.high}",
+            "switch": "true or false",
+        }[self.kind]
+        problem = BadInput(
+            f"{where} has {self.key} {value!r} where {wanted} was expected: correct the value."
+        )
+        if self.kind == "switch":
+            if not isinstance(value, bool):
+                raise problem
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise problem
+        # written this way round so that NaN, which compares with nothing, is refused
+        if not self.low <= value <= self.high or (self.kind == "int" and value != int(value)):
+            raise problem
+        return int(value) if self.kind == "int" else float(value)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One entry of the catalogue.
+
+    Attributes:
+        key: the name in JSON and on the command line.
+        title: the name as shown to a person.
+        group: "geometry", "colour", "texture", "chains" or "mixing".
+        summary: one line on what it does to a cell.
+        source: the paper, standard or layer it comes from.
+        parameters: what it is tuned by.
+        act: the function that does it: of (canvas, parameters, rng) for one image, or, where
+            labels are mixed, of (canvases, labels, chosen, parameters, rng) for a batch.
+        mixes_labels: whether it makes one image, and its label, out of two.
+        caution: one sentence on the class cue that too much of it destroys, or "".
+    """
+
+    key: str
+    title: str
+    group: str
+    summary: str
+    source: str
+    parameters: tuple[Parameter, ...]
+    act: Callable[..., None]
+    mixes_labels: bool = False
+    caution: str = ""
+
+    def defaults(self) -> dict[str, Value]:
+        """Each parameter's default."""
+        return {p.key: p.default for p in self.parameters}
+
+    def scaled(self, parameters: Mapping[str, Value], share: float) -> dict[str, Value]:
+        """`parameters` with every strength multiplied by `share` and kept in range.
+
+        A share of 0 gives parameters that change nothing: the first rung of a strength ladder.
+        """
+        result = self.defaults() | dict(parameters)
+        for p in self.parameters:
+            if not p.strength:
+                continue
+            if p.kind == "switch":
+                result[p.key] = bool(result[p.key]) and share > 0
+            else:
+                value = min(max(result[p.key] * share, p.low), p.high)
+                result[p.key] = round(value) if p.kind == "int" else value
+        return result
+
+    def checked(self, parameters: Mapping[str, Any], where: str) -> dict[str, Value]:
+        """All parameters: those given, checked, and the defaults of the others.
+
+        Raises:
+            BadInput: a parameter is unknown, of the wrong kind or out of range.
+        """
+        known = {p.key: p for p in self.parameters}
+        for key in parameters:
+            if key not in known:
+                raise BadInput(
+                    f"{where} has the parameter {key!r} where one of {', '.join(known)} was "
+                    "expected: correct or remove it."
+                )
+        return {
+            key: p.checked(parameters[key], where) if key in parameters else p.default
+            for key, p in known.items()
+        }
+
+    def insensible(self, parameters: Mapping[str, Value]) -> list[Parameter]:
+        """The parameters whose value lies outside what is sensible for blood cells."""
+        given = self.defaults() | dict(parameters)
+        return [p for p in self.parameters if not p.sensible[0] <= given[p.key] <= p.sensible[1]]

@@ -1,0 +1,74 @@
+"""Where things are: flips, turns, zoom, shifts and crops, each one affine map.
+
+Every function takes a canvas, the step's parameters and a random generator, and leaves a map
+on the canvas. Lengths are shares of the image's side, so a policy means the same at any size.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bloodcell.augment.canvas import Canvas, affine
+
+__all__ = ["crop", "flip", "quarter_turn", "rotate", "shear", "shift", "translate", "turn", "zoom"]
+
+Parameters = Mapping[str, float | bool]
+
+_TURNS = (affine(1, 0, 0, 1), affine(0, -1, 1, 0), affine(-1, 0, 0, -1), affine(0, 1, -1, 0))
+
+
+def flip(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Mirror left-right and top-bottom, each with probability one half if switched on."""
+    sideways, over = rng.random(2) < 0.5
+    canvas.move(
+        affine(-1 if sideways and p["horizontal"] else 1, 0, 0, -1 if over and p["vertical"] else 1)
+    )
+
+
+def quarter_turn(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Turn by up to `turns` quarters, all equally likely; half turns only if H ≠ W."""
+    turns = int(rng.integers(int(p["turns"]) + 1))
+    if canvas.height != canvas.width:
+        turns -= turns % 2
+    canvas.move(_TURNS[turns])
+
+
+def rotate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Rotate about the centre by up to ± `angle` degrees."""
+    turn(canvas, rng.uniform(-p["angle"], p["angle"]))
+
+
+def zoom(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Scale about the centre by 1 ± `amount`; above 1 is larger."""
+    scale = 1 / (1 + rng.uniform(-p["amount"], p["amount"]))
+    canvas.move(affine(scale, 0, 0, scale))
+
+
+def translate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Shift by up to ± `amount` of the side along each axis."""
+    right, down = rng.uniform(-p["amount"], p["amount"], 2)
+    shift(canvas, right, down)
+
+
+def crop(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Cut out a window of 1 − `amount` to 1 of the side, anywhere, and enlarge it to full size."""
+    share = 1 - rng.uniform(0, p["amount"])
+    right, down = rng.uniform(-0.5, 0.5, 2) * (1 - share)
+    canvas.move(affine(share, 0, 0, share, right * canvas.width, down * canvas.height))
+
+
+def turn(canvas: Canvas, degrees: float) -> None:
+    """Rotate counter-clockwise about the centre."""
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    canvas.move(affine(cos, -sin, sin, cos))
+
+
+def shift(canvas: Canvas, right: float, down: float) -> None:
+    """Shift by shares of the width and the height."""
+    canvas.move(affine(1, 0, 0, 1, -right * canvas.width, -down * canvas.height))
+
+
+def shear(canvas: Canvas, across: float, along: float) -> None:
+    """Shear by `across` pixels sideways a row and `along` pixels downwards a column."""
+    canvas.move(affine(1, across, along, 1))

@@ -1,0 +1,302 @@
+"""An ordered list of augmentations with their parameters, kept as JSON in the workspace.
+
+``artifacts/policies/NAME.json``::
+
+    {"schema_version": 1, "name": "NAME",
+     "steps": [{"key": "zoom", "probability": 0.5, "parameters": {"amount": 0.1}}, ...]}
+
+A parameter that is left out has its default. Presets are looked up before files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bloodcell.augment.catalogue import CATALOGUE
+from bloodcell.errors import BadInput, NameTaken, NotFound
+from bloodcell.files import read_json, write_json
+from bloodcell.workspace import Workspace, check_name
+
+__all__ = [
+    "PRESETS",
+    "Policy",
+    "Step",
+    "cautions",
+    "find_policy",
+    "load_policy",
+    "policy_from_json",
+    "policy_names",
+    "policy_to_json",
+    "save_policy",
+    "step",
+    "validate",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One augmentation of a policy.
+
+    Attributes:
+        key: a key of `CATALOGUE`.
+        probability: 0 to 1, the chance that an image gets it, drawn for each image.
+        parameters: values by key; one that is missing has its default.
+    """
+
+    key: str
+    probability: float
+    parameters: dict[str, float | int | bool]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Steps in the order in which they are applied."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+def step(key: str, probability: float = 1.0, **parameters: float | bool) -> Step:
+    """A step with all parameters filled in.
+
+    Raises:
+        BadInput: the augmentation is unknown or a value is out of range.
+    """
+    return _checked(key, probability, parameters, f"The step {key!r}")
+
+
+def validate(policy: Policy, where: str | None = None) -> Policy:
+    """The same policy with every parameter filled in.
+
+    Args:
+        where: what the sentence of an error begins with, e.g. the file's path.
+
+    Raises:
+        BadInput: the name is unusable, or a step is not what its augmentation declares.
+    """
+    check_name(policy.name, "policy")
+    where = where or f"Policy {policy.name}"
+    steps = [
+        _checked(s.key, s.probability, s.parameters, f"{where}: step {i} ({s.key})")
+        for i, s in enumerate(policy.steps, 1)
+    ]
+    return Policy(policy.name, tuple(steps))
+
+
+def _checked(key: Any, probability: Any, parameters: Any, where: str) -> Step:
+    if not isinstance(key, str) or key not in CATALOGUE:
+        raise BadInput(
+            f"{where} names the augmentation {key!r} where one of {', '.join(CATALOGUE)} was "
+            "expected: correct or remove it."
+        )
+    number = isinstance(probability, int | float) and not isinstance(probability, bool)
+    if not number or not 0 <= probability <= 1:
+        raise BadInput(
+            f"{where} has the probability {probability!r} where a number from 0 to 1 was "
+            "expected: correct the value."
+        )
+    if not isinstance(parameters, Mapping):
+        raise BadInput(
+            f"{where} has the parameters {parameters!r} where an object of names and values was "
+            "expected: correct or remove them."
+        )
+    return Step(key, float(probability), CATALOGUE[key].checked(parameters, where))
+
+
+def cautions(policy: Policy) -> list[str]:
+    """One sentence for each step whose setting may destroy what tells the classes apart."""
+    found = []
+    for i, s in enumerate(policy.steps, 1):
+        augmentation = CATALOGUE[s.key]
+        beyond = augmentation.insensible(s.parameters) if s.probability > 0 else []
+        for p in beyond:
+            found.append(
+                f"Step {i}, {augmentation.title}: {p.title.lower()} "
+                f"{s.parameters.get(p.key, p.default):g} is beyond {p.sensible[1]:g}, the most "
+                f"that is sensible for blood cells. {augmentation.caution}".rstrip()
+            )
+    return found
+
+
+def policy_to_json(policy: Policy) -> dict[str, Any]:
+    """The policy as a JSON document."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": policy.name,
+        "steps": [
+            {"key": s.key, "probability": s.probability, "parameters": dict(s.parameters)}
+            for s in policy.steps
+        ],
+    }
+
+
+def policy_from_json(document: Any, where: str) -> Policy:
+    """The policy that a JSON document describes.
+
+    Args:
+        where: what the sentence of an error begins with, e.g. the file's path.
+
+    Raises:
+        BadInput: the document is no policy of this version; the sentence names the step and the
+            value.
+    """
+    if not isinstance(document, dict):
+        raise BadInput(
+            f"{where} holds {type(document).__name__} where a policy was expected: give a file "
+            "with schema_version, name and steps."
+        )
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise BadInput(
+            f"{where} has schema_version {document.get('schema_version')!r} where "
+            f"{SCHEMA_VERSION} was expected: save the policy again with this version."
+        )
+    name, steps = document.get("name"), document.get("steps")
+    if not isinstance(name, str) or not isinstance(steps, list):
+        wrong = f"name {name!r}" if not isinstance(name, str) else f"steps {steps!r}"
+        raise BadInput(f"{where} has {wrong} where a name and a list were expected: correct it.")
+    made = []
+    for i, s in enumerate(steps, 1):
+        known = {"key", "probability", "parameters"}
+        if not isinstance(s, dict) or not set(s) <= known:
+            found = sorted(set(s) - known) if isinstance(s, dict) else s
+            raise BadInput(
+                f"{where}: step {i} has {found!r} where key, probability and parameters were "
+                "expected: correct it."
+            )
+        made.append(Step(s.get("key"), s.get("probability", 1.0), s.get("parameters", {})))
+    return validate(Policy(name, tuple(made)), where)
+
+
+def policy_names(workspace: Workspace) -> list[str]:
+    """Presets, then the policies saved in the workspace."""
+    saved = [n.removesuffix(".json") for n in workspace.names("policies") if n.endswith(".json")]
+    return [*PRESETS, *(n for n in saved if n not in PRESETS)]
+
+
+def save_policy(workspace: Workspace, policy: Policy, replace: bool = False) -> Path:
+    """Save a policy as ``policies/NAME.json``.
+
+    Args:
+        replace: whether a saved policy of that name may be written over.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInput: the policy is not valid.
+        NameTaken: the name is a preset's, or there is a policy of that name.
+    """
+    policy = validate(policy)
+    if policy.name.lower() in PRESETS:
+        raise NameTaken(
+            f"The policy name {policy.name!r} belongs to a preset, which cannot be changed: "
+            "choose another name."
+        )
+    path = workspace.policies / f"{policy.name}.json"
+    if path.exists() and not replace:
+        raise NameTaken(
+            f"The policy name {policy.name!r} is taken in {workspace.policies}: choose another "
+            "name or delete the old one first."
+        )
+    write_json(path, policy_to_json(policy))
+    return path
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file.
+
+    Raises:
+        NotFound: there is no such file.
+        BadInput: it is no policy of this version.
+    """
+    if not path.is_file():
+        raise NotFound(f"No policy file {path}: check the path.")
+    return policy_from_json(read_json(path), str(path))
+
+
+def find_policy(workspace: Workspace, name_or_path: str) -> Policy:
+    """The policy of that name: a preset, else one in the workspace, else the file at that path.
+
+    Raises:
+        NotFound: there is none.
+        BadInput: the file is no policy of this version.
+    """
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    if f"{name_or_path}.json" in workspace.names("policies"):
+        return load_policy(workspace.policies / f"{name_or_path}.json")
+    if name_or_path and Path(name_or_path).expanduser().is_file():
+        return load_policy(Path(name_or_path).expanduser())
+    raise NotFound(
+        f"No policy {name_or_path!r} in {workspace.policies} and no such file: there are "
+        f"{', '.join(policy_names(workspace)[:12])}, so check the name or give a path."
+    )
+
+
+_PRESETS = (
+    Policy("none", ()),
+    # What a cell may undergo without any doubt about what it is. Fine-tuning from ImageNet
+    # weights needs no more.
+    Policy(
+        "gentle",
+        (
+            step("flip"),
+            step("quarter_turn"),
+            step("translation", amount=0.06),
+            step("brightness", amount=0.1),
+            step("contrast", amount=0.1),
+            step("saturation", amount=0.1),
+            step("hue", angle=5),
+        ),
+    ),
+    # The whole list of the forerunner. Its layers touched every image; here those that hide the
+    # cell or its stain do so in a part of them, since all at once leave nothing to recognise.
+    Policy(
+        "seed",
+        (
+            step("flip"),
+            step("rotation", angle=36),
+            step("zoom", amount=0.1),
+            step("contrast", 0.8, amount=0.2),
+            step("crop", 0.5, amount=0.1),
+            step("resize", 0.3, amount=0.4),
+            step("gaussian_noise", 0.5, sigma=5),
+            step("hue", 0.5, angle=10),
+            step("saturation", 0.5, amount=0.3),
+            step("augmix", 0.3, severity=0.3),
+            step("randaugment", 0.3, operations=2, magnitude=0.2),
+            step("cutmix", 0.3, alpha=1.0),
+            step("mixup", 0.3, alpha=0.2),
+            step("channel_shuffle", 0.1, amount=1.0),
+            step("random_color_degeneration", 0.3, amount=0.5),
+        ),
+    ),
+    # For a network that must hold on slides of another laboratory: another lamp, camera, dye,
+    # focus and file format, and every turn, without mixing cells.
+    Policy(
+        "strong",
+        (
+            step("flip"),
+            step("rotation", angle=180),
+            step("zoom", 0.8, amount=0.15),
+            step("translation", amount=0.08),
+            step("stain", 0.8, amount=0.3, shift=0.04),
+            step("gain_gamma", 0.6, gain=0.12, gamma=0.25),
+            step("hue", 0.5, angle=15),
+            step("saturation", 0.5, amount=0.4),
+            step("brightness", 0.5, amount=0.12),
+            step("contrast", 0.5, amount=0.25),
+            step("randaugment", 0.3, operations=2, magnitude=0.25),
+            step("defocus", 0.3, radius=0.015),
+            step("resize", 0.2, amount=0.4),
+            step("gaussian_noise", 0.3, sigma=8),
+            step("jpeg", 0.3, loss=70),
+            step("random_erasing", 0.3, area=0.12),
+        ),
+    ),
+)
+
+PRESETS: dict[str, Policy] = {p.name: p for p in _PRESETS}

@@ -1,0 +1,86 @@
+"""How sharp and clean the picture is: what an optic, a sensor and a file format do to a cell.
+
+Lengths are shares of the image's side, so a policy means the same at any size.
+"""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from bloodcell.augment.canvas import Canvas
+
+__all__ = ["defocus", "erase", "jpeg", "noise", "resample", "sharpen"]
+
+Parameters = Mapping[str, float | bool]
+
+
+def noise(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Add independent Gaussian noise of standard deviation `sigma` (0–255) to every value."""
+    pixels = canvas.settle()
+    if p["sigma"] > 0:
+        grain = rng.standard_normal(pixels.shape, np.float32)
+        grain *= p["sigma"]
+        canvas.put(cv2.add(pixels, grain, dtype=cv2.CV_8U))
+
+
+def resample(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Shrink to 1 − `amount` to 1 of the size (area mean) and enlarge again (linear)."""
+    share = 1 - rng.uniform(0, p["amount"])
+    small = (max(1, round(canvas.width * share)), max(1, round(canvas.height * share)))
+    full = (canvas.width, canvas.height)
+    if small != full:
+        shrunk = cv2.resize(canvas.settle(), small, interpolation=cv2.INTER_AREA)
+        canvas.put(cv2.resize(shrunk, full, interpolation=cv2.INTER_LINEAR))
+
+
+def defocus(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Average over a disc whose radius is 0 to `radius` of the side, as a lens out of focus."""
+    radius = rng.uniform(0, p["radius"]) * canvas.width
+    reach = int(np.ceil(radius))
+    if reach == 0:
+        return
+    across = np.arange(-reach, reach + 1)
+    distance = np.hypot(across[:, None], across)
+    # the rim counts by the share of the pixel it covers, so that small radii differ
+    disc = np.clip(radius + 0.5 - distance, 0, 1) if radius >= 0.5 else _dot(radius, distance)
+    canvas.put(cv2.filter2D(canvas.settle(), -1, disc / disc.sum()))
+
+
+def _dot(radius: float, distance: np.ndarray) -> np.ndarray:
+    return np.where(distance == 0, 1.0, np.where(distance == 1, radius**2, 0.0))
+
+
+def jpeg(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Save as JPEG (ITU-T T.81) and read again, at quality 100 − (0 to `loss`)."""
+    loss = round(rng.uniform(0, p["loss"]))
+    if loss == 0:
+        return
+    blue_first = cv2.cvtColor(canvas.settle(), cv2.COLOR_RGB2BGR)
+    _, file = cv2.imencode(".jpg", blue_first, (cv2.IMWRITE_JPEG_QUALITY, 100 - loss))
+    canvas.put(cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+
+
+def erase(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Cover a rectangle of 0 to `area` of the image, sides 1:3 to 3:1, with the mean colour."""
+    area = rng.uniform(0, p["area"]) * canvas.width * canvas.height
+    stretch = np.exp(rng.uniform(-1, 1) * np.log(3) / 2)
+    wide = min(canvas.width, round(np.sqrt(area) * stretch))
+    high = min(canvas.height, round(np.sqrt(area) / stretch))
+    left = int(rng.integers(canvas.width - wide + 1))
+    top = int(rng.integers(canvas.height - high + 1))
+    if wide and high:
+        covered = canvas.settle().copy()
+        covered[top : top + high, left : left + wide] = np.rint(np.clip(canvas.mean(), 0, 255))
+        canvas.put(covered)
+
+
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+
+
+def sharpen(canvas: Canvas, factor: float) -> None:
+    """Blend with a 3×3 smoothed copy: 0 is smoothed, 1 unchanged, 2 sharpened (as in Pillow)."""
+    if factor != 1:
+        pixels = canvas.settle()
+        smooth = cv2.filter2D(pixels, -1, _SMOOTH)
+        canvas.put(cv2.addWeighted(pixels, factor, smooth, 1 - factor, 0))
