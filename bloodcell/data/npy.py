@@ -46,7 +46,7 @@ class ArrayMember:
         self._archive = archive
         self._info = info
         self._scratch = scratch
-        self._gathered: IO[bytes] | None = None
+        self._gathered: io.BufferedRandom | None = None
         with open_member(archive, info) as member:
             self.shape, self._fortran, self.dtype, self._offset = self._read_header(member)
         promised = self._offset + math.prod(self.shape) * self.dtype.itemsize
@@ -102,13 +102,14 @@ class ArrayMember:
                     n = min(CHUNK_BYTES, self._info.file_size - start)
                     self._gathered.write(_read_fully(member, n, self.called))
             self._gathered.flush()
+        raw = self._gathered.raw  # many short reads far apart: a buffer would only be in the way
         item, columns = self.dtype.itemsize, math.prod(self.shape[1:])
         for start in range(0, len(self), step):
             n = min(step, len(self) - start)
             block = np.empty((columns, n), self.dtype)
             for column, row in enumerate(block.view(np.uint8)):
-                self._gathered.seek(self._offset + (column * len(self) + start) * item)
-                self._gathered.readinto(row)
+                raw.seek(self._offset + (column * len(self) + start) * item)
+                raw.readinto(row)
             yield start, block.reshape(*reversed(self.shape[1:]), n).T
 
     def _read_header(self, member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:

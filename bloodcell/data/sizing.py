@@ -58,8 +58,8 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed + SPARE_BYTES:
         raise NoSpace(
-            f"The import needs {needed / 2**20:,.0f} MiB in {folder} and "
-            f"{free / 2**20:,.0f} MiB are free: free some space or choose a smaller size."
+            f"This needs {needed / 2**20:,.0f} MiB in {folder} and "
+            f"{free / 2**20:,.0f} MiB are free: free some space, or choose a smaller size."
         )
 
 
