@@ -59,12 +59,14 @@ class Workspace:
         return self.home / "downloads"
 
     def names(self, kind: str) -> list[str]:
-        """Names of the folders of a `kind` ("datasets", "runs" or "ensembles"), sorted."""
+        """Names of the folders and JSON files of a `kind` ("datasets", "policies", ...), sorted."""
         folder = self.home / kind
         if not folder.is_dir():
             return []
         return sorted(
-            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")
+            p.name
+            for p in folder.iterdir()
+            if not p.name.startswith(".") and (p.is_dir() or p.suffix == ".json")
         )
 
     def new(self, kind: str, name: str) -> Path:

@@ -8,6 +8,7 @@ validation) and ``card.md``. A zip is read in memory and never unpacked to disk.
 
 import hashlib
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -102,8 +103,6 @@ class Bundle:
         return np.load(io.BytesIO(self.read_checked(name)), allow_pickle=False)
 
     def _read_info(self) -> dict[str, Any]:
-        import json
-
         try:
             info = json.loads(self.read("ensemble.json"))
             version, classes = info["format_version"], info["classes"]

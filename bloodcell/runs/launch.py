@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from bloodcell import __version__
-from bloodcell.augment.policy import find_policy
+from bloodcell.augment.policy import find_policy, policy_to_json
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
 from bloodcell.errors import BadInput
@@ -50,7 +50,7 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
         config = TrainConfig.from_json({**config.to_json(), "weights": str(path)})
         weights = {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     record = {
-        "policy": policy.to_json(),
+        "policy": policy_to_json(policy),
         "dataset_fingerprint": dataset.fingerprint,
         "curation_fingerprint": dataset.curation.fingerprint,
         "environment": _environment(),

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from bloodcell.augment.policy import Policy
+from bloodcell.augment.policy import Policy, policy_from_json
 from bloodcell.errors import BadInput
 from bloodcell.files import new_folder, read_json, write_json
 from bloodcell.training.config import TrainConfig
@@ -88,7 +88,7 @@ class Run:
         return TrainConfig.from_json(self.record()["config"])
 
     def policy(self) -> Policy:
-        return Policy.from_json(self.record()["policy"], str(self.config_path))
+        return policy_from_json(self.record()["policy"], str(self.config_path))
 
     def status(self) -> dict[str, Any]:
         """``status.json`` with the state as it really is: "lost" if its process is gone."""

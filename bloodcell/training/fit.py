@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from bloodcell.augment.policy import Policy
@@ -101,6 +102,8 @@ class _Training:
         self.tf = load_tensorflow()
         import keras
 
+        # Batches are built in threads of the pipeline; OpenCV's own would only get in their way.
+        cv2.setNumThreads(1)
         keras.utils.set_random_seed(config.seed)
         saved = load_state(folder)
         # A continued training has its weights in the checkpoint, whatever became of the file.
