@@ -18,7 +18,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from bloodcell import __version__
@@ -37,6 +36,9 @@ app = typer.Typer(
     help="Train and judge neural networks that tell eight kinds of blood cell apart.",
     epilog="For research use only. Not a medical device.",
 )
+
+# Typer brings its own copy of click along in some versions; this is its ClickException in all.
+_WrongUsage = typer.BadParameter.__mro__[2]
 
 Name = Annotated[str, typer.Option("--name", help="What to call it in the workspace.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -487,11 +489,12 @@ def main() -> None:
     except BloodCellError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except click.ClickException as error:
+    except _WrongUsage as error:
         usage = error.ctx.command_path if getattr(error, "ctx", None) else "python -m bloodcell"
-        print(f"error: {error.format_message()} (see `{usage} --help`)", file=sys.stderr)
+        message = " ".join(error.format_message().split())
+        print(f"error: {message} (see `{usage} --help`)", file=sys.stderr)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

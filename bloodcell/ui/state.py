@@ -1,0 +1,119 @@
+"""What all pages share: the workspace, the active dataset and ensemble, errors as sentences."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.errors import BloodCellError
+from bloodcell.workspace import Workspace, open_workspace
+
+__all__ = [
+    "active_dataset",
+    "active_ensemble",
+    "heading",
+    "load_ensemble",
+    "sentences",
+    "set_active",
+    "sidebar",
+    "workspace",
+]
+
+REFERENCE = "reference"
+
+
+def workspace() -> Workspace:
+    """The workspace of the server: ``$BLOODCELL_HOME``, else ``artifacts/``."""
+    return open_workspace()
+
+
+def heading(title: str, purpose: str) -> None:
+    """A page's title and one line on what it is for."""
+    st.title(title, anchor=False)
+    st.markdown(purpose)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Show an error made for the person as its sentence; anything else goes to the log."""
+    try:
+        yield
+    except BloodCellError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def set_active(kind: str, name: str | None) -> None:
+    """Make `name` the active one of "datasets" or "ensembles" for this visitor."""
+    st.session_state[f"active_{kind}"] = name
+    # The picker in the sidebar takes it over at the next run of the script.
+    st.session_state.pop(f"pick_{kind}", None)
+
+
+def _active(kind: str) -> str | None:
+    names = workspace().names(kind)
+    chosen = st.session_state.get(f"active_{kind}")
+    if chosen in names:
+        return chosen
+    if kind == "ensembles" and REFERENCE in names:
+        return REFERENCE
+    return names[0] if names else None
+
+
+def active_dataset() -> Dataset | None:
+    """The dataset that this visitor works on, or None where there is none."""
+    name = _active("datasets")
+    if name is None:
+        return None
+    try:
+        return open_dataset(workspace(), name)
+    except BloodCellError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def active_ensemble() -> str | None:
+    """The name of the ensemble that this visitor works with, or None where there is none."""
+    return _active("ensembles")
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the ensemble")
+def _loaded(path: str, stamp: int) -> Ensemble:
+    return open_ensemble(workspace(), path)
+
+
+def load_ensemble(name: str) -> Ensemble:
+    """An ensemble of the workspace, loaded once for all visitors.
+
+    Raises:
+        BloodCellError: it is missing or damaged.
+    """
+    path = workspace().find("ensembles", name)
+    return _loaded(str(path), (Path(path) / "ensemble.json").stat().st_mtime_ns)
+
+
+def _pick(kind: str, label: str, empty: str) -> None:
+    names = workspace().names(kind)
+    if not names:
+        st.caption(empty)
+        return
+    key = f"pick_{kind}"
+    active = _active(kind)
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = active
+    st.selectbox(
+        label,
+        names,
+        key=key,
+        on_change=lambda: st.session_state.update({f"active_{kind}": st.session_state[key]}),
+    )
+
+
+def sidebar() -> None:
+    """The active ensemble and dataset, and what this is not."""
+    with st.sidebar:
+        _pick("ensembles", "Ensemble", "No ensemble yet: combine runs on the Evaluation page.")
+        _pick("datasets", "Dataset", "No dataset yet: bring one in on the Dataset page.")
+        st.caption("For research use only. Not a medical device.")
