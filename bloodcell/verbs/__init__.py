@@ -1,0 +1,1 @@
+"""The verbs of the command line, a module for each kind of thing they act on."""

@@ -1,0 +1,159 @@
+"""Verbs on datasets: import, demo, download, datasets, audit, exclude."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bloodcell.classes import CLASSES
+from bloodcell.errors import BadInput
+from bloodcell.progress import to_stderr
+from bloodcell.verbs.options import AsJson, DatasetName, Name, show, table
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+def _dataset_summary(dataset: Any) -> tuple[dict[str, Any], str]:
+    counts = dataset.counts()
+    found = {
+        "name": dataset.name,
+        "path": str(dataset.path),
+        "n": len(dataset),
+        "kept": sum(counts.values()),
+        "size": list(dataset.size),
+        "counts": counts,
+        "fingerprint": dataset.fingerprint,
+    }
+    rows = [[c.title, f"{counts[c.name]:,}"] for c in CLASSES]
+    head = f"{dataset.name}: {len(dataset):,} images of {dataset.size[1]}×{dataset.size[0]} pixels"
+    return found, f"{head}\n{table(rows, ['class', 'images'])}"
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="An .npz, a folder a class, or a .zip of one.")],
+    name: Name,
+    size: Annotated[int | None, typer.Option(help="Pixels a side to resize to.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Central pixels to keep before that.")] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be decoded.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring labelled images into the workspace.
+
+    The recipe of BloodMNIST for photographs of 360×363 pixels is --crop 200 --size 96.
+    """
+    from bloodcell.data.readers import import_source
+
+    dataset = import_source(
+        context.obj,
+        source,
+        name,
+        size=size,
+        crop=crop,
+        skip_broken=skip_broken,
+        progress=to_stderr(),
+    )
+    found, text = _dataset_summary(dataset)
+    show(found, as_json, text)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    name: Name = "demo",
+    per_class: Annotated[int, typer.Option(help="Cells of each class.")] = 60,
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 96,
+    seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Plant copies, foreign pictures and wrong labels.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a dataset of eight kinds of cell, to try everything without any data at hand."""
+    from bloodcell.data.demo import Faults, make_demo
+
+    planted = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
+    dataset = make_demo(
+        context.obj,
+        name,
+        per_class=per_class,
+        size=size,
+        seed=seed,
+        faults=planted if faults else None,
+        progress=to_stderr(),
+    )
+    found, text = _dataset_summary(dataset)
+    show(found, as_json, text)
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(help="bloodmnist")],
+    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels a side.")] = 64,
+    name: Annotated[str | None, typer.Option(help="Default: bloodmnist-SIZE.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a public dataset from its official record and bring it in."""
+    from bloodcell.data.download import download_bloodmnist
+    from bloodcell.data.readers import import_source
+
+    if what != "bloodmnist":
+        raise BadInput(f"There is no public dataset {what!r} to download: expected bloodmnist.")
+    target = name or f"bloodmnist-{size}"
+    context.obj.new("datasets", target)
+    file = download_bloodmnist(context.obj, size, progress=to_stderr())
+    dataset = import_source(context.obj, file, target, progress=to_stderr())
+    found, text = _dataset_summary(dataset)
+    show(found, as_json, text)
+
+
+@app.command()
+def datasets(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the datasets of the workspace."""
+    from bloodcell.data.dataset import open_dataset
+
+    found = [
+        _dataset_summary(open_dataset(context.obj, name))[0]
+        for name in context.obj.names("datasets")
+    ]
+    rows = [[d["name"], f"{d['n']:,}", f"{d['kept']:,}", d["size"][0]] for d in found]
+    show(found, as_json, table(rows, ["name", "images", "kept", "pixels"]))
+
+
+@app.command()
+def audit(context: typer.Context, dataset: DatasetName, as_json: AsJson = False) -> None:
+    """Find what is wrong with a dataset."""
+    from bloodcell.data.audit import audit as find
+    from bloodcell.data.dataset import open_dataset
+
+    opened = open_dataset(context.obj, dataset)
+    findings = find(opened)
+    rows = [[f.kind, f.group, f.index, f.name, f"{f.score:.2f}", f.suggested] for f in findings]
+    head = ["kind", "group", "index", "name", "score", "suggested"]
+    text = table(rows, head) if rows else "No findings."
+    found = {"n": int(opened.kept.sum()), "findings": [f.to_json() for f in findings]}
+    show(found, as_json, text)
+
+
+@app.command()
+def exclude(
+    context: typer.Context,
+    dataset: DatasetName,
+    findings: Annotated[str, typer.Option(help="Kinds of finding, separated by commas.")],
+    as_json: AsJson = False,
+) -> None:
+    """Exclude what an audit suggests to exclude. Reversible: nothing is deleted."""
+    from bloodcell.data.audit import exclude_findings
+    from bloodcell.data.dataset import open_dataset
+
+    opened = open_dataset(context.obj, dataset)
+    kinds = [k.strip() for k in findings.split(",") if k.strip()]
+    found = exclude_findings(opened, kinds)
+    left = int(opened.kept.sum())
+    text = "\n".join(f"{n} excluded as {kind}" for kind, n in found.items())
+    show({"excluded": found, "kept": left}, as_json, f"{text}\n{left:,} images are kept")

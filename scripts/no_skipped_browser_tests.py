@@ -1,0 +1,14 @@
+"""Fail if a test in a real browser was skipped: ``python scripts/no_skipped_browser_tests.py XML``."""
+
+import sys
+import xml.etree.ElementTree as ET
+
+cases = [
+    case
+    for case in ET.parse(sys.argv[1]).getroot().iter("testcase")
+    if case.get("classname", "").startswith("tests.browser")
+]
+skipped = [case.get("name") for case in cases if case.find("skipped") is not None]
+if not cases or skipped:
+    sys.exit(f"error: of {len(cases)} browser tests these were skipped: {', '.join(skipped)}")
+print(f"{len(cases)} browser tests ran")
