@@ -1,4 +1,4 @@
-"""Fail if a test in a real browser was skipped: ``python scripts/no_skipped_browser_tests.py XML``."""
+"""Fail if a browser test was skipped: ``python scripts/no_skipped_browser_tests.py JUNIT.XML``."""
 
 import sys
 import xml.etree.ElementTree as ET

@@ -113,6 +113,11 @@ def _backbone(backbone: str, size: int, weights: str):
     body = make(include_top=False, weights=None, input_shape=(size, size, 3))
     if weights != "none":
         _load(body, make, backbone, size, weights)
+    for layer in body.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Keras' MobileNetV2 has 0.999: after an epoch of 364 steps its moving statistics
+            # would still be mostly those of ImageNet.
+            layer.momentum = min(layer.momentum, 0.99)
     if backbone == "efficientnetb3":
         # Keras appends a second Rescaling by 1/sqrt(std) only for weights="imagenet". Folding
         # it into the Normalization layer (variance std² · std) gives every source of weights

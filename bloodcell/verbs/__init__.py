@@ -1,1 +1,8 @@
 """The verbs of the command line, a module for each kind of thing they act on."""
+
+__all__ = [
+    "data",
+    "ensembles",
+    "options",
+    "runs",
+]
