@@ -16,7 +16,7 @@ def silent(done: int, total: int, what: str) -> None:
 
 def to_stderr() -> Progress:
     """A progress line on stderr: count, share and remaining time, at most ten a second
-    (one in five seconds where stderr is no terminal)."""
+    (one in five seconds where stderr is no terminal); nothing for what takes under a second."""
     started: dict[str, float] = {}
     shown = 0.0
     live = sys.stderr.isatty()
@@ -25,7 +25,7 @@ def to_stderr() -> Progress:
         nonlocal shown
         now = time.monotonic()
         begin = started.setdefault(what, now)
-        if done < total and now - shown < (0.1 if live else 5.0):
+        if now - begin < 1.0 or (done < total and now - shown < (0.1 if live else 5.0)):
             return
         shown = now
         text = f"{what}: {done:,} of {total:,}"

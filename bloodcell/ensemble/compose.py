@@ -102,7 +102,7 @@ def compose(
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
-        np.save(folder / "seen.npy", np.array(seen))
+        np.save(folder / "seen.npy", np.array(seen, "S32"))
         info = {
             "format_version": FORMAT_VERSION,
             "name": name,

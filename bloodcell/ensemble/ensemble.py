@@ -122,7 +122,7 @@ class Ensemble:
 
     def seen(self) -> np.ndarray:
         """str: identities of all images that a member saw in training or validation."""
-        return self.bundle.array("seen.npy")
+        return self.bundle.array("seen.npy").astype(str)
 
     def finish(self, raw: Raw) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets."""

@@ -5,16 +5,14 @@ source of its weights (ImageNet, a local file, none). The head is the forerunner
 average pooling, batch normalisation, dropout, dense softmax.
 """
 
-import contextlib
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput, Offline
+from bloodcell.quiet import quiet_stderr
 
 __all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
 
@@ -39,23 +37,9 @@ def load_tensorflow():
     import absl.logging
 
     absl.logging.set_verbosity(absl.logging.ERROR)
-    with _silence():
+    with quiet_stderr():
         import tensorflow as tf
     return tf
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what TensorFlow's C++ says while it loads off stderr: it heeds no log level then."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropout: float = 0.2):

@@ -8,6 +8,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
+from bloodcell.quiet import quiet_stderr
 
 __all__ = ["LiteModel", "Outputs"]
 
@@ -48,9 +49,10 @@ class LiteModel:
         # An interpreter is not thread-safe, and a server answers several people.
         self._lock = threading.Lock()
         try:
-            self._interpreter = Interpreter(
-                model_content=content, num_threads=threads or os.cpu_count()
-            )
+            with quiet_stderr():
+                self._interpreter = Interpreter(
+                    model_content=content, num_threads=threads or os.cpu_count()
+                )
             self._run = self._interpreter.get_signature_runner()
             (image,) = self._run.get_input_details().values()
             outputs = self._run.get_output_details()

@@ -23,8 +23,10 @@ from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["ask_to_stop", "prepare", "start"]
+__all__ = ["DETACHED", "ask_to_stop", "prepare", "start"]
 
+# Set in the environment of a process that `start` made.
+DETACHED = "BLOODCELL_DETACHED"
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
@@ -108,7 +110,7 @@ def start(workspace: Workspace, run: Run) -> int:
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "BLOODCELL_DETACHED": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), DETACHED: "1"},
         )
     return process.pid
 

@@ -1,5 +1,6 @@
 """Verbs on runs: train, runs, stop, resume."""
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -62,13 +63,15 @@ def train(
 
 def _go_on(workspace: Workspace, run: Any, detach: bool, as_json: bool) -> None:
     from bloodcell.runs.carry_out import carry_out
-    from bloodcell.runs.launch import start
+    from bloodcell.runs.launch import DETACHED, start
 
-    print(f"run {run.id}", file=sys.stderr, flush=True)
+    if DETACHED not in os.environ:
+        print(f"run {run.id}", file=sys.stderr, flush=True)
     if detach:
         start(workspace, run)
     else:
-        carry_out(workspace, run)
+        # A detached process has the run's log as its stderr: once is enough there.
+        carry_out(workspace, run, echo=DETACHED not in os.environ)
     summary = run.summary()
     show(summary, as_json, f"{summary['id']} {summary['state']}")
 
