@@ -2,8 +2,8 @@
 
 No global state is read or written, so several threads may work on batches of their own, each
 with its own generator: NumPy and OpenCV let go of Python's lock while they compute. OpenCV's
-own threads gain nothing on images this small and get in the way of the callers': a program that
-augments in several threads calls ``cv2.setNumThreads(1)`` once when it starts.
+own threads do not help with images this small; a program that augments in several threads keeps
+them out of the way with one ``cv2.setNumThreads(1)`` when it starts.
 """
 
 import numpy as np
@@ -41,8 +41,7 @@ def apply(
     if labels.ndim != 2 or len(labels) != len(images):
         raise ValueError(f"labels: {labels.shape}, expected ({len(images)}, classes)")
     labels = np.array(labels, np.float32)
-    # copied, so that nothing made from a memory-mapped dataset keeps a page of it busy
-    canvases = [Canvas(image) for image in np.array(images)]
+    canvases = [Canvas(image) for image in np.ascontiguousarray(images)]
     for step in policy.steps:
         augmentation = CATALOGUE[step.key]
         parameters = augmentation.defaults() | step.parameters

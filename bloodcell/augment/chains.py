@@ -6,17 +6,24 @@ operation does nothing at magnitude 0; autocontrast and equalise, which have no 
 the paper, are blended in by theirs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from bloodcell.augment import colour, geometry, texture
 from bloodcell.augment.canvas import Canvas
+from bloodcell.augment.declaration import (
+    COLOUR_CUE,
+    GRAIN_CUE,
+    Augmentation,
+    Parameters,
+    count,
+    strength,
+)
 
-__all__ = ["augmix", "randaugment"]
+__all__ = ["AUGMENTATIONS", "augmix", "randaugment"]
 
-Parameters = Mapping[str, float | bool]
 Operation = Callable[[Canvas, float], None]
 
 _VALUES = np.arange(256, dtype=np.float32)
@@ -108,3 +115,46 @@ def augmix(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
             AUGMIX_OPERATIONS[chosen](chain, rng.uniform(-p["severity"], p["severity"]))
         mixture = cv2.add(mixture, cv2.multiply(chain.settle(), (weight,) * 3, dtype=cv2.CV_32F))
     canvas.put(cv2.convertScaleAbs(mixture))
+
+
+AUGMENTATIONS = (
+    Augmentation(
+        "randaugment",
+        "RandAugment",
+        "chains",
+        "Applies a few operations drawn at random from thirteen, all at one magnitude.",
+        "RandAugment (Cubuk et al. 2020); cf. keras_cv.layers.RandAugment",
+        (
+            count(
+                2,
+                3,
+                "How many are applied one after the other.",
+                key="operations",
+                title="Operations",
+                high=6,
+                strength=False,
+            ),
+            strength(0.25, 0.4, "The strength of each.", key="magnitude", title="Magnitude"),
+        ),
+        randaugment,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "augmix",
+        "AugMix",
+        "chains",
+        "Blends the cell with a mixture of three randomly altered copies of it.",
+        "AugMix (Hendrycks et al. 2020) without its loss; cf. keras_cv.layers.AugMix",
+        (
+            strength(
+                0.3,
+                0.5,
+                "The strength of the operations in the chains.",
+                key="severity",
+                title="Severity",
+            ),
+        ),
+        augmix,
+        caution=GRAIN_CUE,
+    ),
+)

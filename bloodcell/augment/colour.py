@@ -4,14 +4,14 @@ Those that are affine in RGB are 4×4 matrices, which multiply; the others are c
 looked up for each value) or work in optical density. Values are 0–255 throughout.
 """
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
+from bloodcell.augment.declaration import COLOUR_CUE, Augmentation, Parameters, strength
 
 __all__ = [
+    "AUGMENTATIONS",
     "brightness",
     "channel_shuffle",
     "contrast",
@@ -25,7 +25,6 @@ __all__ = [
     "stain",
 ]
 
-Parameters = Mapping[str, float | bool]
 
 # ITU-R BT.601 luma and the YIQ space built on it (FCC 1953), in which hue is an angle.
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -135,3 +134,124 @@ def recontrast(canvas: Canvas, factor: float) -> None:
 def desaturate(canvas: Canvas, factor: float) -> None:
     """Scale each pixel's distance to its grey: 0 is grey, 1 unchanged."""
     canvas.recolour(_matrix(factor * np.eye(3) + (1 - factor) * _LUMA))
+
+
+AUGMENTATIONS = (
+    Augmentation(
+        "brightness",
+        "Random brightness",
+        "colour",
+        "Makes the field lighter or darker, as the lamp or the exposure does.",
+        "keras.layers.RandomBrightness",
+        (strength(0.1, 0.2, "Every value is shifted by ± this share of 255."),),
+        brightness,
+    ),
+    Augmentation(
+        "contrast",
+        "Random contrast",
+        "colour",
+        "Spreads or flattens light and dark about the image's mean colour.",
+        "keras.layers.RandomContrast",
+        (strength(0.2, 0.4, "Contrast is scaled by 1 ± this."),),
+        contrast,
+    ),
+    Augmentation(
+        "hue",
+        "Random hue",
+        "colour",
+        "Turns the colour circle at constant luma: violet towards blue or towards red.",
+        "Rotation about the grey axis in YIQ (Haeberli 1993); cf. keras_cv.layers.RandomHue",
+        (
+            strength(
+                15.0,
+                25.0,
+                "The turn is drawn from ± this.",
+                key="angle",
+                title="Angle",
+                high=180.0,
+                unit="°",
+            ),
+        ),
+        hue,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "saturation",
+        "Random saturation",
+        "colour",
+        "Makes the stain paler or more vivid.",
+        "Blend with BT.601 luma (Haeberli 1993); cf. keras_cv.layers.RandomSaturation",
+        (strength(0.3, 0.5, "Saturation is scaled by 1 ± this."),),
+        saturation,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "random_color_degeneration",
+        "Colour degeneration",
+        "colour",
+        "Fades the stain towards grey.",
+        "keras_cv.layers.RandomColorDegeneration; AutoAugment's Color (Cubuk et al. 2019)",
+        (strength(0.5, 0.5, "The image is blended with its grey by up to this."),),
+        degenerate,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "channel_shuffle",
+        "Channel shuffle",
+        "colour",
+        "Swaps red, green and blue: shape stays, stain colour goes.",
+        "keras_cv.layers.ChannelShuffle",
+        (strength(1.0, 0.3, "How much of the shuffled image is blended in; 1 is all."),),
+        channel_shuffle,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "gain_gamma",
+        "Channel gain and gamma",
+        "colour",
+        "Gives each channel its own gain and tone curve, as another camera would.",
+        "Power-law transfer (IEC 61966-2-1) and white balance per channel",
+        (
+            strength(
+                0.08,
+                0.15,
+                "Each channel is scaled by 1 ± this.",
+                key="gain",
+                title="Gain",
+                high=0.8,
+            ),
+            strength(
+                0.15,
+                0.3,
+                "Each channel's exponent is 2 to the ± this.",
+                key="gamma",
+                title="Gamma",
+                high=2.0,
+                unit="octaves",
+            ),
+        ),
+        gain_gamma,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "stain",
+        "Stain jitter",
+        "colour",
+        "Stains stronger or weaker, blue and eosin apart, as another batch of dye would.",
+        "Optical-density jitter (Ruifrok and Johnston 2001; Tellez et al. 2018), Giemsa dyes",
+        (
+            strength(0.2, 0.35, "Each dye's density is scaled by 1 ± this."),
+            strength(
+                0.02,
+                0.05,
+                "Each dye's density is shifted by ± this.",
+                key="shift",
+                title="Shift",
+                high=0.5,
+                unit="optical density",
+            ),
+        ),
+        stain,
+        caution=COLOUR_CUE,
+    ),
+)

@@ -6,9 +6,28 @@ from typing import Any
 
 from bloodcell.errors import BadInput
 
-__all__ = ["Augmentation", "Parameter"]
+__all__ = [
+    "COLOUR_CUE",
+    "GRAIN_CUE",
+    "MIDDLE_CUE",
+    "SIZE_CUE",
+    "Augmentation",
+    "Parameter",
+    "Parameters",
+    "count",
+    "strength",
+    "switch",
+]
 
 Value = float | int | bool
+Parameters = Mapping[str, Value]
+
+SIZE_CUE = (
+    "Size tells platelets and lymphocytes from larger cells: a strong change of scale blurs it."
+)
+COLOUR_CUE = "Stain colour tells eosinophils from neutrophils: a strong change of colour blurs it."
+GRAIN_CUE = "Granules tell basophils, eosinophils and neutrophils apart: too much of it hides them."
+MIDDLE_CUE = "The cell to be named is in the middle: moved too far, its neighbours take its place."
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,40 @@ class Parameter:
         if not self.low <= value <= self.high or (self.kind == "int" and value != int(value)):
             raise problem
         return int(value) if self.kind == "int" else float(value)
+
+
+def strength(
+    default: float,
+    sensible: float,
+    help: str,
+    *,
+    key: str = "amount",
+    title: str = "Amount",
+    high: float = 1.0,
+    unit: str = "",
+) -> Parameter:
+    """A number from 0, where it does nothing, to `high`, sensible from 0 to `sensible`."""
+    return Parameter(key, title, "float", 0.0, high, default, unit, (0.0, sensible), help)
+
+
+def count(
+    default: int,
+    sensible: int,
+    help: str,
+    *,
+    key: str,
+    title: str,
+    high: int,
+    unit: str = "",
+    strength: bool = True,
+) -> Parameter:
+    """A whole number from 0 to `high`, sensible from 0 to `sensible`."""
+    return Parameter(key, title, "int", 0, high, default, unit, (0, sensible), help, strength)
+
+
+def switch(key: str, title: str, help: str) -> Parameter:
+    """Something that is on unless switched off."""
+    return Parameter(key, title, "switch", 0, 1, True, "", (0, 1), help)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,32 @@ Every function takes a canvas, the step's parameters and a random generator, and
 on the canvas. Lengths are shares of the image's side, so a policy means the same at any size.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas, affine
+from bloodcell.augment.declaration import (
+    MIDDLE_CUE,
+    SIZE_CUE,
+    Augmentation,
+    Parameters,
+    count,
+    strength,
+    switch,
+)
 
-__all__ = ["crop", "flip", "quarter_turn", "rotate", "shear", "shift", "translate", "turn", "zoom"]
+__all__ = [
+    "AUGMENTATIONS",
+    "crop",
+    "flip",
+    "quarter_turn",
+    "rotate",
+    "shear",
+    "shift",
+    "translate",
+    "turn",
+    "zoom",
+]
 
-Parameters = Mapping[str, float | bool]
 
 _TURNS = (affine(1, 0, 0, 1), affine(0, -1, 1, 0), affine(-1, 0, 0, -1), affine(0, 1, -1, 0))
 
@@ -72,3 +89,103 @@ def shift(canvas: Canvas, right: float, down: float) -> None:
 def shear(canvas: Canvas, across: float, along: float) -> None:
     """Shear by `across` pixels sideways a row and `along` pixels downwards a column."""
     canvas.move(affine(1, across, along, 1))
+
+
+AUGMENTATIONS = (
+    Augmentation(
+        "flip",
+        "Random flip",
+        "geometry",
+        "Mirrors the cell; a smear has no up, down, left or right.",
+        "keras.layers.RandomFlip",
+        (
+            switch("horizontal", "Left-right", "Mirror left-right in half of the images."),
+            switch("vertical", "Top-bottom", "Mirror top-bottom in half of the images."),
+        ),
+        flip,
+    ),
+    Augmentation(
+        "quarter_turn",
+        "Quarter turns",
+        "geometry",
+        "Turns the cell by 90, 180 or 270 degrees without touching a pixel's value.",
+        "Dihedral group of the square; numpy.rot90",
+        (
+            count(
+                3,
+                3,
+                "The number of quarters is drawn from 0 to this.",
+                key="turns",
+                title="Most quarters",
+                high=3,
+                unit="quarter turns",
+            ),
+        ),
+        quarter_turn,
+    ),
+    Augmentation(
+        "rotation",
+        "Random rotation",
+        "geometry",
+        "Turns the cell by any angle; the corners are filled by reflection.",
+        "keras.layers.RandomRotation",
+        (
+            strength(
+                180.0,
+                180.0,
+                "The angle is drawn from ± this.",
+                key="angle",
+                title="Angle",
+                high=180.0,
+                unit="°",
+            ),
+        ),
+        rotate,
+    ),
+    Augmentation(
+        "zoom",
+        "Random zoom",
+        "geometry",
+        "Makes the cell larger or smaller about the centre.",
+        "keras.layers.RandomZoom",
+        (strength(0.1, 0.15, "The scale is drawn from 1 ± this.", high=0.8),),
+        zoom,
+        caution=SIZE_CUE,
+    ),
+    Augmentation(
+        "translation",
+        "Random translation",
+        "geometry",
+        "Shifts the cell away from the middle.",
+        "keras.layers.RandomTranslation",
+        (
+            strength(
+                0.06,
+                0.15,
+                "Shifts along both axes are drawn from ± this.",
+                high=0.5,
+                unit="share of the side",
+            ),
+        ),
+        translate,
+        caution=MIDDLE_CUE,
+    ),
+    Augmentation(
+        "crop",
+        "Random crop",
+        "geometry",
+        "Cuts a window out anywhere and enlarges it to full size.",
+        "keras.layers.RandomCrop followed by Resizing",
+        (
+            strength(
+                0.15,
+                0.25,
+                "Up to this share of the side is cut away.",
+                high=0.8,
+                unit="share of the side",
+            ),
+        ),
+        crop,
+        caution=SIZE_CUE,
+    ),
+)

@@ -4,16 +4,15 @@ A step sees the batch as it was before it: partners are a random permutation of 
 an image whose partner is itself stays as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
+from bloodcell.augment.declaration import Augmentation, Parameters, strength
 
-__all__ = ["cutmix", "mixup"]
-
-Parameters = Mapping[str, float | bool]
+__all__ = ["AUGMENTATIONS", "cutmix", "mixup"]
 
 
 def mixup(
@@ -83,3 +82,46 @@ def _settled(
 ) -> dict[int, np.ndarray]:
     involved = np.union1d(np.flatnonzero(chosen), partners[chosen])
     return {i: canvases[i].settle() for i in involved.tolist()}
+
+
+AUGMENTATIONS = (
+    Augmentation(
+        "cutmix",
+        "CutMix",
+        "mixing",
+        "Pastes a rectangle of another cell over this one and mixes the labels by area.",
+        "CutMix (Yun et al. 2019); cf. keras_cv.layers.CutMix",
+        (
+            strength(
+                1.0,
+                1.0,
+                "λ is drawn from Beta(α, α): 1 is uniform, near 0 is all or nothing, 0 is off.",
+                key="alpha",
+                title="Alpha",
+                high=5.0,
+            ),
+        ),
+        cutmix,
+        mixes_labels=True,
+        caution="A cell fills the middle: a pasted corner may bring a label but no cell.",
+    ),
+    Augmentation(
+        "mixup",
+        "MixUp",
+        "mixing",
+        "Lays another cell over this one, half transparent, and mixes the labels alike.",
+        "MixUp (Zhang et al. 2018); cf. keras_cv.layers.MixUp",
+        (
+            strength(
+                0.2,
+                0.4,
+                "λ is drawn from Beta(α, α): near 0 is all or nothing, 0 is off.",
+                key="alpha",
+                title="Alpha",
+                high=5.0,
+            ),
+        ),
+        mixup,
+        mixes_labels=True,
+    ),
+)

@@ -77,7 +77,10 @@ def validate(policy: Policy, where: str | None = None) -> Policy:
     Raises:
         BadInput: the name is unusable, or a step is not what its augmentation declares.
     """
-    check_name(policy.name, "policy")
+    try:
+        check_name(policy.name, "policy")
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}" if where else str(error)) from None
     where = where or f"Policy {policy.name}"
     steps = [
         _checked(s.key, s.probability, s.parameters, f"{where}: step {i} ({s.key})")
@@ -196,7 +199,9 @@ def save_policy(workspace: Workspace, policy: Policy, replace: bool = False) -> 
             "choose another name."
         )
     path = workspace.policies / f"{policy.name}.json"
-    if path.exists() and not replace:
+    # A case-insensitive disk would take "Mild" and "mild" for one.
+    taken = path.name.lower() in (n.lower() for n in workspace.names("policies"))
+    if taken and not replace:
         raise NameTaken(
             f"The policy name {policy.name!r} is taken in {workspace.policies}: choose another "
             "name or delete the old one first."

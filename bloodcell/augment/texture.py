@@ -3,16 +3,13 @@
 Lengths are shares of the image's side, so a policy means the same at any size.
 """
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
+from bloodcell.augment.declaration import GRAIN_CUE, Augmentation, Parameters, count, strength
 
-__all__ = ["defocus", "erase", "jpeg", "noise", "resample", "sharpen"]
-
-Parameters = Mapping[str, float | bool]
+__all__ = ["AUGMENTATIONS", "defocus", "erase", "jpeg", "noise", "resample", "sharpen"]
 
 
 def noise(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -42,13 +39,10 @@ def defocus(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
         return
     across = np.arange(-reach, reach + 1)
     distance = np.hypot(across[:, None], across)
-    # the rim counts by the share of the pixel it covers, so that small radii differ
-    disc = np.clip(radius + 0.5 - distance, 0, 1) if radius >= 0.5 else _dot(radius, distance)
+    # the rim counts by the share of a pixel it covers, so that radii below one pixel differ too
+    disc = np.clip(radius + 0.5 - distance, 0, 1)
+    disc[reach, reach] = 1
     canvas.put(cv2.filter2D(canvas.settle(), -1, disc / disc.sum()))
-
-
-def _dot(radius: float, distance: np.ndarray) -> np.ndarray:
-    return np.where(distance == 0, 1.0, np.where(distance == 1, radius**2, 0.0))
 
 
 def jpeg(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -84,3 +78,105 @@ def sharpen(canvas: Canvas, factor: float) -> None:
         pixels = canvas.settle()
         smooth = cv2.filter2D(pixels, -1, _SMOOTH)
         canvas.put(cv2.addWeighted(pixels, factor, smooth, 1 - factor, 0))
+
+
+AUGMENTATIONS = (
+    Augmentation(
+        "resize",
+        "Loss of resolution",
+        "texture",
+        "Shrinks the picture and enlarges it again, as a weaker objective or scanner would.",
+        "keras.layers.Resizing, there and back",
+        (
+            strength(
+                0.4,
+                0.5,
+                "The picture is shrunk by up to this share of its side.",
+                high=0.9,
+                unit="share of the side",
+            ),
+        ),
+        resample,
+        caution=GRAIN_CUE,
+    ),
+    Augmentation(
+        "gaussian_noise",
+        "Gaussian noise",
+        "texture",
+        "Adds sensor noise to every pixel and channel.",
+        "keras.layers.GaussianNoise, on the scale 0–255",
+        (
+            strength(
+                8.0,
+                15.0,
+                "Standard deviation of the noise.",
+                key="sigma",
+                title="Sigma",
+                high=128.0,
+                unit="of 255",
+            ),
+        ),
+        noise,
+        caution=GRAIN_CUE,
+    ),
+    Augmentation(
+        "defocus",
+        "Defocus",
+        "texture",
+        "Blurs the cell as a lens out of focus does.",
+        "Disc kernel; ImageNet-C (Hendrycks and Dietterich 2019)",
+        (
+            strength(
+                0.015,
+                0.02,
+                "The disc's radius is drawn from 0 to this.",
+                key="radius",
+                title="Radius",
+                high=0.2,
+                unit="share of the side",
+            ),
+        ),
+        defocus,
+        caution=GRAIN_CUE,
+    ),
+    Augmentation(
+        "jpeg",
+        "JPEG compression",
+        "texture",
+        "Saves as JPEG and reads again: blocks and smeared colour edges.",
+        "ITU-T T.81 (JPEG)",
+        (
+            count(
+                60,
+                80,
+                "The quality is drawn from 100 down to 100 − this.",
+                key="loss",
+                title="Most loss",
+                high=99,
+                unit="100 − quality",
+            ),
+        ),
+        jpeg,
+        caution=GRAIN_CUE,
+    ),
+    Augmentation(
+        "random_erasing",
+        "Random erasing",
+        "texture",
+        "Covers a rectangle with the mean colour, so that no single part decides.",
+        "Random erasing (Zhong et al. 2020); Cutout (DeVries and Taylor 2017)",
+        (
+            strength(
+                0.12,
+                0.2,
+                "Up to this share of the area is covered.",
+                key="area",
+                title="Area",
+                high=0.8,
+                unit="share of the area",
+            ),
+        ),
+        erase,
+        caution="A platelet is small: a large rectangle can cover the whole of it.",
+    ),
+)
