@@ -1,0 +1,79 @@
+"""What many tests share: a drawn dataset, a finished run, an ensemble, all of them real.
+
+The session's copies are read by everyone and written by no one: a test that changes something
+asks for `demo_copy` or `home`, which are its own.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Set before anything imports TensorFlow: two busy cores are all that can be counted on.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+DEMO_PER_CLASS, DEMO_SIZE = 20, 48
+
+
+@pytest.fixture(autouse=True)
+def _no_workspace_by_accident(monkeypatch: pytest.MonkeyPatch):
+    """A test that names no workspace must not find the developer's."""
+    monkeypatch.delenv("BLOODCELL_HOME", raising=False)
+    monkeypatch.delenv("BLOODCELL_DETACHED", raising=False)
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the drawn dataset "demo": 20 of each class, 48 pixels. Do not change it."""
+    from bloodcell.data.demo import make_demo
+    from bloodcell.workspace import Workspace
+
+    home = tmp_path_factory.mktemp("demo") / "home"
+    make_demo(Workspace(home), "demo", per_class=DEMO_PER_CLASS, size=DEMO_SIZE)
+    return home
+
+
+@pytest.fixture(scope="session")
+def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`demo_home` with a finished run of the tiny network and the ensemble "first" of it.
+
+    Do not change it.
+    """
+    from bloodcell.ensemble.compose import compose
+    from bloodcell.runs.carry_out import carry_out
+    from bloodcell.runs.launch import prepare
+    from bloodcell.training.config import make_config
+    from bloodcell.workspace import Workspace
+
+    home = tmp_path_factory.mktemp("trained") / "home"
+    shutil.copytree(demo_home, home)
+    workspace = Workspace(home)
+    run = prepare(workspace, make_config("demo", backbone="tiny", input_size=48, epochs=2))
+    assert carry_out(workspace, run, echo=False) == "finished"
+    compose(workspace, [run], "first")
+    return home
+
+
+@pytest.fixture
+def demo_copy(demo_home: Path, tmp_path: Path) -> Path:
+    """A private copy of `demo_home`, to change at will."""
+    return Path(shutil.copytree(demo_home, tmp_path / "home"))
+
+
+@pytest.fixture
+def home(trained_home: Path, tmp_path: Path) -> Path:
+    """A private copy of `trained_home`, to change at will."""
+    return Path(shutil.copytree(trained_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real photographs (``pbc96.zip``, ``bccd_external.zip``)."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not (folder / "pbc96.zip").is_file():
+        pytest.skip(f"the real photographs are not beside the repository ({folder})")
+    return folder
