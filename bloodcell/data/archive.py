@@ -5,6 +5,7 @@ Refused are paths that leave the archive, links, encryption, nested archives, an
 to far more than photographs do (a "zip bomb").
 """
 
+import errno
 import re
 import stat
 import struct
@@ -102,11 +103,20 @@ def _readable(what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        why = printable(str(error), 120).rstrip(".")
-        raise BadInput(
-            f"{printable(what)} is damaged or cut off ({why}), expected a whole zip archive: "
-            "copy or download it again."
-        ) from error
+        raise _damaged(what, error) from error
+    except OSError as error:
+        # A damaged table of contents sends zipfile to places before the file's beginning.
+        if error.errno == errno.EINVAL:
+            raise _damaged(what, error) from error
+        raise
+
+
+def _damaged(what: str, error: Exception) -> BadInput:
+    why = printable(str(error), 120).rstrip(".")
+    return BadInput(
+        f"{printable(what)} is damaged or cut off ({why}), expected a whole zip archive: "
+        "copy or download it again."
+    )
 
 
 def _called(archive: zipfile.ZipFile, member: str) -> str:

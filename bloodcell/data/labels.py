@@ -1,5 +1,7 @@
 """Class labels in the forms they come in → class ids."""
 
+import sys
+
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES, CLASSES, class_id
@@ -72,11 +74,13 @@ def _from_numbers(array: ArrayMember, start: int, rows: np.ndarray) -> np.ndarra
 
 
 def _from_names(array: ArrayMember, start: int, rows: np.ndarray) -> np.ndarray:
-    try:
-        names, where = np.unique(rows.reshape(len(rows)), return_inverse=True)
-        texts = [t if isinstance(t, str) else t.decode("utf-8", "replace") for t in names.tolist()]
-    except ValueError as error:
-        raise BadInput(f"{array.called} holds text that is no Unicode: {_ASK}.") from error
+    if rows.dtype.kind == "U":
+        # NumPy checks no code point, and Python fails inside on one that is none.
+        points = np.ascontiguousarray(rows).view(np.dtype("u4").newbyteorder(rows.dtype.byteorder))
+        if points.max() > sys.maxunicode:
+            raise BadInput(f"{array.called} holds text that is no Unicode: {_ASK}.")
+    names, where = np.unique(rows.reshape(len(rows)), return_inverse=True)
+    texts = [t if isinstance(t, str) else t.decode("utf-8", "replace") for t in names.tolist()]
     ids = [class_id(text) for text in texts]
     unknown = np.array([i is None for i in ids])[where]
     if unknown.any():
