@@ -1,0 +1,99 @@
+"""Many answers at a glance: a table to sort, and the row that was chosen in it."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from bloodcell.classes import title
+from bloodcell.ensemble.classify import Classified
+from bloodcell.ui.cell_card import could_be
+from bloodcell.ui.words import thumbnail
+
+__all__ = ["answer_rows", "answers_table", "chosen_row", "summary"]
+
+ROW_PX = 48
+MOST_ROWS = 8
+
+
+def answer_rows(found: Classified) -> pd.DataFrame:
+    """One row a file: Picture, File, Answer, Probability (%), Could be, Recognised, Novelty, Problem.
+
+    Unreadable files have their sentence under Problem and nothing else.
+    """
+    rows = []
+    a = found.answers
+    for position, file in enumerate(found.files):
+        i = found.row_of(position)
+        if i is None:
+            rows.append({"File": file, "Problem": found.errors[position]})
+            continue
+        label = int(a.labels[i])
+        known = bool(a.recognised[i])
+        rows.append(
+            {
+                "Picture": thumbnail(found.images[i]),
+                "File": file,
+                "Answer": title(label) if known else "None of the eight",
+                "Probability": 100 * float(a.probabilities[i, label]),
+                "Could be": [title(k) for k in could_be(a.probabilities[i], a.prediction_sets[i])],
+                "Recognised": "yes" if known else f"no, nearest {title(label).lower()}",
+                "Novelty": float(a.novelty[i]),
+            }
+        )
+    columns = ["Picture", "File", "Answer", "Probability", "Could be", "Recognised", "Novelty"]
+    return pd.DataFrame(rows, columns=[*columns, "Problem"])
+
+
+def summary(found: Classified) -> str:
+    """How many files were recognised, were none of the eight, could not be read."""
+    n, unreadable = len(found.files), len(found.errors)
+    known = int(found.answers.recognised.sum())
+    parts = [
+        (known, "recognised"),
+        (n - unreadable - known, "none of the eight"),
+        (unreadable, "not readable"),
+    ]
+    files = "1 file" if n == 1 else f"{n:,} files"
+    return f"{files}: " + ", ".join(f"**{k:,}** {what}" for k, what in parts if k) + "."
+
+
+def chosen_row(selection: dict, default: int = 0) -> int:
+    """The row of a table's selection, by its checkbox or by a click on any cell of it."""
+    if selection.get("rows"):
+        return int(selection["rows"][0])
+    if selection.get("cells"):
+        return int(selection["cells"][0][0])
+    return default
+
+
+def answers_table(found: Classified, threshold: float, key: str) -> int:
+    """Draw the table; returns the position of the chosen file, at first the first readable one."""
+    table = answer_rows(found)
+    if not found.errors:
+        table = table.drop(columns="Problem")
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        row_height=ROW_PX,
+        height=38 + ROW_PX * min(len(table), MOST_ROWS),
+        key=key,
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        column_config={
+            "Picture": st.column_config.ImageColumn("", width=56),
+            "File": st.column_config.TextColumn(width=140),
+            "Answer": st.column_config.TextColumn(width=150),
+            "Probability": st.column_config.ProgressColumn(
+                format="%.1f %%", min_value=0, max_value=100, width=120
+            ),
+            "Could be": st.column_config.ListColumn(width=180),
+            "Recognised": st.column_config.TextColumn(width=90),
+            "Novelty": st.column_config.NumberColumn(
+                format="%.2f", width=70, help=f"Not recognised above {threshold:.2f}."
+            ),
+            "Problem": st.column_config.TextColumn(width="large"),
+        },
+        alt="The answer for each file",
+    )
+    readable = np.setdiff1d(np.arange(len(found.files)), list(found.errors))
+    return chosen_row(event["selection"], int(readable[0]) if len(readable) else 0)

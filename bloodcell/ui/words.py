@@ -1,0 +1,52 @@
+"""Numbers and pictures as a page shows them."""
+
+import base64
+import html
+
+import cv2
+import numpy as np
+
+from bloodcell.classes import CLASSES
+
+__all__ = ["interval", "percent", "swatch", "thumbnail"]
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as percent; one that is not quite 1 is never rounded up to 100 %, nor one to 0."""
+    least = 10.0**-digits
+    value = 100 * share
+    if 0 < value < least:
+        return f"< {least:.{digits}f} %"
+    if 100 - least < value < 100:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{value:.{digits}f} %"
+
+
+def interval(pair: tuple[float, float], digits: int = 1) -> str:
+    """A 95 % interval of shares as "96.8 to 98.4 %"."""
+    low, high = pair
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+def swatch(label: int) -> str:
+    """HTML: a dot of the class's colour, and its title."""
+    cell = CLASSES[label]
+    return (
+        f'<span style="display:inline-block;width:0.7em;height:0.7em;border-radius:50%;'
+        f'background:{cell.colour};margin-right:0.35em"></span>{html.escape(cell.title)}'
+    )
+
+
+def thumbnail(image: np.ndarray, side: int = 56) -> str:
+    """A small picture as a ``data:`` address.
+
+    Args:
+        image: uint8, H×W×3, RGB.
+        side: pixels of the longer side; a smaller image stays as it is.
+    """
+    longest = max(image.shape[:2])
+    if longest > side:
+        size = tuple(max(1, round(n * side / longest)) for n in image.shape[1::-1])
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

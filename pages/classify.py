@@ -1,0 +1,160 @@
+"""Classify: photographs in, answers out."""
+
+import json
+
+import streamlit as st
+
+from bloodcell.data.decode import MAX_BYTES
+from bloodcell.ensemble.classify import answers_csv, answers_json
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.evaluation.intervals import wilson
+from bloodcell.ui import photographs
+from bloodcell.ui.answers_table import answers_table, summary
+from bloodcell.ui.cell_card import cell_card, cell_of
+from bloodcell.ui.photographs import Answered, Photographs
+from bloodcell.ui.samples import drawn_cells, unseen_cells
+from bloodcell.ui.state import (
+    active_dataset,
+    active_ensemble,
+    heading,
+    load_ensemble,
+    sentences,
+)
+from bloodcell.ui.words import interval, percent
+from bloodcell.ui.work import ended
+
+# Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
+ROOMY = """<style>
+.st-key-classify_upload [data-testid="stFileUploaderDropzone"] {
+  min-height: 7.5rem; border-style: dashed; align-items: center;
+}
+</style>"""
+DRAWN = "These cells are drawn, not photographed: they show how the page works, not how well."
+
+
+def how_to_get_one() -> None:
+    """The way from nothing to an ensemble."""
+    st.info("There is no ensemble yet. Three steps lead to one:", icon=":material/info:")
+    steps = (
+        ("pages/dataset.py", "Dataset", "1. Bring in labelled cells, or draw the demo dataset"),
+        ("pages/training.py", "Training", "2. Train a network on them"),
+        ("pages/evaluation.py", "Evaluation", "3. Combine finished runs into an ensemble"),
+    )
+    for column, (page, link, text) in zip(st.columns(3), steps, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(text)
+            st.page_link(page, label=f"Open {link}", icon=":material/arrow_forward:")
+    st.caption("For research use only. Not a medical device.")
+
+
+def about(ensemble: Ensemble) -> None:
+    """One line on the ensemble: what it is and how good it was."""
+    info, on = ensemble.info, ensemble.info["measured"]["validation"]
+    n, size = len(info["members"]), info["input_size"]
+    low_high = interval(wilson(round(on["accuracy"] * on["n"]), on["n"]))
+    networks = "1 network" if n == 1 else f"{n} networks"
+    st.caption(
+        f"Ensemble **{info['name']}**: {networks}, {size}×{size} pixels, trained on "
+        f"{info['trained_on']['dataset']}; {percent(on['accuracy'])} right (95 %: {low_high}) of "
+        f"{on['n']:,} validation images. For research use only. Not a medical device."
+    )
+
+
+def take_upload() -> None:
+    uploads = st.session_state["classify_upload"]
+    if uploads:
+        photographs.keep([(file.name, file.getvalue()) for file in uploads])
+    else:
+        photographs.clear()
+
+
+def choose(ensemble: Ensemble) -> bool:
+    """The drop zone, samples and the one setting; returns whether to turn and flip."""
+    st.html(ROOMY)
+    st.file_uploader(
+        "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP. They stay in "
+        "memory and are not stored.",
+        accept_multiple_files=True,
+        max_upload_size=MAX_BYTES >> 20,
+        key="classify_upload",
+        on_change=take_upload,
+    )
+    seed = st.session_state.get("sample_seed", 0)
+    dataset = active_dataset()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if dataset is not None and st.button(
+            f"Try test cells of {dataset.name}", icon=":material/science:"
+        ):
+            with sentences():
+                files, truths = unseen_cells(dataset, ensemble, seed)
+                note = f"A cell of each class from the test part of {dataset.name}, unseen so far."
+                photographs.keep(files, truths, note)
+                st.session_state["sample_seed"] = seed + 1
+        if st.button("Try drawn cells", icon=":material/draw:"):
+            photographs.keep(*drawn_cells(seed), DRAWN)
+            st.session_state["sample_seed"] = seed + 1
+        return st.toggle(
+            "Average over flips and turns",
+            value=bool(ensemble.info["tta"]),
+            key=f"classify_tta_{ensemble.name}",
+            persist_state="session",
+            help="Eight views of each image: slower, often a little better. The default is how "
+            "the ensemble was composed.",
+        )
+
+
+def show(ensemble: Ensemble, kept: Photographs, answered: Answered) -> None:
+    """The answers: a card for one file; a table, and the card of its chosen row, for many."""
+    found, n = answered.found, len(kept.files)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        took = f"{answered.milliseconds:,.0f} ms"
+        each = "" if n == 1 else f", {answered.milliseconds / n:,.1f} ms each"
+        st.markdown(f"{summary(found)} Answered in {took}{each}.", width="stretch")
+        text = json.dumps(answers_json(found), ensure_ascii=False, allow_nan=False) + "\n"
+        for label, data, mime in (
+            ("CSV", answers_csv(found), "text/csv"),
+            ("JSON", text, "application/json"),
+        ):
+            st.download_button(
+                label,
+                data,
+                f"answers.{label.lower()}",
+                mime,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"answers_{label}",
+            )
+        st.button("Clear", icon=":material/close:", on_click=photographs.clear)
+    if kept.note:
+        st.info(kept.note, icon=":material/info:")
+    position = 0
+    if n > 1:
+        threshold = ensemble.info["novelty"]["threshold"]
+        position = answers_table(found, threshold, f"answers_{kept.digest}")
+    row = found.row_of(position)
+    if row is None:
+        st.error(found.errors[position], icon=":material/error:")
+        return
+    truth = kept.truths[position] if kept.truths else None
+    cell = cell_of(found.answers, row, found.files[position], found.images[row], truth)
+    cell_card(cell, ensemble.info, "classify")
+
+
+heading(
+    "Classify",
+    "Drop photographs of single blood cells: which of eight cells it is, how sure that is, and "
+    "whether it is one of them at all.",
+)
+chosen = active_ensemble()
+if chosen is None:
+    how_to_get_one()
+    st.stop()
+with sentences():
+    loaded = load_ensemble(chosen)
+    about(loaded)
+    turned = choose(loaded)
+    mine = photographs.current()
+    if mine is not None:
+        job = photographs.answering(loaded, mine, turned)
+        if ended(job):
+            show(loaded, mine, job.result)
