@@ -149,6 +149,8 @@ def _check_contents(archive: zipfile.ZipFile, name: str) -> None:
 def _check_member(info: zipfile.ZipInfo, archive: str) -> None:
     path = _slashes(info.filename)
     shown = f"{archive} holds {printable(info.filename)!r}"
+    if not path:
+        raise BadInput(f"{archive} holds a file without a name: pack the archive again.")
     if path.startswith("/") or _DRIVE.match(path) or ".." in path.split("/"):
         raise BadInput(
             f"{shown}, a path that leads out of the archive, expected paths inside it: "

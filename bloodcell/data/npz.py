@@ -1,5 +1,6 @@
 """Images and labels in an ``.npz`` archive → a dataset, a few megabytes at a time."""
 
+import math
 import zipfile
 from collections import Counter
 from contextlib import ExitStack, closing
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.decode import MAX_PIXELS, MIN_SIDE, fit, printable
+from bloodcell.data.decode import MAX_BYTES, MAX_PIXELS, MIN_SIDE, fit, printable
 from bloodcell.data.labels import read_labels
 from bloodcell.data.npy import ArrayMember
 from bloodcell.data.sizing import (
@@ -58,7 +59,7 @@ def import_arrays(
     """
     source = Path(str(archive.filename)).name
     with ExitStack() as stack:
-        pairs = []
+        members = []
         for images_key, labels_key, part in _choose_keys(archive, source):
             images = _member(archive, images_key, workspace, stack)
             labels = _member(archive, labels_key, workspace, stack)
@@ -68,28 +69,32 @@ def import_arrays(
                     f"{images.called} holds {len(images):,} images and {labels_key} "
                     f"{len(labels):,} labels, expected one label an image: mend the file."
                 )
-            pairs.append(_Pair(images, read_labels(labels), part))
-        return _import_pairs(workspace, pairs, source, name, size, crop, progress)
+            members.append((images, labels, part))
+        sizes: Counter[tuple[int, int]] = Counter()
+        for images, _, _ in members:
+            sizes[images.shape[1:3]] += len(images)
+        side = size or _side(sizes, crop)
+        # Before anything is read: a small archive may promise more than the disk can hold.
+        scratch = sum(images.scratch_bytes for images, _, _ in members)
+        require_space(workspace.datasets, sizes.total() * side * side * 3 + scratch)
+        pairs = [_Pair(images, read_labels(labels), part) for images, labels, part in members]
+        counts = Counter(np.concatenate([pair.labels for pair in pairs]).tolist())
+        require_pairs(counts, printable(source))
+        return _write(workspace, pairs, source, name, side, crop, sizes, progress)
 
 
-def _import_pairs(
+def _write(
     workspace: Workspace,
     pairs: list[_Pair],
     source: str,
     name: str,
-    size: int | None,
+    side: int,
     crop: int | None,
+    sizes: Counter[tuple[int, int]],
     progress: Progress,
 ) -> Dataset:
-    labels = np.concatenate([pair.labels for pair in pairs])
-    require_pairs(Counter(labels.tolist()), printable(source))
-    sizes: Counter[tuple[int, int]] = Counter()
-    for pair in pairs:
-        sizes[pair.images.shape[1:3]] += len(pair.labels)
-    side = size or _side(sizes, crop)
-    scratch = sum(pair.images.scratch_bytes for pair in pairs)
-    require_space(workspace.datasets, len(labels) * side * side * 3 + scratch)
     scale, values = _value_range(pairs, progress)
+    total = sizes.total()
     extra: dict[str, Any] = {
         "source_sizes": size_histogram(sizes),
         "source_values": values,
@@ -100,10 +105,10 @@ def _import_pairs(
         for pair in pairs:
             for start, rows in pair.images.chunks():
                 for i, image in enumerate(_rgb(rows, scale), start):
-                    progress(len(writer), len(labels), "images")
+                    progress(len(writer), total, "images")
                     cut = fit(image, side, crop)
                     writer.add(cut, pair.labels[i], f"{pair.images.key}[{i}]", pair.part)
-        progress(len(labels), len(labels), "images")
+        progress(total, total, "images")
     return open_dataset(workspace, str(workspace.datasets / name))
 
 
@@ -154,10 +159,12 @@ def _check_images(array: ArrayMember) -> None:
         )
     if not len(array):
         raise BadInput(f"{array.called} holds no image (shape {shape}): save at least 2 a class.")
-    if min(shape[1:3]) < MIN_SIDE or shape[1] * shape[2] > MAX_PIXELS:
+    bytes_each = math.prod(shape[1:]) * dtype.itemsize
+    if min(shape[1:3]) < MIN_SIDE or shape[1] * shape[2] > MAX_PIXELS or bytes_each > MAX_BYTES:
         raise BadInput(
             f"{array.called} holds images of {shape[2]}×{shape[1]} pixels, expected {MIN_SIDE} a "
-            f"side to {MAX_PIXELS // 10**6} million in all: save them at another size."
+            f"side to {MAX_PIXELS // 10**6} million and {MAX_BYTES // 2**20} MiB in all: "
+            "save them at another size."
         )
 
 

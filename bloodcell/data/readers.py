@@ -7,6 +7,7 @@ a zip archive of such folders, or an ``.npz`` archive with ``images`` and ``labe
 MedMNIST's ``train_images``, ``train_labels`` and so on.
 """
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -61,9 +62,7 @@ def import_source(
             raise BadInput(
                 f"The {what} of {value} pixels cannot be used: give {MIN_SIDE} to {LARGEST_SIDE}."
             )
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise NotFound(f"There is no file or folder {str(path)!r}: check the path.")
+    path = _existing(source)
     choices = {"size": size, "crop": crop, "progress": progress}
     try:
         if path.is_dir():
@@ -81,6 +80,18 @@ def import_source(
                 f"{workspace.home} ran out of space during the import: free some and repeat."
             ) from error
         raise
+
+
+def _existing(source: str | Path) -> Path:
+    # os.path leaves "~nobody" as it is where pathlib fails.
+    path = Path(os.path.expanduser(source))
+    try:
+        found = bool(str(source)) and path.exists()
+    except OSError:  # a name too long for the file system
+        found = False
+    if not found:
+        raise NotFound(f"There is no file or folder {printable(str(source))!r}: check the path.")
+    return path
 
 
 def _holds_arrays(archive: zipfile.ZipFile) -> bool:

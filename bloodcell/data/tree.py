@@ -156,11 +156,10 @@ def _check_place(file: PurePosixPath, source: str) -> None:
     folder = file.parent.name
     if class_id(folder) is not None:
         return
-    where = f"in the folder {printable(folder)!r}" if folder else "in no class folder"
-    raise BadInput(
-        f"{shown}, {where}, expected folders named {', '.join(CLASS_NAMES)}: "
-        "rename or remove the folder."
-    )
+    where, remedy = "in no class folder", "move or remove the file"
+    if folder:
+        where, remedy = f"in the folder {printable(folder)!r}", "rename or remove the folder"
+    raise BadInput(f"{shown}, {where}, expected folders named {', '.join(CLASS_NAMES)}: {remedy}.")
 
 
 def _check_empty(tree: FileTree, files: list[PurePosixPath]) -> None:

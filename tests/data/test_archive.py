@@ -73,6 +73,11 @@ def test_a_path_that_leads_out_is_refused(tmp_path, name):
         read_all(with_member(tmp_path / "a.zip", name))
 
 
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="a file without a name"):
+        read_all(with_member(tmp_path / "a.zip", ""))
+
+
 def test_two_dots_inside_a_name_are_no_way_out(tmp_path):
     path = with_member(tmp_path / "a.zip", "basophil/cell..1.png")
     assert list(read_all(path)) == ["basophil/cell..1.png"]

@@ -14,6 +14,9 @@ from bloodcell.errors import BadInput
 
 from .samples import encoded, pixels
 
+# pytest puts aside the filters that decode.py sets for the whole process.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True, "exact": True}}
 EVERY_FORMAT = {**LOSSLESS, "JPEG": {"quality": 95}}
 

@@ -60,16 +60,17 @@ class TestNames:
     def test_a_taken_name_is_refused_before_the_source_is_touched(self, workspace, tmp_path):
         import_source(workspace, arrays()(tmp_path), "cells")
         with pytest.raises(NameTaken, match="'cells' is taken"):
-            import_source(workspace, tmp_path / "does not exist", "Cells".lower())
+            import_source(workspace, tmp_path / "does not exist", "cells")
 
     @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "con", "x" * 65, "a b"])
     def test_an_unusable_name_is_refused_before_the_source_is_touched(self, workspace, name):
         with pytest.raises(BadInput, match="cannot be the name of a dataset"):
             import_source(workspace, "does not exist", name)
 
-    def test_a_missing_source(self, workspace, tmp_path):
+    @pytest.mark.parametrize("source", ["", "nowhere.zip", "~nobody/x", "a\0b", "x" * 5000])
+    def test_a_missing_source(self, workspace, source):
         with pytest.raises(NotFound, match="no file or folder"):
-            import_source(workspace, tmp_path / "nowhere.zip", "cells")
+            import_source(workspace, source, "cells")
 
 
 class TestRecognition:

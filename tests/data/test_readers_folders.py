@@ -125,6 +125,13 @@ class TestWhatComesIn:
         names = bring(files).items["name"].tolist()
         assert 'basophil/ä, "b"\N{REPLACEMENT CHARACTER};c.png' in names
 
+    def test_names_that_are_no_text_survive_too(self, workspace, tmp_path):
+        source = write_folder(tmp_path / "source", two_each("basophil"))
+        with open(os.fsencode(source / "basophil") + b"/\xff.png", "wb") as file:
+            file.write(encoded(pixels(5)))
+        names = import_source(workspace, source, "cells").items["name"].tolist()
+        assert "basophil/\N{REPLACEMENT CHARACTER}.png" in names
+
     def test_the_order_of_files_does_not_matter(self, workspace, tmp_path):
         files = two_each("monocyte", "basophil", "platelet")
         there = import_source(workspace, write_zip(tmp_path / "a.zip", files), "there")

@@ -137,6 +137,10 @@ MALFORMED = {
         ),
         ["header that cannot be read"],
     ),
+    "header without an end": (
+        raw_npz(images=npy_bytes(GOOD, header=PLAIN.replace(b"}", b"{")), labels=npy_bytes(LABELS)),
+        ["header that cannot be read"],
+    ),
     "negative shape": (
         raw_npz(
             images=npy_bytes(GOOD, header=PLAIN.replace(b"(4, 12, 12, 3)", b"(-4, -12, 12, 3)")),
