@@ -1,34 +1,62 @@
 """Write files so that a crash never leaves half of one.
 
 Everything is written under a temporary name in the same folder and renamed when complete:
-a reader sees the old file or the new one, never a part.
+a reader sees the old file or the new one, never a part. What a killed process left behind is
+swept away by the next write to that folder.
 """
 
+import errno
+import hashlib
+import io
 import json
 import os
+import platform
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
-from bloodcell.errors import BadInput, NoSpace, is_out_of_space
+from bloodcell.errors import BadInput, NameTaken, NoSpace, is_out_of_space
 
-__all__ = ["new_folder", "read_json", "replacing", "sweep_leftovers", "write_json", "write_text"]
+__all__ = [
+    "new_folder",
+    "read_json",
+    "replacing",
+    "sweep_leftovers",
+    "write_array",
+    "write_json",
+    "write_text",
+]
+
+# Machines (and containers) that share a folder cannot see each other's processes.
+_HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}\.tmp(\.[^.]*)?")
+FORGOTTEN_S = 24 * 3600.0
+
+
+def _temporary(path: Path) -> Path:
+    # The suffix stays last: Keras chooses its format by it.
+    mark = f"{os.getpid()}-{_HOST}-{uuid.uuid4().hex[:8]}"
+    return path.with_name(f".{path.stem}.{mark}.tmp{path.suffix}")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well.
+    """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
 
     Raises:
         NoSpace: the disk is full; `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    sweep_leftovers(path.parent)
+    temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -49,15 +77,23 @@ def new_folder(path: Path) -> Iterator[Path]:
     Whatever happens in the block, `path` is there whole or not at all.
 
     Raises:
+        NameTaken: somebody else made `path` meanwhile.
         NoSpace: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_leftovers(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _temporary(path)
     temporary.mkdir()
     try:
         yield temporary
-        os.rename(temporary, path)
+        try:
+            os.rename(temporary, path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES):
+                raise NameTaken(
+                    f"{path} was made by someone else meanwhile: choose another name."
+                ) from error
+            raise
     except OSError as error:
         if is_out_of_space(error):
             raise NoSpace(
@@ -69,14 +105,36 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def sweep_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders in `folder` whose writing process is gone."""
-    for leftover in folder.glob(".*.tmp"):
-        owner = leftover.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+    """Remove temporary files and folders in `folder` whose writing process is gone.
+
+    Those of another machine are left for a day: its processes cannot be seen from here.
+    """
+    for leftover in folder.iterdir():
+        found = _TEMPORARY.fullmatch(leftover.name)
+        if not found:
+            continue
+        if found[2] == _HOST:
+            gone = not psutil.pid_exists(int(found[1]))
+        else:
+            try:
+                gone = time.time() - leftover.lstat().st_mtime > FORGOTTEN_S
+            except FileNotFoundError:
+                continue
+        if gone and leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        elif gone:
+            leftover.unlink(missing_ok=True)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a small array as ``.npy``.
+
+    ``np.save`` to a path reports a full disk as an OSError without a number, which
+    `is_out_of_space` could not tell from any other.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    path.write_bytes(buffer.getbuffer())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -99,7 +157,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
             f"{path} is not readable as JSON ({error}): restore it from a copy or remove it."
         ) from error

@@ -80,7 +80,7 @@ class Workspace:
         path = self.home / kind / check_name(name, what)
         # A case-insensitive disk would take "Demo" and "demo" for one.
         taken = {n.lower() for n in self.names(kind)}
-        if name.lower() in taken:
+        if name.lower() in taken or os.path.lexists(path):
             raise NameTaken(
                 f"The {what} name {name!r} is taken in {self.home / kind}: "
                 "choose another name or delete the old one first."
@@ -96,8 +96,9 @@ class Workspace:
         what = kind.removesuffix("s")
         if _NAME.fullmatch(name_or_path) and (self.home / kind / name_or_path).exists():
             return self.home / kind / name_or_path
-        path = Path(name_or_path).expanduser()
-        if name_or_path and path.exists():
+        path = Path(os.path.expanduser(name_or_path))
+        # os.path, unlike Path, also takes a name too long for the disk for one that is not there.
+        if name_or_path and os.path.exists(path):
             return path
         known = self.names(kind)
         there = f"there are {', '.join(known[:8])}" if known else f"there is no {what} yet"

@@ -6,11 +6,13 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bloodcell.classes import CLASSES
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
 
@@ -20,19 +22,48 @@ DECISIONS = ("exclude", "relabel", "keep")
 
 
 class Curation:
-    """The decisions of one dataset; each change is written at once."""
+    """The decisions of one dataset; each change is written at once.
 
-    def __init__(self, path: Path):
+    Args:
+        path: of ``curation.json``; it need not exist.
+        n: images in the dataset.
+
+    Raises:
+        BadInput: the file holds something else than decisions about these images.
+    """
+
+    def __init__(self, path: Path, n: int):
         self.path = path
-        self._decisions: dict[int, dict[str, Any]] = {}
-        if path.exists():
-            for index, decision in read_json(path).items():
-                if not index.isdigit() or decision.get("decision") not in DECISIONS:
-                    raise BadInput(
-                        f"{path} has the entry {index!r}: {decision!r}, expected an index with a "
-                        f"decision of {', '.join(DECISIONS)}: mend or remove that entry."
-                    )
-                self._decisions[int(index)] = decision
+        self._n = n
+        self._decisions = self._read()
+
+    def _read(self) -> dict[int, dict[str, Any]]:
+        if not self.path.exists():
+            return {}
+        found = read_json(self.path)
+        if not isinstance(found, dict):
+            raise BadInput(
+                f"{self.path} holds {type(found).__name__} where index → decision was expected: "
+                "restore it from a copy or remove it."
+            )
+        for index, decision in found.items():
+            if not self._is_sound(index, decision):
+                raise BadInput(
+                    f"{self.path} has the entry {index!r}: {decision!r}, expected an index from 0 "
+                    f"to {self._n - 1} with a decision of {', '.join(DECISIONS)} (relabel with a "
+                    f"label from 0 to {len(CLASSES) - 1}): mend or remove that entry."
+                )
+        return {int(index): decision for index, decision in found.items()}
+
+    def _is_sound(self, index: str, decision: Any) -> bool:
+        if not re.fullmatch(r"[0-9]{1,9}", index) or int(index) >= self._n:
+            return False
+        if not isinstance(decision, dict) or decision.get("decision") not in DECISIONS:
+            return False
+        label = decision.get("label")
+        return decision["decision"] != "relabel" or (
+            type(label) is int and 0 <= label < len(CLASSES)
+        )
 
     def __len__(self) -> int:
         return len(self._decisions)
@@ -65,14 +96,33 @@ class Curation:
 
     def undo(self, indices: Iterable[int]) -> int:
         """Forget the decisions about these images; returns how many there were."""
-        gone = [self._decisions.pop(int(i), None) for i in indices]
+        wanted = self._checked(indices)
+        self._decisions = self._read()
+        gone = [self._decisions.pop(i, None) for i in wanted]
         self._save()
         return sum(d is not None for d in gone)
 
+    def _checked(self, indices: Iterable[int]) -> list[int]:
+        found = [int(i) for i in indices]
+        for i in found:
+            if not 0 <= i < self._n:
+                raise BadInput(
+                    f"There is no image {i} in {self.path.parent.name}: "
+                    f"expected an index from 0 to {self._n - 1}."
+                )
+        return found
+
     def _decide(self, indices: Iterable[int], decision: dict[str, Any]) -> int:
+        wanted = self._checked(indices)
+        if decision["decision"] == "relabel" and not 0 <= decision["label"] < len(CLASSES):
+            raise BadInput(
+                f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}."
+            )
+        # A page, another page and the command line may all have this dataset open.
+        self._decisions = self._read()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         changed = 0
-        for index in map(int, indices):
+        for index in wanted:
             before = self._decisions.get(index, {})
             changed += any(before.get(k) != decision.get(k) for k in ("decision", "label"))
             self._decisions[index] = {**decision, "time": now}

@@ -26,7 +26,7 @@ import pandas as pd
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.curation import Curation
 from bloodcell.errors import BadInput
-from bloodcell.files import new_folder, read_json, write_json
+from bloodcell.files import new_folder, read_json, write_array, write_json
 from bloodcell.workspace import Workspace
 
 __all__ = ["PARTS", "Dataset", "DatasetWriter", "new_dataset", "open_dataset", "pixel_hash"]
@@ -52,12 +52,39 @@ class Dataset:
     def __init__(self, path: Path):
         self.path = path
         self.info: dict[str, Any] = read_json(path / "dataset.json")
-        found = self.info.get("format_version")
+        found = self.info.get("format_version") if isinstance(self.info, dict) else None
         if found != FORMAT_VERSION:
             raise BadInput(
                 f"{path / 'dataset.json'} has format_version {found!r} where {FORMAT_VERSION} was "
                 "expected: import the images again with this version of BloodCell Lab."
             )
+        wanted = {
+            "classes": list(CLASS_NAMES),
+            "n": len(self),
+            "size": list(self.images.shape[1:3]),
+        }
+        for key, value in wanted.items():
+            if self.info.get(key) != value:
+                raise BadInput(
+                    f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where the files "
+                    f"beside it say {value!r}: restore the dataset from a copy or import it again."
+                )
+
+    def _array(self, name: str, dtype: type, dimensions: int, mmap_mode: str | None) -> np.ndarray:
+        path = self.path / name
+        try:
+            found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BadInput(
+                f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
+                "import it again."
+            ) from error
+        if found.dtype != dtype or found.ndim != dimensions:
+            raise BadInput(
+                f"{path} holds {found.dtype} {found.shape}, expected {np.dtype(dtype)} with "
+                f"{dimensions} axes: restore the dataset from a copy or import it again."
+            )
+        return found
 
     @property
     def name(self) -> str:
@@ -76,19 +103,34 @@ class Dataset:
     @cached_property
     def images(self) -> np.ndarray:
         """uint8, N×H×W×3, RGB, memory-mapped and read-only."""
-        return np.load(self.path / "images.npy", mmap_mode="r", allow_pickle=False)
+        return self._array("images.npy", np.uint8, 4, "r")
 
     @cached_property
     def given_labels(self) -> np.ndarray:
         """int64, N: labels as imported."""
-        return np.load(self.path / "labels.npy", allow_pickle=False)
+        return self._array("labels.npy", np.int64, 1, None)
 
     @cached_property
     def items(self) -> pd.DataFrame:
         """Columns index (int), name, hash, part ("" or one of PARTS), in index order."""
-        return pd.read_csv(
-            self.path / "items.csv", dtype={"index": int}, keep_default_na=False, na_filter=False
-        )
+        path = self.path / "items.csv"
+        # Everything but the index is text: a file called 0001 must not become the number 1.
+        kinds = {"index": int, "name": str, "hash": str, "part": str}
+        try:
+            found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
+            sound = np.array_equal(found["index"], np.arange(len(self)))
+            sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInput(
+                f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
+                "import it again."
+            ) from error
+        if not sound:
+            raise BadInput(
+                f"{path} does not list the {len(self)} images in order with {', '.join(kinds)}: "
+                "restore the dataset from a copy or import it again."
+            )
+        return found
 
     @property
     def hashes(self) -> np.ndarray:
@@ -97,7 +139,7 @@ class Dataset:
 
     @cached_property
     def curation(self) -> Curation:
-        return Curation(self.path / "curation.json")
+        return Curation(self.path / "curation.json", len(self))
 
     @property
     def labels(self) -> np.ndarray:
@@ -167,7 +209,7 @@ class DatasetWriter:
     def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:
         self._images.seek(0)
         self._images.write(self._header(len(self)))
-        np.save(self._folder / "labels.npy", np.asarray(self._labels, np.int64))
+        write_array(self._folder / "labels.npy", np.asarray(self._labels, np.int64))
         fingerprint = hashlib.sha256(b"\n".join(sorted(self._pairs))).hexdigest()
         write_json(
             self._folder / "dataset.json",

@@ -17,9 +17,9 @@ from bloodcell.ensemble.bundle import FORMAT_VERSION, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NameTaken
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
-from bloodcell.files import new_folder, write_json, write_text
+from bloodcell.files import new_folder, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
 from bloodcell.runs.run import Run
@@ -59,6 +59,11 @@ def compose(
         NameTaken: there is an ensemble of that name.
     """
     path = workspace.new("ensembles", name)
+    packed = path.with_name(f"{name}.zip")
+    if zipped and packed.exists():
+        raise NameTaken(
+            f"There is a {packed} without a folder {name}: choose another name or move the zip."
+        )
     _check(runs, weights)
     shares = np.array(weights or [1.0] * len(runs), float)
     shares /= shares.sum()
@@ -92,7 +97,7 @@ def compose(
         novelty = np.zeros(len(validation))
         for m, found, reference in zip(members, features, of_known, strict=True):
             rows = unit(reference).astype(np.float16)
-            np.save(folder / m["features"], rows)
+            write_array(folder / m["features"], rows)
             distance = neighbour_distance(found, rows, NEIGHBOURS)
             m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
             novelty += distance / m["novelty_scale"] / len(members)
@@ -147,8 +152,9 @@ def compose(
             if file.is_file()
         }
         write_json(folder / "ensemble.json", info)
-    if zipped:
-        write_zip(path, path.with_suffix(".zip"))
+        # Before the folder gets its name: if the disk is full there is neither of them.
+        if zipped:
+            write_zip(folder, packed)
     return path
 
 

@@ -45,12 +45,10 @@ def export_litert(model, path: Path) -> None:
     exported = keras.Model(model.input, outputs, name="exported")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with replacing(path) as temporary, contextlib.redirect_stdout(io.StringIO()):
-        target = temporary.with_suffix(".tflite")  # Keras insists on the suffix
         exported.export(
-            target,
+            temporary,
             format="litert",
             verbose=False,
             optimizations=[tf.lite.Optimize.DEFAULT],
             target_spec={"supported_types": [tf.float16]},
         )
-        target.rename(temporary)

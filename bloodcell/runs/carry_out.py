@@ -247,9 +247,7 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
         return "stopped", fitted.reason
     watch.say("export")
     with replacing(run.keras_path) as temporary:
-        target = temporary.with_suffix(".keras")  # Keras insists on the suffix
-        fitted.model.save(target)
-        target.rename(temporary)
+        fitted.model.save(temporary)
     export_litert(fitted.model, run.litert_path)
     _predict(run, dataset, split)
     return "finished", fitted.reason
