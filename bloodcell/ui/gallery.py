@@ -1,0 +1,156 @@
+"""A grid of pictures that can be clicked: one element of the page, however many pictures it has."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+__all__ = ["Picture", "gallery", "png_bytes"]
+
+# Twice the width shown, for screens with two dots a pixel.
+LARGEST_SIDE = 224
+JPEG_QUALITY = 92
+
+_CSS = """
+.grid { display: grid; gap: 0.6rem; font-family: var(--st-font); color: var(--st-text-color);
+  grid-template-columns: repeat(auto-fill, minmax(min(var(--side), 28vw), 1fr)); }
+.tile { all: unset; box-sizing: border-box; display: block; min-width: 0; border-radius: 0.5rem;
+  border: 1px solid var(--st-border-color); overflow: hidden;
+  background: var(--st-secondary-background-color); }
+button.tile { cursor: pointer; }
+button.tile:hover { border-color: var(--st-primary-color); }
+button.tile:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+.faded img { opacity: 0.35; filter: grayscale(1); }
+.caption { display: flex; gap: 0.35rem; align-items: baseline; padding: 0.3rem 0.45rem 0;
+  font-size: 0.78rem; line-height: 1.25; }
+.caption:last-child { padding-bottom: 0.35rem; }
+.text { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.dot { flex: none; width: 0.55rem; height: 0.55rem; border-radius: 50%; }
+.note { padding: 0.1rem 0.45rem 0.35rem; font-size: 0.72rem; opacity: 0.75; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
+"""
+
+_JS = """
+export default function ({ data, parentElement, setTriggerValue }) {
+  const grid = parentElement.querySelector(".grid");
+  grid.style.setProperty("--side", data.side + "px");
+  const made = data.pictures.map((picture) => {
+    const tile = document.createElement(data.clickable ? "button" : "div");
+    tile.className = picture.faded ? "tile faded" : "tile";
+    tile.title = picture.alt;
+    const image = document.createElement("img");
+    image.src = picture.src;
+    image.alt = picture.alt;
+    image.draggable = false;
+    tile.append(image);
+    if (picture.caption) {
+      const caption = document.createElement("div");
+      caption.className = "caption";
+      if (picture.colour) {
+        const dot = document.createElement("span");
+        dot.className = "dot";
+        dot.style.background = picture.colour;
+        caption.append(dot);
+      }
+      const text = document.createElement("span");
+      text.className = "text";
+      text.textContent = picture.caption;
+      caption.append(text);
+      tile.append(caption);
+    }
+    if (picture.note) {
+      const note = document.createElement("div");
+      note.className = "note";
+      note.textContent = picture.note;
+      tile.append(note);
+    }
+    if (data.clickable) {
+      tile.type = "button";
+      tile.onclick = () => setTriggerValue("clicked", picture.id);
+    }
+    return tile;
+  });
+  grid.replaceChildren(...made);
+}
+"""
+
+_component = st.components.v2.component(
+    "bloodcell_gallery", html='<div class="grid"></div>', css=_CSS, js=_JS
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One tile.
+
+    Attributes:
+        id: what a click returns, e.g. the index in the dataset.
+        image: uint8, H×W×3, RGB.
+        alt: what it shows, in words; also its tooltip.
+        caption, note: a first line and a fainter second one; may be empty.
+        colour: ``#rrggbb`` of the dot before the caption, or "" for none.
+        faded: whether it is shown as set aside.
+    """
+
+    id: int
+    image: np.ndarray
+    alt: str
+    caption: str = ""
+    note: str = ""
+    colour: str = ""
+    faded: bool = False
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """The exact pixels of uint8 H×W×3 as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _source(image: np.ndarray) -> str:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def gallery(
+    pictures: Sequence[Picture], key: str, *, side: int = 112, clickable: bool = True
+) -> int | None:
+    """Show pictures in a grid that fills the width.
+
+    Args:
+        key: of the element; one grid, one key.
+        side: least width of a tile in pixels.
+        clickable: whether tiles are buttons.
+
+    Returns:
+        The id of the picture that was just clicked (or chosen by keyboard), else None.
+    """
+    tiles: list[dict[str, Any]] = [
+        {
+            "id": int(p.id),
+            "src": _source(p.image),
+            "alt": p.alt,
+            "caption": p.caption,
+            "note": p.note,
+            "colour": p.colour,
+            "faded": p.faded,
+        }
+        for p in pictures
+    ]
+    result = _component(
+        data={"pictures": tiles, "side": side, "clickable": clickable},
+        key=key,
+        on_clicked_change=lambda: None,
+    )
+    clicked = getattr(result, "clicked", None)
+    return None if clicked is None else int(clicked)

@@ -1,0 +1,157 @@
+"""One image of a dataset in large: what is known about it, and what can be decided about it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from bloodcell.classes import CLASSES, title
+from bloodcell.data.dataset import Dataset
+from bloodcell.ui.dataset_index import DatasetIndex, dataset_index
+from bloodcell.ui.gallery import Picture, png_bytes
+from bloodcell.ui.state import sentences
+
+__all__ = ["picture_of", "show_image"]
+
+LARGE_SIDE = 384
+BY_HAND = "by hand"
+
+
+def picture_of(dataset: Dataset, index: DatasetIndex, i: int, note: str | None = None) -> Picture:
+    """The tile of image `i`.
+
+    Args:
+        note: the second line; None gives the part.
+    """
+    label = int(index.labels[i])
+    name = str(index.names[i])
+    return Picture(
+        id=i,
+        image=dataset.images[i],
+        alt=f"{title(label)}, image {i}, {name}, {index.part(i)}",
+        caption=title(label),
+        note=f"{i} · {index.part(i)}" if note is None else note,
+        colour=CLASSES[label].colour,
+        faded=not index.kept[i],
+    )
+
+
+def _enlarged(image: np.ndarray, exact: bool) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    how = Image.Resampling.NEAREST if exact else Image.Resampling.BICUBIC
+    height = round(LARGE_SIDE * image.shape[0] / image.shape[1])
+    return np.asarray(picture.resize((LARGE_SIDE, height), how))
+
+
+def show_image(dataset: Dataset, order: Sequence[int], i: int) -> None:
+    """Open image `i` in large.
+
+    Args:
+        order: the images among which "previous" and "next" move.
+    """
+    st.session_state["looked_at"] = int(i)
+    _dialog(dataset, [int(k) for k in order])
+
+
+@st.dialog("Image", width="medium")
+def _dialog(dataset: Dataset, order: list[int]) -> None:
+    index = dataset_index(dataset)
+    i = st.session_state["looked_at"]
+    left, right = st.columns([1, 1])
+    label = int(index.labels[i])
+    with left:
+        exact = st.session_state.get("exact_pixels", False)
+        st.image(
+            _enlarged(dataset.images[i], exact),
+            width="stretch",
+            alt=f"{title(label)}, image {i} of {dataset.name}, enlarged",
+        )
+        st.toggle("Show the pixels as they are", key="exact_pixels")
+    with right:
+        _facts(dataset, index, i)
+    _steps(order, i)
+    _decide(dataset, index, i)
+
+
+def _facts(dataset: Dataset, index: DatasetIndex, i: int) -> None:
+    label, given = int(index.labels[i]), int(dataset.given_labels[i])
+    st.subheader(title(label), anchor=False)
+    st.caption(CLASSES[label].cytology)
+    if label != given:
+        st.markdown(f"Brought in as **{title(given)}**, relabelled here.")
+    copies = int((index.hashes == index.hashes[i]).sum()) - 1
+    height, width = dataset.size
+    st.markdown(
+        f"Image **{i:,}** of {len(dataset):,}, {width}×{height} pixels  \n"
+        f"Part: **{index.part(i)}**  \n"
+        f"Exact copies: **{copies}**"
+    )
+    st.caption("Original name and hash of its pixels")
+    st.code(f"{index.names[i]}\n{index.hashes[i]}", language=None, wrap_lines=True)
+    st.download_button(
+        "PNG",
+        lambda: png_bytes(dataset.images[i]),
+        file_name=f"{dataset.name}_{i}.png",
+        mime="image/png",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _move(i: int) -> None:
+    st.session_state["looked_at"] = i
+
+
+def _steps(order: list[int], i: int) -> None:
+    if i not in order or len(order) < 2:
+        return
+    place = order.index(i)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Previous",
+            icon=":material/chevron_left:",
+            disabled=place == 0,
+            on_click=_move,
+            args=(order[max(place - 1, 0)],),
+            shortcut="Left",
+        )
+        st.button(
+            "Next",
+            icon=":material/chevron_right:",
+            disabled=place == len(order) - 1,
+            on_click=_move,
+            args=(order[min(place + 1, len(order) - 1)],),
+            shortcut="Right",
+        )
+        st.caption(f"{place + 1} of {len(order)} on this page")
+
+
+def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
+    decision = dataset.curation.decisions.get(i)
+    st.divider()
+    if decision is not None:
+        words = {"exclude": "Excluded", "relabel": "Relabelled", "keep": "Kept"}
+        st.markdown(
+            f"{words[decision['decision']]} on {decision['time'][:10]}, reason: "
+            f"{decision['reason']}."
+        )
+        if st.button("Undo this decision", icon=":material/undo:"):
+            with sentences():
+                dataset.curation.undo([i])
+                st.rerun()
+        return
+    with st.form("decide", border=False):
+        others = [c.id for c in CLASSES if c.id != int(index.labels[i])]
+        reason = st.text_input("Reason", BY_HAND, max_chars=200)
+        left, right = st.columns(2, vertical_alignment="bottom")
+        label = right.selectbox("Another label", others, format_func=title)
+        exclude = left.form_submit_button("Exclude from training and judging", width="stretch")
+        relabel = right.form_submit_button("Give this label", width="stretch")
+    with sentences():
+        if exclude:
+            dataset.curation.exclude([i], reason.strip() or BY_HAND)
+            st.rerun()
+        if relabel:
+            dataset.curation.relabel([i], label, reason.strip() or BY_HAND)
+            st.rerun()

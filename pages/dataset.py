@@ -1,0 +1,96 @@
+"""Dataset: bring images in, look at them, mend them, and see how they are divided."""
+
+import streamlit as st
+
+from bloodcell.data.dataset import Dataset
+from bloodcell.ui.bring_in import bring_in, draw_demo_button
+from bloodcell.ui.dataset_index import dataset_index
+from bloodcell.ui.dataset_views import show_about, show_images, show_overview, show_split
+from bloodcell.ui.findings import show_decisions, show_findings
+from bloodcell.ui.jobs import show_job
+from bloodcell.ui.state import active_dataset, heading, sentences, set_active
+
+VIEWS = ("Overview", "Images", "Findings", "Split", "Bring in", "About")
+
+
+def take_over_job() -> None:
+    """Show the import that is running; make the dataset of one that ended the active one."""
+    job = show_job()
+    if job is not None and job.state == "done":
+        dataset: Dataset = job.result
+        set_active("datasets", dataset.name)
+        st.session_state["brought_in"] = f"{len(dataset):,} images are now dataset {dataset.name}."
+        st.rerun()
+    if job is not None:
+        show = st.warning if job.state == "stopped" else st.error
+        show(job.error, icon=":material/error:")
+    if text := st.session_state.pop("brought_in", None):
+        st.success(text, icon=":material/check_circle:")
+
+
+def summary(dataset: Dataset) -> None:
+    index = dataset_index(dataset)
+    kept = int(index.kept.sum())
+    excluded = len(dataset) - kept
+    height, width = dataset.size
+    with st.container(horizontal=True):
+        st.metric(
+            "Images in use",
+            f"{kept:,}",
+            delta=f"{excluded:,} excluded" if excluded else None,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        st.metric("Classes", int((index.counts.sum(axis=1) > 0).sum()), border=True)
+        st.metric("Pixels", f"{width}×{height}", border=True)
+        st.metric(
+            "Shared between parts",
+            index.shared,
+            border=True,
+            help=f"Distinct images in more than one part, counted over all {kept:,} images.",
+        )
+
+
+heading(
+    "Dataset",
+    "Bring labelled cells in, look at them, set aside what is wrong, and see how they are divided.",
+)
+take_over_job()
+dataset = active_dataset()
+if dataset is None:
+    st.info(
+        "There is no dataset in this workspace yet. Draw one to try everything at once, or bring "
+        "your own images in below.",
+        icon=":material/grid_view:",
+    )
+    draw_demo_button("first_demo")
+    st.divider()
+    bring_in()
+    st.stop()
+
+with sentences():
+    summary(dataset)
+    tabs = dict(
+        zip(VIEWS, st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params"), strict=True)
+    )
+    index = dataset_index(dataset)
+    with tabs["Overview"]:
+        if tabs["Overview"].open:
+            show_overview(dataset, index)
+    with tabs["Images"]:
+        if tabs["Images"].open:
+            show_images(dataset, index)
+    with tabs["Findings"]:
+        if tabs["Findings"].open:
+            show_findings(dataset, index)
+            show_decisions(dataset, index)
+    with tabs["Split"]:
+        if tabs["Split"].open:
+            show_split(dataset, index)
+    with tabs["Bring in"]:
+        if tabs["Bring in"].open:
+            bring_in()
+    with tabs["About"]:
+        if tabs["About"].open:
+            show_about(dataset)
