@@ -7,12 +7,29 @@ page with. They are no photographs: a model trained on them knows nothing about 
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.drawing_cells import RECIPES
+from bloodcell.data.drawing_cells import erythroblast, lymphocyte, monocyte, platelet
 from bloodcell.data.drawing_foreign import draw_foreign
+from bloodcell.data.drawing_granulocytes import (
+    basophil,
+    eosinophil,
+    immature_granulocyte,
+    neutrophil,
+)
 from bloodcell.data.drawing_slide import new_slide
 from bloodcell.errors import BadInput
 
 __all__ = ["draw_cell", "draw_field", "draw_foreign"]
+
+_RECIPES = {
+    "basophil": basophil,
+    "eosinophil": eosinophil,
+    "erythroblast": erythroblast,
+    "immature_granulocyte": immature_granulocyte,
+    "lymphocyte": lymphocyte,
+    "monocyte": monocyte,
+    "neutrophil": neutrophil,
+    "platelet": platelet,
+}
 
 
 def draw_cell(label: int, rng: np.random.Generator, size: int = 96) -> np.ndarray:
@@ -29,12 +46,12 @@ def draw_cell(label: int, rng: np.random.Generator, size: int = 96) -> np.ndarra
     Raises:
         BadInput: there is no such class.
     """
-    if not 0 <= label < len(RECIPES):
+    if not 0 <= label < len(CLASS_NAMES):
         raise BadInput(
-            f"There is no cell class {label!r} to draw: expected 0 to {len(RECIPES) - 1} for "
+            f"There is no cell class {label!r} to draw: expected 0 to {len(CLASS_NAMES) - 1} for "
             f"{', '.join(CLASS_NAMES)}, so choose one of these."
         )
-    return RECIPES[label](rng, size).photograph()
+    return _RECIPES[CLASS_NAMES[label]](rng, size).photograph()
 
 
 def draw_field(rng: np.random.Generator, size: int = 96) -> np.ndarray:

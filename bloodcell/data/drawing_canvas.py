@@ -69,6 +69,10 @@ class Canvas:
         blurred = cv2.GaussianBlur(mask, (0, 0), sigma * self.n).astype(np.float32)
         return blurred * np.float32(1 / 255) if mask.dtype == np.uint8 else blurred
 
+    def rounded(self, mask: np.ndarray, sigma: float) -> np.ndarray:
+        """Round off corners of `mask` tighter than `sigma` frame widths; float32 n×n, 0 to 1."""
+        return np.clip((self.soften(mask, sigma) - np.float32(0.5)) * np.float32(3.2) + 0.5, 0, 1)
+
     def noise(self, scale: float) -> np.ndarray:
         """A smooth random field with features about `scale` frame widths across.
 
@@ -103,19 +107,22 @@ class Canvas:
         Returns:
             uint8 size×size×3, RGB.
         """
-        picture = cv2.merge(self.rgb)
-        if blur * self.n > 0.25:
-            picture = cv2.GaussianBlur(picture, (0, 0), blur * self.n)
+        if blur * self.n > 0.2:
+            for plane in self.rgb:
+                cv2.GaussianBlur(plane, (0, 0), blur * self.n, dst=plane)
+        planes = self.rgb
         if self.n != self.size:
-            picture = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            size = (self.size, self.size)
+            planes = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes]
         ramp = np.linspace(-1, 1, self.size, dtype=np.float32)
-        light = 1 + slope[0] * ramp[None, :] + slope[1] * ramp[:, None]
+        light = (1 + slope[0] * ramp[None, :] + slope[1] * ramp[:, None]).astype(np.float32)
         # One grain for the three colours: a camera's noise is mostly in its brightness.
-        grains = self.rng.standard_normal((self.size, self.size), np.float32) * np.float32(grain)
-        picture *= light.astype(np.float32)[..., None]
-        picture *= np.asarray(gain, np.float32)
-        picture += grains[..., None]
-        return cv2.convertScaleAbs(np.maximum(picture, 0, out=picture))
+        noise = self.rng.standard_normal((self.size, self.size), np.float32) * np.float32(grain)
+        picture = np.empty((self.size, self.size, 3), np.uint8)
+        for i, plane in enumerate(planes):
+            seen = plane * (light * np.float32(gain[i])) + noise
+            picture[..., i] = np.rint(np.clip(seen, 0, 255, out=seen), out=seen)
+        return picture
 
 
 def blob(
@@ -140,14 +147,20 @@ def blob(
     Returns:
         float64 72×2.
     """
-    t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    k = np.arange(2, 2 + waves)
-    size = rng.standard_normal(waves) / k**0.7
-    phase = rng.uniform(0, 2 * np.pi, waves)
-    r = radius * (1 + rough * (size[:, None] * np.cos(np.outer(k, t) + phase[:, None])).sum(0))
-    x, y = r * np.cos(t) * stretch**0.5, r * np.sin(t) / stretch**0.5
+    circle, harmonics = _harmonics(waves)
+    r = radius * (1 + rough * (rng.standard_normal(2 * waves) @ harmonics))
+    x, y = r * circle[0] * stretch**0.5, r * circle[1] / stretch**0.5
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([centre[0] + c * x - s * y, centre[1] + s * x + c * y], 1)
+
+
+@cache
+def _harmonics(waves: int) -> tuple[np.ndarray, np.ndarray]:
+    """The unit circle (2×72), and the cosines and sines of a blob's waves (2·waves×72)."""
+    t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    k = np.arange(2, 2 + waves)[:, None]
+    waves_around = np.concatenate([np.cos(k * t), np.sin(k * t)])
+    return np.stack([np.cos(t), np.sin(t)]), waves_around / np.tile(k, (2, 1)) ** 0.7
 
 
 def arc(
@@ -177,12 +190,12 @@ def red_cell_stamps() -> tuple[np.ndarray, ...]:
         for k in (2, 3, 4, 5):
             edge += rng.normal(0, 0.06 / k) * np.cos(k * angle + rng.uniform(0, 6.3))
             hollow += rng.normal(0, 0.2 / k) * np.cos(k * angle + rng.uniform(0, 6.3))
-        if i % 12 == 11:  # a crenated cell now and then
-            edge += 0.05 * np.cos(rng.integers(11, 15) * angle + rng.uniform(0, 6.3))
+        if i == 23:  # a crenated cell now and then
+            edge += 0.022 * np.cos(rng.integers(11, 15) * angle + rng.uniform(0, 6.3))
         r = distance / edge
         cover = np.clip((1 - r) * 14, 0, 1)
-        width, depth = rng.uniform(0.3, 0.52), rng.choice([0.15, 0.45, 0.75, 0.95])
-        pale = depth / (1 + np.exp((distance / hollow - width) * rng.uniform(11, 22)))
+        width, depth = rng.uniform(0.28, 0.5), (0.1, 0.5, 0.8, 1.0)[i % 4]
+        pale = depth / (1 + np.exp((distance / hollow - width) * rng.uniform(9, 20)))
         pale -= 0.22 * np.clip(r - 0.72, 0, 0.28) / 0.28
         stamps.append(np.dstack([cover, pale]).astype(np.float32))
     return tuple(stamps)

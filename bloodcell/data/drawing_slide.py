@@ -1,6 +1,7 @@
 """What lies around a cell on a slide: plasma, red cells, stray platelets, and the microscope."""
 
 from dataclasses import dataclass
+from math import cos, hypot, sin
 
 import cv2
 import numpy as np
@@ -9,11 +10,11 @@ from bloodcell.data.drawing_canvas import STAMP, Canvas, Colour, blob, red_cell_
 
 __all__ = ["Slide", "new_slide", "platelet_at"]
 
-PLASMA = (253, 229, 204)
+PLASMA = (252, 227, 201)
 # Some slides were photographed in colder light and less sharp.
 COLD_PLASMA = (224, 221, 238)
-RED_CELL = (205, 165, 160)
-RED_CELL_PALE = (240, 211, 191)
+RED_CELL = (204, 165, 158)
+RED_CELL_PALE = (244, 217, 196)
 COLD_RED_CELL = (186, 168, 186)
 COLD_RED_CELL_PALE = (219, 213, 229)
 
@@ -56,12 +57,12 @@ class Slide:
     def photograph(self) -> np.ndarray:
         """The finished picture, uint8 size×size×3, RGB."""
         rng = self.canvas.rng
-        blur = 0.0045 + abs(rng.normal(0, 0.0028)) + (0.006 if self.cold else 0)
+        blur = abs(rng.normal(0, 0.0035)) + (0.008 if self.cold else 0)
         return self.canvas.finish(
             blur=blur,
-            grain=rng.uniform(1.0, 3.0),
-            gain=rng.normal(1, 0.012, 3) * rng.normal(1, 0.02),
-            slope=rng.normal(0, 0.018, 2),
+            grain=rng.uniform(0.8, 2.5),
+            gain=rng.normal(1, 0.007, 3) * rng.normal(1, 0.012),
+            slope=rng.normal(0, 0.01, 2),
         )
 
 
@@ -85,8 +86,8 @@ def new_slide(rng: np.random.Generator, size: int, room: float, *, strays: float
     )
     _scatter_red_cells(slide, room)
     for _ in range(rng.poisson(strays)):
-        x, y = rng.uniform(0.03, 0.97, 2)
-        if np.hypot(x - slide.centre[0], y - slide.centre[1]) > room + 0.09:
+        x, y = rng.uniform(0.03, 0.97, 2).tolist()
+        if hypot(x - slide.centre[0], y - slide.centre[1]) > room + 0.09:
             platelet_at(slide, (x, y), rng.uniform(0.035, 0.065))
     return slide
 
@@ -94,41 +95,49 @@ def new_slide(rng: np.random.Generator, size: int, room: float, *, strays: float
 def _scatter_red_cells(slide: Slide, room: float) -> None:
     canvas, rng = slide.canvas, slide.canvas.rng
     n, stamps = canvas.n, red_cell_stamps()
-    usual = rng.uniform(0.165, 0.205)
+    usual = rng.uniform(0.165, 0.215)
     crowd = int(rng.integers(10, 34))
-    tint = rng.normal(0, 5, 3)
+    tint = rng.normal(0, 3.5, 3)
     body = np.add(COLD_RED_CELL if slide.cold else RED_CELL, tint)
     pale = np.add(COLD_RED_CELL_PALE if slide.cold else RED_CELL_PALE, tint * 0.4)
-    tries = rng.uniform(-0.14, 1.14, (crowd, 2))
-    radii = usual * rng.normal(1, 0.07, crowd)
-    closeness = np.where(rng.random(crowd) < 0.2, 0.75, 0.97)
+    # All chances are drawn at once: a call for each would cost more than the drawing.
+    xs, ys = rng.uniform(-0.14, 1.14, (2, crowd)).tolist()
+    radii = (usual * rng.normal(1, 0.07, crowd)).tolist()
+    closeness = np.where(rng.random(crowd) < 0.2, 0.75, 0.97).tolist()
+    stretches = (1 + np.abs(rng.normal(0, 0.09, crowd))).tolist()
+    turns = rng.uniform(0, 2 * np.pi, crowd).tolist()
+    kinds = rng.integers(len(stamps), size=crowd).tolist()
+    thickness = rng.uniform(0.78, 1, crowd).tolist()
     placed: list[tuple[float, float, float]] = []
-    for (x, y), r, close in zip(tries.tolist(), radii.tolist(), closeness.tolist(), strict=True):
-        away = np.hypot(x - slide.centre[0], y - slide.centre[1])
-        if room and away < room + r * 0.97:
+    for x, y, r, close, stretch, turn, kind, thick in zip(
+        xs, ys, radii, closeness, stretches, turns, kinds, thickness, strict=True
+    ):
+        if room and hypot(x - slide.centre[0], y - slide.centre[1]) < room + r * 0.9:
             continue
-        if any(np.hypot(x - a, y - b) < (r + q) * close for a, b, q in placed):
+        if any(hypot(x - a, y - b) < (r + q) * close for a, b, q in placed):
             continue
         placed.append((x, y, r))
-        stretch = 1 + abs(rng.normal(0, 0.09))
-        turn, stamp = rng.uniform(0, 2 * np.pi), stamps[int(rng.integers(len(stamps)))]
-        c, s = np.cos(turn), np.sin(turn)
         # A window of the canvas is enough for one red cell, and far faster than all of it.
-        x0, y0 = (max(0, int((v - 1.7 * r) * n)) for v in (x, y))
-        x1, y1 = (min(n, int((v + 1.7 * r) * n) + 1) for v in (x, y))
+        x0, y0 = max(0, int((x - 1.7 * r) * n)), max(0, int((y - 1.7 * r) * n))
+        x1, y1 = min(n, int((x + 1.7 * r) * n) + 1), min(n, int((y + 1.7 * r) * n) + 1)
         if x1 <= x0 or y1 <= y0:
             continue
-        zoom = r * n / 24
-        turned = zoom * np.array([[c * stretch, -s], [s * stretch, c]]) / stretch**0.5
-        middle = turned @ np.full(2, (STAMP - 1) / 2)
-        offset = np.array([x * n - 0.5 - x0, y * n - 0.5 - y0]) - middle
-        seen = cv2.warpAffine(
-            stamp, np.column_stack([turned, offset]), (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR
+        zoom, middle = r * n / 24, (STAMP - 1) / 2
+        along, across = zoom * stretch**0.5, zoom / stretch**0.5
+        ax, bx = along * cos(turn), -across * sin(turn)
+        ay, by = along * sin(turn), across * cos(turn)
+        place = np.array(
+            [
+                [ax, bx, x * n - 0.5 - x0 - (ax + bx) * middle],
+                [ay, by, y * n - 0.5 - y0 - (ay + by) * middle],
+            ]
         )
-        cover = seen[..., 0] * np.float32(rng.uniform(0.78, 1))
+        seen = cv2.warpAffine(stamps[kind], place, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+        cover = seen[..., 0] * np.float32(thick)
+        paleness = np.ascontiguousarray(seen[..., 1])
         window = canvas.rgb[:, y0:y1, x0:x1]
         for i, (a, b) in enumerate(zip(body.tolist(), pale.tolist(), strict=True)):
-            tone = np.float32(a) + np.float32(b - a) * seen[..., 1]
+            tone = np.float32(a) + np.float32(b - a) * paleness
             window[i] += (tone - window[i]) * cover
 
 
@@ -146,7 +155,7 @@ def platelet_at(slide: Slide, centre: tuple[float, float], radius: float) -> Non
     tone = rng.uniform(0, 1)
     hyaloplasm = (205 - 25 * tone, 172 - 30 * tone, 204 - 10 * tone)
     canvas.blend(slide.stained(hyaloplasm), soft * np.float32(0.88))
-    dense = canvas.noise(0.022) * 0.75 + canvas.noise(0.045) * 0.6
-    granules = np.clip(dense * 0.55 + rng.uniform(0.3, 0.62), 0, 1)
-    dark = (rng.uniform(78, 128), rng.uniform(32, 62), rng.uniform(128, 158))
+    dense = canvas.noise(0.019) * 0.75 + canvas.noise(0.05) * 0.5
+    granules = np.clip(dense * 0.42 + rng.uniform(0.45, 0.95), 0, 1)
+    dark = (rng.uniform(84, 134), rng.uniform(34, 66), rng.uniform(126, 152))
     canvas.blend(slide.stained(dark), granules * canvas.soften(heap, 0.009) * soft)
