@@ -9,12 +9,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).parents[1]
 
 # Set before anything imports TensorFlow: two busy cores are all that can be counted on.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# A busy machine is no fault of the code.
+settings.register_profile("bloodcell", deadline=None)
+settings.load_profile("bloodcell")
 
 DEMO_PER_CLASS, DEMO_SIZE = 20, 48
 
@@ -33,7 +38,11 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bloodcell.workspace import Workspace
 
     home = tmp_path_factory.mktemp("demo") / "home"
-    make_demo(Workspace(home), "demo", per_class=DEMO_PER_CLASS, size=DEMO_SIZE)
+    make_demo(Workspace(home), "demo", per_class=# A busy machine is no fault of the code.
+settings.register_profile("bloodcell", deadline=None)
+settings.load_profile("bloodcell")
+
+DEMO_PER_CLASS, size=DEMO_SIZE)
     return home
 
 

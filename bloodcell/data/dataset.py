@@ -58,6 +58,11 @@ class Dataset:
                 f"{path / 'dataset.json'} has format_version {found!r} where {FORMAT_VERSION} was "
                 "expected: import the images again with this version of BloodCell Lab."
             )
+        if len(self.images) != len(self):
+            raise BadInput(
+                f"{path / 'images.npy'} holds {len(self.images)} images where labels.npy has "
+                f"{len(self)}: restore the dataset from a copy or import it again."
+            )
         wanted = {
             "classes": list(CLASS_NAMES),
             "n": len(self),
@@ -120,6 +125,7 @@ class Dataset:
             found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
             sound = np.array_equal(found["index"], np.arange(len(self)))
             sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
+            sound &= bool(found["hash"].str.fullmatch("[0-9a-f]{32}").all())
         except (OSError, ValueError, KeyError) as error:
             raise BadInput(
                 f"{path} is missing or damaged ({error}): restore the dataset from a copy or "

@@ -75,7 +75,8 @@ def split_parts(
     Returns:
         int8, N: 0 train, 1 validation, 2 test, -1 where not kept.
     """
-    if min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
+    sound = len(shares) == 3 and all(0 <= s <= 1 for s in shares)
+    if not sound or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise BadInput(
             f"The shares {shares} cannot divide a dataset: expected three numbers for train, "
             "validation and test that sum to 1, with train above 0."
@@ -84,9 +85,7 @@ def split_parts(
     rows = np.flatnonzero(kept)
     if not len(rows):
         return parts
-    unique, group, size = np.unique(
-        hashes[rows], return_inverse=True, return_counts=True
-    )
+    unique, group, size = np.unique(hashes[rows], return_inverse=True, return_counts=True)
     if given is not None:
         part_ids = np.array([PARTS.index(p) for p in given[rows]], np.int8)
         of_group = np.full(len(unique), len(PARTS), np.int8)

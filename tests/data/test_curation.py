@@ -1,0 +1,116 @@
+"""Decisions about images: kept with their reason, and reversible."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloodcell.data.curation import Curation
+from bloodcell.data.dataset import open_dataset
+from bloodcell.errors import BadInput
+from bloodcell.workspace import Workspace
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "curation.json"
+
+
+def test_a_decision_is_on_disk_at_once_with_reason_and_time(path: Path):
+    Curation(path, 10).exclude([3], "blurred")
+    entry = json.loads(path.read_text())["3"]
+    assert entry["decision"] == "exclude"
+    assert entry["reason"] == "blurred"
+    assert entry["time"]
+    assert Curation(path, 10).excluded() == [3]
+
+
+def test_counts_say_what_changed(path: Path):
+    curation = Curation(path, 10)
+    assert curation.exclude([1, 2], "copy") == 2
+    assert curation.exclude([2, 3], "copy") == 1
+    assert curation.relabel([2, 4], 5, "looked at") == 2
+    assert curation.relabel([4], 5, "looked at again") == 0
+    assert curation.relabel([4], 6, "third look") == 1
+    assert curation.undo([1, 2, 9]) == 2
+    assert curation.excluded() == [3]
+    assert curation.relabelled() == {4: 6}
+
+
+def test_everything_can_be_undone(demo_copy: Path):
+    dataset = open_dataset(Workspace(demo_copy), "demo")
+    files = ("images.npy", "labels.npy", "items.csv", "dataset.json", "curation.json")
+    before = {name: (dataset.path / name).read_bytes() for name in files}
+    labels, untouched = dataset.labels, dataset.curation.fingerprint
+    dataset.curation.exclude([0, 5], "x")
+    dataset.curation.relabel([7], 3, "y")
+    assert dataset.kept.sum() == len(dataset) - 2
+    assert dataset.labels[7] == 3
+    assert dataset.given_labels[7] == labels[7]
+    assert dataset.curation.fingerprint != untouched
+    dataset.curation.undo([0, 5, 7])
+    np.testing.assert_array_equal(dataset.labels, labels)
+    assert dataset.kept.all()
+    assert dataset.curation.fingerprint == untouched
+    assert {name: (dataset.path / name).read_bytes() for name in files} == before
+
+
+def test_the_fingerprint_heeds_what_was_decided_but_not_why_or_in_which_order(tmp_path: Path):
+    a, b, c = (Curation(tmp_path / f"{n}.json", 10) for n in "abc")
+    a.exclude([1], "x")
+    a.exclude([2], "y")
+    b.exclude([2, 1], "z")
+    c.exclude([1], "x")
+    c.relabel([2], 3, "y")
+    assert a.fingerprint == b.fingerprint
+    assert len({a.fingerprint, c.fingerprint, Curation(tmp_path / "d.json", 10).fingerprint}) == 3
+
+
+def test_what_another_process_decided_meanwhile_is_kept(path: Path):
+    page, command_line = Curation(path, 10), Curation(path, 10)
+    page.exclude([1], "on the page")
+    command_line.exclude([2], "in the shell")
+    page.relabel([3], 4, "on the page")
+    assert sorted(Curation(path, 10).decisions) == [1, 2, 3]
+    command_line.undo([1])
+    assert sorted(Curation(path, 10).decisions) == [2, 3]
+
+
+@pytest.mark.parametrize("index", [-1, 10, 10**9])
+def test_an_image_that_is_not_there_cannot_be_decided_about(path: Path, index: int):
+    with pytest.raises(BadInput, match="expected an index from 0 to 9"):
+        Curation(path, 10).exclude([0, index], "x")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("label", [-1, 8])
+def test_a_label_that_is_none_is_refused(path: Path, label: int):
+    with pytest.raises(BadInput, match="expected 0 to 7"):
+        Curation(path, 10).relabel([0], label, "x")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '"exclude"',
+        '{"a": {"decision": "exclude"}}',
+        '{"-1": {"decision": "exclude"}}',
+        '{"²": {"decision": "exclude"}}',
+        '{"10": {"decision": "exclude"}}',
+        '{"1": "exclude"}',
+        '{"1": {"decision": "delete"}}',
+        '{"1": {"decision": ["exclude"]}}',
+        '{"1": {"decision": "relabel"}}',
+        '{"1": {"decision": "relabel", "label": 8}}',
+        '{"1": {"decision": "relabel", "label": "basophil"}}',
+        '{"1": {"decision": "relabel", "label": true}}',
+        "{",
+    ],
+)
+def test_a_file_that_says_something_else_is_refused_in_a_sentence(path: Path, content: str):
+    path.write_text(content)
+    with pytest.raises(BadInput, match=r"curation\.json"):
+        Curation(path, 10)
+    assert path.read_text() == content
