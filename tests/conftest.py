@@ -38,11 +38,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bloodcell.workspace import Workspace
 
     home = tmp_path_factory.mktemp("demo") / "home"
-    make_demo(Workspace(home), "demo", per_class=# A busy machine is no fault of the code.
-settings.register_profile("bloodcell", deadline=None)
-settings.load_profile("bloodcell")
-
-DEMO_PER_CLASS, size=DEMO_SIZE)
+    make_demo(Workspace(home), "demo", per_class=DEMO_PER_CLASS, size=DEMO_SIZE)
     return home
 
 
