@@ -1,7 +1,8 @@
 """Granulocytes on a slide: basophil, eosinophil, neutrophil and their immature forms.
 
-Shapes, proportions and colours follow the description of blood cells under May
-Grünwald-Giemsa stain in Bain, "Blood Cells: A Practical Guide", chapter 3. Each function takes
+Shapes, proportions and colours were chosen by eye to resemble photographs of May
+Grünwald-Giemsa smears (Acevedo et al., "A dataset of microscopic peripheral blood cell images
+for development of automatic recognition systems", Data in Brief 30, 2020). Each function takes
 the random numbers and the side of the picture in pixels, and returns the slide to photograph.
 """
 
