@@ -99,7 +99,9 @@ def start(workspace: Workspace, run: Run) -> int:
         NameTaken: a process carries it out already.
     """
     with hold(run):
-        pass
+        # Until the new process speaks up, the run waits; what it was before is in its log.
+        status = {**run.status(), "state": "queued", "reason": ""}
+        write_json(run.status_path, {k: v for k, v in status.items() if k != "pid"})
     command = [sys.executable, "-m", "bloodcell", "--home", str(workspace.home), "resume", run.id]
     root = Path(__file__).parents[2]
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
