@@ -1,6 +1,6 @@
 """Drawn cells look like what they are called; drawn datasets hold exactly what they say."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 from itertools import combinations
 
 import cv2
@@ -243,13 +243,7 @@ class TestADemo:
 
     def test_records_each_fault_at_its_index(self, demo):
         planted = demo.info["planted"]
-        assert {kind: len(indices) for kind, indices in planted.items()} == {
-            "copies": 5,
-            "conflicting": 4,
-            "repeated": 6,
-            "foreign": 7,
-            "wrong_labels": 3,
-        }
+        assert {kind: len(indices) for kind, indices in planted.items()} == asdict(FAULTS)
         everything = sorted(index for indices in planted.values() for index in indices)
         assert everything == list(range(48, len(demo)))
 
