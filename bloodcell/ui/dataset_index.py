@@ -1,4 +1,4 @@
-"""What the pages ask of a dataset at every click, worked out once for each state of its curation."""
+"""What the pages ask of a dataset at every click, worked out once for each curation of it."""
 
 from dataclasses import dataclass
 

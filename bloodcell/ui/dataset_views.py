@@ -261,12 +261,14 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         help="The Training page offers the same seed. Compare runs only within one seed.",
     )
     totals = index.counts.sum(axis=0)
+    present = index.counts[index.counts.sum(axis=1) > 0]
     parts = pd.DataFrame(
         {
             "part": PARTS,
             "images": totals,
             "share": totals / max(used, 1),
-            **{c.title: index.counts[c.id] for c in CLASSES},
+            "fewest of a class": present.min(axis=0) if len(present) else totals,
+            "most of a class": present.max(axis=0) if len(present) else totals,
         }
     )
     st.dataframe(
@@ -327,7 +329,9 @@ def show_about(dataset: Dataset) -> None:
     skipped = info.get("skipped") or []
     if skipped:
         shown["Left out"] = f"{len(skipped):,} files that could not be decoded"
-    st.table(pd.DataFrame({"": shown.keys(), " ": shown.values()}).set_index(""))
+    st.table(
+        pd.DataFrame({"": shown.values()}, index=list(shown)), border="horizontal", hide_header=True
+    )
     st.markdown(
         "**Fingerprint of the images and labels**, the same wherever this dataset is brought in"
     )

@@ -85,13 +85,14 @@ def _show_groups(
     pages = (len(groups) + GROUPS_PER_PAGE - 1) // GROUPS_PER_PAGE
     page = st.pagination(pages, key=f"finding_page_{kind}_{pages}") if pages > 1 else 1
     with st.container(horizontal=True, gap="small"):
-        for group in groups[(page - 1) * GROUPS_PER_PAGE : page * GROUPS_PER_PAGE]:
+        first = (page - 1) * GROUPS_PER_PAGE
+        for number, group in enumerate(groups[first : first + GROUPS_PER_PAGE], first + 1):
             shown = group[:MOST_IN_GROUP]
             columns = min(len(shown), 4)
             with st.container(border=True, width=columns * (TILE + 12) + 34):
                 more = len(group) - len(shown)
                 st.caption(
-                    f"Group {group[0].group + 1}: {len(group)} images"
+                    f"Group {number}: {len(group)} images"
                     + (f", the first {len(shown)} shown" if more else "")
                 )
                 clicked = gallery(

@@ -26,6 +26,7 @@ button.tile { cursor: pointer; }
 button.tile:hover { border-color: var(--st-primary-color); }
 button.tile:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+.marked { border-color: var(--st-primary-color); border-width: 2px; }
 .faded img { opacity: 0.35; filter: grayscale(1); }
 .caption { display: flex; gap: 0.35rem; align-items: baseline; padding: 0.3rem 0.45rem 0;
   font-size: 0.78rem; line-height: 1.25; }
@@ -40,9 +41,12 @@ _JS = """
 export default function ({ data, parentElement, setTriggerValue }) {
   const grid = parentElement.querySelector(".grid");
   grid.style.setProperty("--side", data.side + "px");
+  grid.style.gridTemplateColumns = data.columns ? `repeat(${data.columns}, minmax(0, 1fr))` : "";
+  grid.style.gap = data.columns ? "0.4rem" : "";
   const made = data.pictures.map((picture) => {
     const tile = document.createElement(data.clickable ? "button" : "div");
-    tile.className = picture.faded ? "tile faded" : "tile";
+    tile.className =
+      "tile" + (picture.faded ? " faded" : "") + (picture.marked ? " marked" : "");
     tile.title = picture.alt;
     const image = document.createElement("img");
     image.src = picture.src;
@@ -96,6 +100,7 @@ class Picture:
         caption, note: a first line and a fainter second one; may be empty.
         colour: ``#rrggbb`` of the dot before the caption, or "" for none.
         faded: whether it is shown as set aside.
+        marked: whether it has a frame in the accent colour.
     """
 
     id: int
@@ -105,6 +110,7 @@ class Picture:
     note: str = ""
     colour: str = ""
     faded: bool = False
+    marked: bool = False
 
 
 def png_bytes(image: np.ndarray) -> bytes:
@@ -123,13 +129,19 @@ def _source(image: np.ndarray) -> str:
 
 
 def gallery(
-    pictures: Sequence[Picture], key: str, *, side: int = 112, clickable: bool = True
+    pictures: Sequence[Picture],
+    key: str,
+    *,
+    side: int = 112,
+    columns: int | None = None,
+    clickable: bool = True,
 ) -> int | None:
     """Show pictures in a grid that fills the width.
 
     Args:
         key: of the element; one grid, one key.
         side: least width of a tile in pixels.
+        columns: a fixed number of tiles in a row, or None for as many as fit.
         clickable: whether tiles are buttons.
 
     Returns:
@@ -144,11 +156,12 @@ def gallery(
             "note": p.note,
             "colour": p.colour,
             "faded": p.faded,
+            "marked": p.marked,
         }
         for p in pictures
     ]
     result = _component(
-        data={"pictures": tiles, "side": side, "clickable": clickable},
+        data={"pictures": tiles, "side": side, "columns": columns, "clickable": clickable},
         key=key,
         on_clicked_change=lambda: None,
     )

@@ -1,0 +1,253 @@
+"""The editor of a policy, made from the catalogue's declarations."""
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from bloodcell.augment import (
+    CATALOGUE,
+    Augmentation,
+    Parameter,
+    Policy,
+    Step,
+    find_policy,
+    policy_names,
+)
+from bloodcell.errors import BloodCellError
+from bloodcell.ui.state import workspace
+
+__all__ = ["UNSAVED", "choose_policy", "edit_steps", "edited_policy", "load"]
+
+UNSAVED = "my-policy"
+FIRST = "gentle"
+CHOICE = "policy_choice"
+STEPS = "policy_steps"
+GROUPS = {
+    "geometry": "Geometry",
+    "colour": "Colour",
+    "texture": "Texture",
+    "chains": "Chains",
+    "mixing": "Mixing of cells",
+}
+
+
+@dataclass
+class EditedStep:
+    """A step on the page: as in a policy, with a number of its own and a switch."""
+
+    number: int
+    key: str
+    on: bool = True
+    probability: float = 1.0
+    parameters: dict[str, float | int | bool] = field(default_factory=dict)
+
+    def widget(self, name: str) -> str:
+        """The key of its widget for `name`."""
+        return f"step_{self.number}_{name}"
+
+
+def _next_number() -> int:
+    st.session_state["step_counter"] = st.session_state.get("step_counter", 0) + 1
+    return st.session_state["step_counter"]
+
+
+def _edited(step: Step) -> EditedStep:
+    parameters = CATALOGUE[step.key].defaults() | step.parameters
+    return EditedStep(_next_number(), step.key, True, step.probability, parameters)
+
+
+def load(name: str) -> None:
+    """Put the policy `name` into the editor, in place of what is there."""
+    try:
+        policy = find_policy(workspace(), name)
+    except BloodCellError as error:
+        st.session_state["policy_problem"] = str(error)
+        return
+    st.session_state[STEPS] = [_edited(s) for s in policy.steps]
+    st.session_state["policy_loaded"] = policy
+
+
+def _steps() -> list[EditedStep]:
+    if STEPS not in st.session_state:
+        load(FIRST)
+    return st.session_state[STEPS]
+
+
+def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
+    """What the editor holds.
+
+    Args:
+        with_off: whether steps that are switched off are kept, with probability 0, so that the
+            numbers of steps are those on the page.
+    """
+    steps = [
+        Step(s.key, s.probability if s.on else 0.0, dict(s.parameters))
+        for s in _steps()
+        if s.on or with_off
+    ]
+    return Policy(name, tuple(steps))
+
+
+def choose_policy() -> None:
+    """Choose among presets and saved policies; a choice replaces what is in the editor."""
+    _steps()
+    names = policy_names(workspace())
+    loaded: Policy = st.session_state["policy_loaded"]
+    if st.session_state.get(CHOICE) not in names:
+        st.session_state[CHOICE] = loaded.name if loaded.name in names else FIRST
+    st.selectbox(
+        "Policy",
+        names,
+        key=CHOICE,
+        on_change=lambda: load(st.session_state[CHOICE]),
+        help="Presets first, then what was saved in this workspace.",
+    )
+    if problem := st.session_state.pop("policy_problem", None):
+        st.error(problem, icon=":material/error:")
+    if edited_policy(loaded.name) != loaded:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Changed since {loaded.name} was loaded.")
+            st.button(
+                "Undo the changes",
+                type="tertiary",
+                icon=":material/undo:",
+                on_click=load,
+                args=(loaded.name,),
+            )
+
+
+def _move(number: int, by: int) -> None:
+    steps = _steps()
+    place = next(i for i, s in enumerate(steps) if s.number == number)
+    target = min(max(place + by, 0), len(steps) - 1)
+    steps.insert(target, steps.pop(place))
+
+
+def _remove(number: int) -> None:
+    st.session_state[STEPS] = [s for s in _steps() if s.number != number]
+
+
+def _add() -> None:
+    added = CATALOGUE[st.session_state["step_to_add"]]
+    step = EditedStep(_next_number(), added.key, parameters=added.defaults())
+    _steps().append(step)
+    st.session_state[step.widget("open")] = True
+
+
+def _number(value: float | int) -> str:
+    return f"{value:g}"
+
+
+def _summary(step: EditedStep, augmentation: Augmentation) -> str:
+    said = [f"in {step.probability:.0%}"] if step.probability < 1 else []
+    for p in augmentation.parameters:
+        value = step.parameters[p.key]
+        if p.kind == "switch":
+            said += [] if value else [f"no {p.title.lower()}"]
+        else:
+            said.append(f"{p.title.lower()} {_number(value)}{'°' if p.unit == '°' else ''}")
+    text = f"**{augmentation.title}** · {', '.join(said)}" if said else f"**{augmentation.title}**"
+    return text if step.on else f":gray[{text} (off)]"
+
+
+def _widget(step: EditedStep, p: Parameter) -> None:
+    """The slider or switch of one parameter; its value goes into the step."""
+    key = step.widget(p.key)
+    st.session_state.setdefault(key, step.parameters[p.key])
+    if p.kind == "switch":
+        step.parameters[p.key] = st.toggle(p.title, key=key, help=p.help)
+        return
+    low, high = p.sensible
+    label = f"{p.title} ({p.unit})" if p.unit else p.title
+    text = f"{p.help} Sensible for blood cells: {_number(low)} to {_number(high)}."
+    if p.kind == "int":
+        value = st.slider(label, int(p.low), int(p.high), key=key, help=text)
+    else:
+        span = float(p.high) - float(p.low)
+        step_size = 0.001 if span <= 0.5 else 0.01 if span <= 2 else 0.5 if span < 100 else 1.0
+        value = st.slider(
+            label,
+            float(p.low),
+            float(p.high),
+            step=step_size,
+            format="%g",
+            key=key,
+            help=text,
+        )
+    step.parameters[p.key] = value
+    if not low <= value <= high:
+        st.caption(f":orange[Beyond {_number(high)}, the most that is sensible.]")
+
+
+def _edit_step(step: EditedStep, place: int, last: int) -> None:
+    augmentation = CATALOGUE[step.key]
+    with st.container(horizontal=True, wrap=False, gap="small", key=step.widget("row")):
+        st.session_state.setdefault(step.widget("on"), step.on)
+        step.on = st.toggle(
+            f"{augmentation.title} on",
+            key=step.widget("on"),
+            label_visibility="collapsed",
+        )
+        with st.expander(
+            f"{place + 1}. {_summary(step, augmentation)}",
+            key=step.widget("open"),
+            on_change="rerun",
+        ) as body:
+            if not body.open:
+                return
+            st.caption(augmentation.summary)
+            key = step.widget("probability")
+            st.session_state.setdefault(key, round(step.probability * 100))
+            share = st.slider(
+                "Share of images (%)",
+                0,
+                100,
+                key=key,
+                help="The chance that an image gets this step, drawn for each image.",
+            )
+            # A share that no slider can show, as in a file, stays until it is moved.
+            if share != round(step.probability * 100):
+                step.probability = share / 100
+            for p in augmentation.parameters:
+                _widget(step, p)
+            if augmentation.insensible(step.parameters) and augmentation.caution:
+                st.caption(f":orange[{augmentation.caution}]")
+            with st.container(horizontal=True):
+                for icon, by, text, at_end in (
+                    ("arrow_upward", -1, "Earlier", place == 0),
+                    ("arrow_downward", 1, "Later", place == last),
+                ):
+                    st.button(
+                        text,
+                        icon=f":material/{icon}:",
+                        key=step.widget(text),
+                        disabled=at_end,
+                        on_click=_move,
+                        args=(step.number, by),
+                    )
+                st.button(
+                    "Remove",
+                    icon=":material/delete:",
+                    key=step.widget("remove"),
+                    on_click=_remove,
+                    args=(step.number,),
+                )
+            st.caption(f"Source: {augmentation.source}")
+
+
+def edit_steps() -> None:
+    """All steps in their order, and a way to add one."""
+    steps = _steps()
+    if not steps:
+        st.info("No step: images stay as they are. Add an augmentation below.")
+    for place, step in enumerate(steps):
+        _edit_step(step, place, len(steps) - 1)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Add an augmentation",
+            sorted(CATALOGUE, key=lambda k: list(GROUPS).index(CATALOGUE[k].group)),
+            format_func=lambda k: f"{GROUPS[CATALOGUE[k].group]}: {CATALOGUE[k].title}",
+            key="step_to_add",
+        )
+        st.button("Add", icon=":material/add:", on_click=_add, key="add_step")
+    st.caption(CATALOGUE[chosen].summary)
