@@ -1,9 +1,9 @@
 """RandAugment and AugMix: a few operations drawn at random for every single image.
 
-Both draw from the operations of AutoAugment (Cubuk et al. 2019), built here from the same maps,
-matrices and curves as everything else, so that a chain of them is still one resampling. Each
-operation does nothing at magnitude 0; autocontrast and equalise, which have no magnitude in
-the paper, are blended in by theirs.
+Both draw from the operations of AutoAugment (Cubuk et al. 2019) with its ranges, built here from
+the same maps, matrices and curves as everything else, so that a chain of them is still one
+resampling. Each operation does nothing at magnitude 0. Autocontrast and equalise, which have no
+magnitude in the paper, are blended in, fully from a magnitude of a quarter on.
 """
 
 from collections.abc import Callable
@@ -29,17 +29,20 @@ Operation = Callable[[Canvas, float], None]
 _VALUES = np.arange(256, dtype=np.float32)
 
 
-def _blended_curve(canvas: Canvas, target: np.ndarray, share: float) -> None:
+def _blended_curve(canvas: Canvas, target: np.ndarray, m: float) -> None:
+    share = min(1.0, 4 * abs(m))
     table = _VALUES[:, None] + share * (target - _VALUES[:, None])
     canvas.curve(np.clip(np.rint(table), 0, 255).astype(np.uint8))
 
 
 def _autocontrast(canvas: Canvas, m: float) -> None:
-    pixels = canvas.settle().reshape(-1, 3)
-    low, high = pixels.min(0).astype(np.float32), pixels.max(0).astype(np.float32)
+    pixels = canvas.settle()
+    # one axis after the other: many times faster than both at once
+    low = pixels.min(0).min(0).astype(np.float32)
+    high = pixels.max(0).max(0).astype(np.float32)
     spread = np.where(high > low, high - low, 255)
     target = (_VALUES[:, None] - np.where(high > low, low, 0)) * 255 / spread
-    _blended_curve(canvas, np.clip(target, 0, 255), abs(m))
+    _blended_curve(canvas, np.clip(target, 0, 255), m)
 
 
 def _equalise(canvas: Canvas, m: float) -> None:
@@ -55,7 +58,7 @@ def _equalise(canvas: Canvas, m: float) -> None:
         (below - first[:, None]) * 255 / np.maximum(spread, 1)[:, None],
         _VALUES,
     )
-    _blended_curve(canvas, np.clip(target.T, 0, 255), abs(m))
+    _blended_curve(canvas, np.clip(target.T, 0, 255), m)
 
 
 def _posterise(canvas: Canvas, m: float) -> None:

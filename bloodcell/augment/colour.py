@@ -26,10 +26,11 @@ __all__ = [
 ]
 
 
-# ITU-R BT.601 luma and the YIQ space built on it (FCC 1953), in which hue is an angle.
+# ITU-R BT.601
 _LUMA = np.array([0.299, 0.587, 0.114])
-_TO_YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+# the cross product with the grey axis (1, 1, 1)/√3
+_ABOUT_GREY = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
 
 _VALUES = np.arange(256, dtype=np.float32)
 
@@ -64,16 +65,14 @@ def degenerate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
 def hue(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
     """Turn the colour circle by up to ± `angle` degrees; luma stays.
 
-    The rotation is about the grey axis in YIQ (after Haeberli, "Matrix Operations for Image
-    Processing", 1993), in the sense red → yellow → green for positive angles. Unlike a
-    rotation in HSV it is linear, and does not make pale, noisy pixels jump.
+    A rotation about the grey axis of RGB, followed by the shift along that axis that restores
+    luma (Haeberli, "Matrix Operations for Image Processing", 1993). Positive angles lead from
+    red to yellow. It turns the hue of HSV by the same angle but, unlike a change of it, is
+    linear, so that pale and noisy pixels do not jump.
     """
     angle = np.deg2rad(rng.uniform(-p["angle"], p["angle"]))
-    if angle == 0:
-        return
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
-    canvas.recolour(_matrix(_FROM_YIQ @ turn @ _TO_YIQ))
+    turn = np.sin(angle) * _ABOUT_GREY + (1 - np.cos(angle)) * _ABOUT_GREY @ _ABOUT_GREY
+    canvas.recolour(_matrix(np.eye(3) + turn - _LUMA @ turn))
 
 
 def channel_shuffle(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -160,7 +159,7 @@ AUGMENTATIONS = (
         "Random hue",
         "colour",
         "Turns the colour circle at constant luma: violet towards blue or towards red.",
-        "Rotation about the grey axis in YIQ (Haeberli 1993); cf. keras_cv.layers.RandomHue",
+        "Rotation about the grey axis (Haeberli 1993); cf. keras_cv.layers.RandomHue",
         (
             strength(
                 15.0,

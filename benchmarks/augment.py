@@ -1,0 +1,292 @@
+"""How fast augmentation is: ours against keras-cv and core Keras, on the same images, in one run.
+
+    python -m benchmarks.augment [--size 96] [--batch 32] [--seconds 1.5] [--only seed hue …]
+
+Each library is used as a training would use it: its layers in a ``tf.data`` map that may take
+every core, ours in one thread a core. Both make batches for the given number of seconds, one
+directly after the other, so that what else the machine does falls on both alike. A dash stands
+for what a library has no layer for. "All on" is a preset with every probability set to one; a
+layer that has no probability of its own is run on all and chosen from, or wrapped in keras-cv's
+``RandomApply``, whichever is faster.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from bloodcell.augment import CATALOGUE, PRESETS, Policy, Step, apply, step
+
+__all__ = ["main"]
+
+Layers = dict[str, Callable[[dict], list]]
+RANGE = (0, 255)
+
+
+def keras_cv_layers(size: int) -> Layers:
+    """What keras-cv 0.9 has for each augmentation, at the same parameters."""
+    import keras_cv.layers as cv
+
+    return {
+        "flip": lambda p: [cv.RandomFlip("horizontal_and_vertical")],
+        # no library turns by quarters: the free rotation stands in
+        "quarter_turn": lambda p: [cv.RandomRotation(0.5)],
+        "rotation": lambda p: [cv.RandomRotation(p["angle"] / 360)],
+        "zoom": lambda p: [cv.RandomZoom((-p["amount"], p["amount"]))],
+        "translation": lambda p: [cv.RandomTranslation(p["amount"], p["amount"])],
+        "crop": lambda p: [
+            cv.RandomCropAndResize(
+                (size, size),
+                crop_area_factor=((1 - p["amount"]) ** 2, 1.0),
+                aspect_ratio_factor=(1.0, 1.0),
+            )
+        ],
+        "resize": lambda p: [cv.Resizing(*_small(size, p)), cv.Resizing(size, size)],
+        "brightness": lambda p: [cv.RandomBrightness(p["amount"], RANGE)],
+        "contrast": lambda p: [cv.RandomContrast(RANGE, p["amount"])],
+        "hue": lambda p: [cv.RandomHue(p["angle"] / 180, RANGE)],
+        "saturation": lambda p: [
+            cv.RandomSaturation((0.5 - p["amount"] / 4, 0.5 + p["amount"] / 4))
+        ],
+        "random_color_degeneration": lambda p: [cv.RandomColorDegeneration((0.0, p["amount"]))],
+        "channel_shuffle": lambda p: [cv.ChannelShuffle()],
+        "gaussian_noise": _noise,
+        "defocus": lambda p: [cv.RandomGaussianBlur(_reach(size, p), (0.0, p["radius"] * size))],
+        "jpeg": lambda p: [cv.RandomJpegQuality((100 - p["loss"], 100))],
+        "random_erasing": lambda p: [cv.RandomCutout(p["area"] ** 0.5, p["area"] ** 0.5)],
+        "randaugment": lambda p: [cv.RandAugment(RANGE, p["operations"], magnitude=p["magnitude"])],
+        "augmix": lambda p: [cv.AugMix(RANGE, p["severity"])],
+        "cutmix": lambda p: [cv.CutMix(p["alpha"])],
+        "mixup": lambda p: [cv.MixUp(p["alpha"])],
+    }
+
+
+def core_keras_layers(size: int) -> Layers:
+    """What Keras 3 itself has for each augmentation, at the same parameters."""
+    from keras import layers as k
+
+    return {
+        "flip": lambda p: [k.RandomFlip("horizontal_and_vertical")],
+        "quarter_turn": lambda p: [k.RandomRotation(0.5, fill_mode="reflect")],
+        "rotation": lambda p: [k.RandomRotation(p["angle"] / 360, fill_mode="reflect")],
+        "zoom": lambda p: [k.RandomZoom((-p["amount"], p["amount"]), fill_mode="reflect")],
+        "translation": lambda p: [k.RandomTranslation(p["amount"], p["amount"])],
+        "crop": lambda p: [k.RandomCrop(*_small(size, p)), k.Resizing(size, size)],
+        "resize": lambda p: [k.Resizing(*_small(size, p)), k.Resizing(size, size)],
+        "brightness": lambda p: [k.RandomBrightness(p["amount"], RANGE)],
+        "contrast": lambda p: [k.RandomContrast(p["amount"], RANGE)],
+        "hue": lambda p: [k.RandomHue(p["angle"] / 180, RANGE)],
+        "saturation": lambda p: [
+            k.RandomSaturation((0.5 - p["amount"] / 4, 0.5 + p["amount"] / 4), RANGE)
+        ],
+        "random_color_degeneration": lambda p: [
+            k.RandomColorDegeneration((0.0, p["amount"]), RANGE)
+        ],
+        "gaussian_noise": _noise,
+        "defocus": lambda p: [
+            k.RandomGaussianBlur(1.0, _reach(size, p), min(1.0, p["radius"] * size), RANGE)
+        ],
+        "random_erasing": lambda p: [k.RandomErasing(1.0, (0.0, p["area"]), value_range=RANGE)],
+        "randaugment": lambda p: [k.RandAugment(RANGE, p["operations"], p["magnitude"])],
+        "augmix": lambda p: [k.AugMix(RANGE, factor=p["severity"])],
+        "cutmix": lambda p: [k.CutMix(p["alpha"])],
+        "mixup": lambda p: [k.MixUp(p["alpha"])],
+    }
+
+
+def _small(size: int, p: dict) -> tuple[int, int]:
+    # these layers know one size for all images (and do not average when they shrink), so this is
+    # less than ours does: the middle of the range that ours draws from for each image
+    side = round(size * (1 - p["amount"] / 2))
+    return side, side
+
+
+def _noise(p: dict) -> list:
+    from keras import layers as k
+
+    # the layer takes no deviation above 1, so the images go to 0–1 and back
+    return [k.Rescaling(1 / 255), k.GaussianNoise(p["sigma"] / 255), k.Rescaling(255.0)]
+
+
+def _reach(size: int, p: dict) -> int:
+    return 2 * int(np.ceil(p["radius"] * size)) + 1
+
+
+def ours_per_second(
+    policy: Policy, images: np.ndarray, labels: np.ndarray, seconds: float
+) -> float:
+    """Images per second with one thread a core."""
+
+    def work(seed: int) -> int:
+        rng, made = np.random.default_rng(seed), 0
+        while time.perf_counter() < end:
+            made += len(apply(policy, images, labels, rng)[0])
+        return made
+
+    apply(policy, images, labels, np.random.default_rng(0))
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        begin = time.perf_counter()
+        end = begin + seconds
+        made = sum(pool.map(work, range(threads)))
+    return made / (time.perf_counter() - begin)
+
+
+def layers_per_second(
+    steps: Sequence[Step],
+    library: Layers,
+    wrap: bool,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seconds: float,
+) -> float | None:
+    """Images per second of a library's layers in ``tf.data``; None where it lacks one."""
+    import tensorflow as tf
+
+    if any(s.key not in library for s in steps):
+        return None
+    stages = [_stage(s, library, wrap) for s in steps]
+
+    def augment(pixels, targets):
+        batch = {"images": tf.cast(pixels, tf.float32), "labels": targets}
+        for stage in stages:
+            batch = stage(batch)
+        return tf.cast(tf.clip_by_value(batch["images"], 0, 255), tf.uint8), batch["labels"]
+
+    data = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
+    data = data.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = iter(data)
+    # the first batches trace the graph and start the threads
+    for _ in range(4):
+        next(batches)
+    begin, made = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        made += len(next(batches)[0])
+    return made / (time.perf_counter() - begin)
+
+
+def _stage(s: Step, library: Layers, wrap: bool) -> Callable:
+    """The layers of one step as a function of a batch, at the step's probability."""
+    import tensorflow as tf
+
+    layers = library[s.key](CATALOGUE[s.key].defaults() | s.parameters)
+    mixes = CATALOGUE[s.key].mixes_labels
+    wrapped = wrap and s.probability < 1 and not mixes and len(layers) == 1
+    if wrapped:
+        import keras_cv
+
+        layers = [keras_cv.layers.RandomApply(layers[0], rate=s.probability)]
+
+    def run(batch: dict) -> dict:
+        # keras-cv's AugMix stops with an error at values above 255, which other layers leave
+        out = batch | {"images": tf.clip_by_value(batch["images"], 0, 255)}
+        for layer in layers:
+            if mixes:
+                out = layer(out, training=True)
+            else:
+                out["images"] = layer(out["images"], training=True)
+        if s.probability == 1 or wrapped:
+            return out
+        chosen = tf.random.uniform([tf.shape(batch["labels"])[0]]) < s.probability
+        return {
+            "images": tf.where(chosen[:, None, None, None], out["images"], batch["images"]),
+            "labels": tf.where(chosen[:, None], out["labels"], batch["labels"]),
+        }
+
+    return run
+
+
+def training_step_per_second(images: np.ndarray, labels: np.ndarray, seconds: float) -> float:
+    """Images per second of training MobileNetV2, all layers, on batches in memory."""
+    import keras
+
+    shape = images.shape[1:]
+    model = keras.Sequential(
+        [
+            keras.Input(shape),
+            keras.layers.Rescaling(1 / 127.5, -1),
+            keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=shape),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(8, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.AdamW(1e-3), "categorical_crossentropy")
+    pixels = images.astype(np.float32)
+    for _ in range(3):
+        model.train_on_batch(pixels, labels)
+    begin, made = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        model.train_on_batch(pixels, labels)
+        made += len(pixels)
+    return made / (time.perf_counter() - begin)
+
+
+def policies(only: Sequence[str]) -> list[Policy]:
+    """Every augmentation alone, the presets, and the presets with every step on."""
+    alone = [Policy(key, (step(key),)) for key in CATALOGUE]
+    presets = [p for p in PRESETS.values() if p.steps]
+    always = [
+        Policy(f"{p.name}, all on", tuple(Step(s.key, 1.0, s.parameters) for s in p.steps))
+        for p in presets
+        if any(s.probability < 1 for s in p.steps)
+    ]
+    return [p for p in alone + presets + always if not only or p.name in only]
+
+
+def _cells(values: Sequence[str]) -> str:
+    return f"{values[0]:<26}" + "".join(f"{v:>13}" for v in values[1:])
+
+
+def _times(ours: float, theirs: float | None) -> str:
+    return "–" if theirs is None else f"{ours / theirs:.1f} ×"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser("python -m benchmarks.augment", description=__doc__)
+    parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
+    parser.add_argument("--batch", type=int, default=32, help="images a batch")
+    parser.add_argument("--seconds", type=float, default=1.5, help="time a measurement takes")
+    parser.add_argument("--only", nargs="*", default=[], help="augmentations and presets")
+    options = parser.parse_args(arguments)
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(0)
+    shape = (options.batch, options.size, options.size, 3)
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    labels = np.eye(8, dtype=np.float32)[rng.integers(8, size=options.batch)]
+
+    print("loading the libraries and tracing a training step …", file=sys.stderr)
+    libraries = [keras_cv_layers(options.size), core_keras_layers(options.size)]
+    training = training_step_per_second(images, labels, 2 * options.seconds)
+    print(
+        f"{options.batch} images of {options.size} × {options.size}, {os.cpu_count()} cores: "
+        f"images per second, ours over theirs, and what share of a MobileNetV2 training step "
+        f"({1000 / training:.1f} ms an image in this run) ours would take.\n"
+    )
+    print(_cells(["", "ours /s", "keras-cv /s", "Keras /s", "/ keras-cv", "/ Keras", "of a step"]))
+    for policy in policies(options.only):
+        ours = ours_per_second(policy, images, labels, options.seconds)
+        theirs: list[float | None] = []
+        for library in libraries:
+            tried = [
+                layers_per_second(policy.steps, library, wrap, images, labels, options.seconds)
+                for wrap in sorted({False, any(s.probability < 1 for s in policy.steps)})
+            ]
+            theirs.append(None if None in tried else max(tried))
+        shown = ["–" if t is None else f"{t:,.0f}" for t in theirs]
+        row = [policy.name, f"{ours:,.0f}", *shown, *(_times(ours, t) for t in theirs)]
+        print(_cells([*row, f"{training / ours:.1%}"]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
