@@ -12,7 +12,7 @@ from bloodcell.ui import photographs
 from bloodcell.ui.answers_table import answers_table, summary
 from bloodcell.ui.cell_card import cell_card, cell_of
 from bloodcell.ui.photographs import Answered, Photographs
-from bloodcell.ui.samples import drawn_cells, unseen_cells
+from bloodcell.ui.samples import Samples, drawn_cells, unseen_cells
 from bloodcell.ui.state import (
     active_dataset,
     active_ensemble,
@@ -25,7 +25,7 @@ from bloodcell.ui.work import ended
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>
-.st-key-classify_upload [data-testid="stFileUploaderDropzone"] {
+[class*="st-key-classify_upload"] [data-testid="stFileUploaderDropzone"] {
   min-height: 7.5rem; border-style: dashed; align-items: center;
 }
 </style>"""
@@ -61,11 +61,18 @@ def about(ensemble: Ensemble) -> None:
 
 
 def take_upload() -> None:
-    uploads = st.session_state["classify_upload"]
+    uploads = st.session_state[f"classify_upload_{photographs.drops()}"]
     if uploads:
         photographs.keep([(file.name, file.getvalue()) for file in uploads])
     else:
         photographs.clear()
+
+
+def take_samples(samples: Samples, note: str) -> None:
+    photographs.clear()
+    photographs.keep(*samples, note)
+    st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
+    st.rerun()
 
 
 def choose(ensemble: Ensemble) -> bool:
@@ -76,7 +83,7 @@ def choose(ensemble: Ensemble) -> bool:
         "memory and are not stored.",
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES >> 20,
-        key="classify_upload",
+        key=f"classify_upload_{photographs.drops()}",
         on_change=take_upload,
     )
     seed = st.session_state.get("sample_seed", 0)
@@ -86,13 +93,10 @@ def choose(ensemble: Ensemble) -> bool:
             f"Try test cells of {dataset.name}", icon=":material/science:"
         ):
             with sentences():
-                files, truths = unseen_cells(dataset, ensemble, seed)
                 note = f"A cell of each class from the test part of {dataset.name}, unseen so far."
-                photographs.keep(files, truths, note)
-                st.session_state["sample_seed"] = seed + 1
+                take_samples(unseen_cells(dataset, ensemble, seed), note)
         if st.button("Try drawn cells", icon=":material/draw:"):
-            photographs.keep(*drawn_cells(seed), DRAWN)
-            st.session_state["sample_seed"] = seed + 1
+            take_samples(drawn_cells(seed), DRAWN)
         return st.toggle(
             "Average over flips and turns",
             value=bool(ensemble.info["tta"]),
@@ -131,6 +135,9 @@ def show(ensemble: Ensemble, kept: Photographs, answered: Answered) -> None:
     if n > 1:
         threshold = ensemble.info["novelty"]["threshold"]
         position = answers_table(found, threshold, f"answers_{kept.digest}")
+        if found.errors:
+            with st.expander(f"Not readable: {len(found.errors):,} of {n:,} files"):
+                st.text("\n".join(found.errors.values()))
     row = found.row_of(position)
     if row is None:
         st.error(found.errors[position], icon=":material/error:")

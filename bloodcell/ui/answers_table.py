@@ -16,16 +16,16 @@ MOST_ROWS = 8
 
 
 def answer_rows(found: Classified) -> pd.DataFrame:
-    """One row a file: Picture, File, Answer, Probability (%), Could be, Recognised, Novelty, Problem.
+    """One row a file: picture, file, answer, probability in percent, what else it could be.
 
-    Unreadable files have their sentence under Problem and nothing else.
+    An unreadable file has no more than a name.
     """
     rows = []
     a = found.answers
     for position, file in enumerate(found.files):
         i = found.row_of(position)
         if i is None:
-            rows.append({"File": file, "Problem": found.errors[position]})
+            rows.append({"File": file, "Answer": "Not readable"})
             continue
         label = int(a.labels[i])
         known = bool(a.recognised[i])
@@ -36,12 +36,12 @@ def answer_rows(found: Classified) -> pd.DataFrame:
                 "Answer": title(label) if known else "None of the eight",
                 "Probability": 100 * float(a.probabilities[i, label]),
                 "Could be": [title(k) for k in could_be(a.probabilities[i], a.prediction_sets[i])],
-                "Recognised": "yes" if known else f"no, nearest {title(label).lower()}",
+                "Recognised": "yes" if known else "no",
                 "Novelty": float(a.novelty[i]),
             }
         )
     columns = ["Picture", "File", "Answer", "Probability", "Could be", "Recognised", "Novelty"]
-    return pd.DataFrame(rows, columns=[*columns, "Problem"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary(found: Classified) -> str:
@@ -69,8 +69,6 @@ def chosen_row(selection: dict, default: int = 0) -> int:
 def answers_table(found: Classified, threshold: float, key: str) -> int:
     """Draw the table; returns the position of the chosen file, at first the first readable one."""
     table = answer_rows(found)
-    if not found.errors:
-        table = table.drop(columns="Problem")
     event = st.dataframe(
         table,
         hide_index=True,
@@ -91,8 +89,8 @@ def answers_table(found: Classified, threshold: float, key: str) -> int:
             "Novelty": st.column_config.NumberColumn(
                 format="%.2f", width=70, help=f"Not recognised above {threshold:.2f}."
             ),
-            "Problem": st.column_config.TextColumn(width="large"),
         },
+        placeholder="",
         alt="The answer for each file",
     )
     readable = np.setdiff1d(np.arange(len(found.files)), list(found.errors))

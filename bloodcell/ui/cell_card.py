@@ -1,5 +1,6 @@
 """The card of one cell: the photograph, the answer, and how much it can be relied on."""
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,11 @@ class Cell:
         """The likeliest class."""
         return int(self.probabilities.argmax())
 
+    @property
+    def digest(self) -> str:
+        """Changes with the image: a widget's choice for one cell is not that for the next."""
+        return f"{zlib.crc32(self.image.tobytes()):08x}"
+
 
 def cell_of(
     answers: Answers, row: int, name: str, image: np.ndarray, truth: int | None = None
@@ -82,13 +88,25 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
         info: the ensemble's ``ensemble.json``.
         key: unique on the page.
     """
+    photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     with st.container(border=True, key=f"{key}_card"):
-        pictures, answer = st.columns([5, 6], gap="medium")
-        with answer:
+        # Two rows, so that on a phone the answer follows the photograph.
+        left, right = st.columns([4, 6], gap="medium")
+        with left:
+            side = cell.image.shape[0]
+            st.image(
+                photo,
+                caption=f"What the ensemble sees: the centre square, {side}×{side} pixels",
+                width="stretch",
+                alt=f"Photograph {cell.name}",
+            )
+        with right:
             _verdict(cell, info)
+        left, right = st.columns([4, 6], gap="medium")
+        with left:
+            _map(cell, photo, info, key)
+        with right:
             _bars(cell, key)
-        with pictures:
-            _pictures(cell, info, key)
             _votes(cell, info)
 
 
@@ -114,22 +132,24 @@ def _verdict(cell: Cell, info: dict[str, Any]) -> None:
             f"Labelled {swatch(cell.truth)} ({agrees})",
             unsafe_allow_html=True,
         )
+    if not cell.recognised:
+        return
     others = could_be(cell.probabilities, cell.prediction_set)
     coverage = f"{100 * info['conformal']['coverage']:.0f} %"
     if others:
-        also = ", ".join(swatch(k) for k in others)
-        st.markdown(f"**Could also be:** {also}", unsafe_allow_html=True)
+        text = ", ".join(swatch(k) for k in others)
     elif cell.prediction_set.any():
-        st.markdown(f"**Could also be:** nothing else, at {coverage} coverage")
+        text = f"nothing else, at {coverage} coverage"
     else:
-        st.markdown(f"**Could also be:** open; no class is likely enough at {coverage} coverage")
-    if cell.recognised:
-        st.caption(f"Recognised as one of the eight: {against}.")
+        text = f"open; no class is likely enough at {coverage} coverage"
+    st.markdown(f"**Could also be:** {text}", unsafe_allow_html=True)
+    st.markdown(f"**Recognised** as one of the eight: {against}")
 
 
 def _bars(cell: Cell, key: str) -> None:
     named = dict(zip(CLASS_NAMES, map(float, cell.probabilities), strict=True))
     within = [CLASS_NAMES[k] for k in np.flatnonzero(cell.prediction_set)]
+    st.caption("Calibrated probabilities" if cell.recognised else "If it were one of the eight")
     st.plotly_chart(
         figures.probabilities_bar(named, set=within),
         key=f"{key}_bars",
@@ -138,32 +158,32 @@ def _bars(cell: Cell, key: str) -> None:
     )
 
 
-def _pictures(cell: Cell, info: dict[str, Any], key: str) -> None:
-    photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    plain, marked = st.columns(2, gap="small", wrap=False)
-    side = cell.image.shape[0]
-    plain.image(
-        photo,
-        caption=f"Centre square, {side}×{side} pixels: what the ensemble sees",
-        width="stretch",
-        alt=f"Photograph {cell.name}",
+def _map(cell: Cell, photo: np.ndarray, info: dict[str, Any], key: str) -> None:
+    place = st.empty()
+    order = [int(k) for k in np.argsort(-cell.probabilities)]
+    chosen = st.selectbox("Evidence for", order, format_func=title, key=f"{key}_for_{cell.digest}")
+    opacity = st.slider(
+        "Opacity of the map",
+        0,
+        100,
+        60,
+        5,
+        format="%d %%",
+        key=f"{key}_opacity",
+        help="Class activation map: the places that speak for a class against the others. It is "
+        "coarse, and shows where the ensemble looks, not whether it is right.",
     )
-    with st.popover("Map", icon=":material/layers:", key=f"{key}_map"):
-        order = [int(k) for k in np.argsort(-cell.probabilities)]
-        chosen = st.selectbox("Evidence for", order, format_func=title, key=f"{key}_for")
-        opacity = st.slider("Opacity", 0, 100, 60, 5, format="%d %%", key=f"{key}_opacity")
-        st.caption(
-            "Class activation map: the places that speak for a class against the others. Coarse; "
-            "it shows where the ensemble looks, not whether it is right."
-        )
     weights = np.array([m["weight"] for m in info["members"]])
     found = evidence(cell.maps, weights, chosen, SIDE)
-    none = "" if found.any() else ": none"
-    marked.image(
+    if found.any():
+        words = f"Where it sees {title(chosen).lower()}"
+    else:
+        words = f"No place speaks for {title(chosen).lower()}"
+    place.image(
         overlaid(photo, found, opacity / 100),
-        caption=f"Evidence for {title(chosen).lower()}{none}",
+        caption=words,
         width="stretch",
-        alt=f"The same photograph with the places that speak for {title(chosen)} marked",
+        alt=f"{words}, marked on photograph {cell.name}",
     )
 
 

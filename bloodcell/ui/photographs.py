@@ -13,10 +13,11 @@ from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.progress import Progress
 from bloodcell.ui.jobs import Job
 
-__all__ = ["Answered", "Photographs", "answering", "clear", "current", "keep"]
+__all__ = ["Answered", "Photographs", "answering", "clear", "current", "drops", "keep"]
 
 KEY = "photographs"
 ANSWERS = "photographs_answers"
+DROPS = "photographs_drops"
 KEPT_ANSWERS = 4
 
 
@@ -60,6 +61,12 @@ def clear() -> None:
     """Forget the visitor's photographs and all answers for them."""
     st.session_state.pop(KEY, None)
     st.session_state.pop(ANSWERS, None)
+    st.session_state[DROPS] = drops() + 1
+
+
+def drops() -> int:
+    """A number for the drop zone's key: when it changes, the zone is empty again."""
+    return st.session_state.get(DROPS, 0)
 
 
 def current() -> Photographs | None:

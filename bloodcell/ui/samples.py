@@ -10,7 +10,7 @@ from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.ui.gallery import png_bytes
 
-__all__ = ["drawn_cells", "unseen_cells"]
+__all__ = ["Samples", "drawn_cells", "unseen_cells"]
 
 Samples = tuple[list[tuple[str, bytes]], list[int | None]]
 

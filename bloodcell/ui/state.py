@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
@@ -30,8 +31,20 @@ def workspace() -> Workspace:
     return open_workspace()
 
 
+def _framed() -> None:
+    """Begin again with app.py's frame if the page was run without it.
+
+    Streamlit runs a folder named pages/ by itself until st.navigation is first called: without
+    this, a deep link that is the first request to a new server shows a page without frame.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
 def heading(title: str, purpose: str) -> None:
     """A page's title and one line on what it is for."""
+    _framed()
     st.title(title, anchor=False)
     st.markdown(purpose)
 

@@ -11,29 +11,37 @@ from bloodcell.classes import CLASSES
 __all__ = ["interval", "percent", "swatch", "thumbnail"]
 
 
+# A number and its unit stay on one line.
+PERCENT = "\N{NO-BREAK SPACE}%"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """A share as percent; one that is not quite 1 is never rounded up to 100 %, nor one to 0."""
     least = 10.0**-digits
     value = 100 * share
     if 0 < value < least:
-        return f"< {least:.{digits}f} %"
+        return f"<\N{NO-BREAK SPACE}{least:.{digits}f}{PERCENT}"
     if 100 - least < value < 100:
-        return f"> {100 - least:.{digits}f} %"
-    return f"{value:.{digits}f} %"
+        return f">\N{NO-BREAK SPACE}{100 - least:.{digits}f}{PERCENT}"
+    return f"{value:.{digits}f}{PERCENT}"
 
 
 def interval(pair: tuple[float, float], digits: int = 1) -> str:
     """A 95 % interval of shares as "96.8 to 98.4 %"."""
     low, high = pair
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}{PERCENT}"
 
 
 def swatch(label: int) -> str:
     """HTML: a dot of the class's colour, and its title."""
     cell = CLASSES[label]
+    dot = (
+        "display:inline-block;width:0.7em;height:0.7em;border-radius:50%;margin-right:0.35em;"
+        f"background:{cell.colour}"
+    )
     return (
-        f'<span style="display:inline-block;width:0.7em;height:0.7em;border-radius:50%;'
-        f'background:{cell.colour};margin-right:0.35em"></span>{html.escape(cell.title)}'
+        f'<span style="white-space:nowrap"><span style="{dot}"></span>'
+        f"{html.escape(cell.title)}</span>"
     )
 
 
