@@ -5,7 +5,9 @@ source of its weights (ImageNet, a local file, none). The head is the forerunner
 average pooling, batch normalisation, dropout, dense softmax.
 """
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,59 +96,87 @@ def _backbone(backbone: str, size: int, weights: str):
         "efficientnetb3": keras.applications.EfficientNetB3,
         "resnet50": keras.applications.ResNet50,
     }[backbone]
-    body = make(include_top=False, weights=None, input_shape=(size, size, 3))
-    if weights != "none":
-        _load(body, make, backbone, size, weights)
+    shape = {"include_top": False, "input_shape": (size, size, 3)}
+    if weights == "imagenet":
+        body = _download(make, backbone, shape)
+    else:
+        body = make(weights=None, **shape)
+        if backbone == "efficientnetb3":
+            body = _with_second_rescaling(body)
+        if weights != "none":
+            _load(body, backbone, weights)
     for layer in body.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             # Keras' MobileNetV2 has 0.999: after an epoch of 364 steps its moving statistics
             # would still be mostly those of ImageNet.
             layer.momentum = min(layer.momentum, 0.99)
-    if backbone == "efficientnetb3":
-        # Keras appends a second Rescaling by 1/sqrt(std) only for weights="imagenet". Folding
-        # it into the Normalization layer (variance std² · std) gives every source of weights
-        # the scaling that the ImageNet weights were trained with.
-        normalization = next(v for v in body.layers if v.name.startswith("normalization"))
-        normalization.adapt_mean.assign(IMAGENET_MEAN)
-        normalization.adapt_variance.assign(IMAGENET_STD**3)
-        normalization.finalize_state()
-        x = inputs
-    elif backbone == "mobilenetv2":
+    x = inputs
+    if backbone == "mobilenetv2":
         x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    else:
+    elif backbone == "resnet50":
         x = keras.layers.Rescaling(1.0, offset=[-v for v in CAFFE_MEAN])(inputs)
+        if weights != "none":
+            # These weights expect BGR; ours takes RGB, so the first kernel is turned instead.
+            first = body.get_layer("conv1_conv").kernel
+            first.assign(first.numpy()[:, :, ::-1, :])
     return keras.Model(inputs, body(x), name="backbone")
 
 
-def _load(body, make, backbone: str, size: int, weights: str) -> None:
-    if weights == "imagenet":
-        try:
-            source = make(include_top=False, weights="imagenet", input_shape=(size, size, 3))
-        except Exception as error:  # Keras raises a bare Exception for a failed download
-            raise Offline(
-                f"The ImageNet weights of {BACKBONES[backbone]} could not be downloaded "
-                f"({str(error).splitlines()[0][:120]}): connect to the internet, or give a local "
-                "file with --weights PATH, or start from nothing with --weights none."
-            ) from error
-        body.set_weights(source.get_weights())
-    else:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise BadInput(
-                f"There is no weights file {weights}: expected none, imagenet, or the path of a "
-                f".weights.h5 file of {BACKBONES[backbone]} without top."
-            )
-        try:
-            body.load_weights(path)
-        except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
-            raise BadInput(
-                f"{path} does not hold weights of {BACKBONES[backbone]} without top "
-                f"({str(error).splitlines()[0][:120]}): give the matching .weights.h5 file."
-            ) from error
-    if backbone == "resnet50":
-        # Its ImageNet weights expect BGR; ours takes RGB, so the first kernel is turned instead.
-        first = body.get_layer("conv1_conv").kernel
-        first.assign(first.numpy()[:, :, ::-1, :])
+def _with_second_rescaling(body):
+    """EfficientNet with the layer that Keras adds for weights="imagenet" only.
+
+    The published weights hold the standard deviation where Normalization expects the variance
+    (tensorflow/tensorflow#49930); the further division by its root makes up for that. With the
+    layer always there, one file means the same network whether Keras fetched it or a person did.
+    """
+    import keras
+
+    def call(layer, *args, **kwargs):
+        x = layer(*args, **kwargs)
+        if isinstance(layer, keras.layers.Normalization):
+            scale = (1 / np.sqrt(IMAGENET_STD)).tolist()
+            x = keras.layers.Rescaling(scale, name="second_rescaling")(x)
+        return x
+
+    body = keras.models.clone_model(body, call_function=call)
+    normalization = next(v for v in body.layers if isinstance(v, keras.layers.Normalization))
+    normalization.adapt_mean.assign(IMAGENET_MEAN)
+    normalization.adapt_variance.assign(IMAGENET_STD)
+    normalization.finalize_state()
+    return body
+
+
+def _download(make, backbone: str, shape: dict):
+    try:
+        # Keras reports the download on stdout, where a verb may be about to print its JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            return make(weights="imagenet", **shape)
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise Offline(
+            f"The ImageNet weights of {BACKBONES[backbone]} could not be downloaded "
+            f"({_reason(error)}): connect to the internet, or give a local "
+            "file with --weights PATH, or start from nothing with --weights none."
+        ) from error
+
+
+def _load(body, backbone: str, weights: str) -> None:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise BadInput(
+            f"There is no weights file {weights}: expected none, imagenet, or the path of a "
+            f".weights.h5 file of {BACKBONES[backbone]} without top."
+        )
+    try:
+        body.load_weights(path)
+    except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
+        raise BadInput(
+            f"{path} does not hold weights of {BACKBONES[backbone]} without top "
+            f"({_reason(error)}): give the matching .weights.h5 file."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _tiny(inputs, weights: str):

@@ -54,19 +54,24 @@ class LiteModel:
                     model_content=content, num_threads=threads or os.cpu_count()
                 )
             self._run = self._interpreter.get_signature_runner()
-            (image,) = self._run.get_input_details().values()
-            outputs = self._run.get_output_details()
+            inputs = {k: tuple(v["shape"]) for k, v in self._run.get_input_details().items()}
+            outputs = {k: tuple(v["shape"]) for k, v in self._run.get_output_details().items()}
         except (ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
             raise BadInput(
-                f"{name} is not a LiteRT model ({str(error).splitlines()[0][:100]}): "
+                f"{name} is not a LiteRT model of a run ({reason}): "
                 "export the run again or restore the file from a copy."
             ) from error
-        if set(outputs) != OUTPUTS or outputs["probabilities"]["shape"][-1] != len(CLASS_NAMES):
+        image = inputs.get("image", ())
+        square = set(inputs) == {"image"} and image == (1, image[-2], image[-2], 3)
+        classes = {outputs.get(k, (0,))[-1] for k in ("probabilities", "maps")}
+        if not square or set(outputs) != OUTPUTS or classes != {len(CLASS_NAMES)}:
             raise BadInput(
-                f"{name} is a LiteRT model with the outputs {sorted(outputs)}, expected "
-                f"{sorted(OUTPUTS)} for {len(CLASS_NAMES)} classes: use one that a run exported."
+                f"{name} is a LiteRT model from {inputs} to {outputs}, expected one square RGB "
+                f"image to {', '.join(sorted(OUTPUTS))} of {len(CLASS_NAMES)} classes: "
+                "use one that a run exported."
             )
-        self.size = int(image["shape"][1])
+        self.size = int(image[1])
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """Run a batch.

@@ -117,6 +117,7 @@ class _Training:
         self.resumed = saved is not None
         if saved is not None:
             _assign(self.state, saved[0])
+            _finalize(self.model)
             self.place = _Place.from_json(saved[1])
         self.labels = dataset.labels
         self.validation = split.indices("validation")
@@ -205,6 +206,14 @@ class _Training:
 def _assign(variables: list, values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _finalize(layer: Any) -> None:
+    """Make Normalization layers compute with the variables they have now."""
+    for inner in getattr(layer, "layers", []):
+        _finalize(inner)
+    if hasattr(layer, "finalize_state"):
+        layer.finalize_state()
 
 
 def fit(
