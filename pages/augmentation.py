@@ -46,12 +46,6 @@ def choose_cells() -> tuple[Cells, Cells, bool]:
                 width=210,
                 persist_state="session",
             )
-        st.button(
-            "Another cell" if mode == ONE else "Other cells",
-            icon=":material/casino:",
-            on_click=another,
-            args=("preview_cell",),
-        )
     seed = int(st.session_state["preview_cell"])
     rng = np.random.default_rng(seed)
     labels = (label,) if mode == ONE else tuple(c.id for c in CLASSES)
@@ -143,6 +137,12 @@ def look() -> None:
     cells, partners, one = choose_cells()
     st.session_state.setdefault("preview_seed", 0)
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button(
+            "Another cell" if one else "Other cells",
+            icon=":material/casino:",
+            on_click=another,
+            args=("preview_cell",),
+        )
         seed = st.number_input(
             "Seed",
             0,
@@ -168,13 +168,14 @@ def look() -> None:
 
 @st.fragment
 def playground() -> None:
-    left, right = st.columns([2, 3], gap="large")
-    with left, sentences():
+    # On a phone the pictures come first; the editor must still be read before they are made.
+    left, right = st.columns([3, 2], gap="large")
+    with right, sentences():
         choose_policy()
         edit_steps()
-    with right, sentences():
-        look()
     with left, sentences():
+        look()
+    with right, sentences():
         keep()
 
 

@@ -32,32 +32,27 @@ def _samples(index: DatasetIndex, each: int, seed: int) -> list[int]:
 def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
     """Counts of each class and part, the imbalance and what balances it, and a look at each."""
     totals = index.counts.sum(axis=1)
-    present = totals[totals > 0]
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        st.subheader("Images of each class", anchor=False)
-        st.plotly_chart(
-            class_counts(class_table(index)),
-            config=CONFIG,
-            key="class_counts",
-            alt="Bars of the number of images of each class, divided into train, validation, test",
-        )
-    with right:
-        st.subheader("One of each", anchor=False)
-        chosen = _samples(index, 1, 0)
-        clicked = gallery(
-            [picture_of(dataset, index, i, note="") for i in chosen], key="one_of_each", side=92
-        )
-        if clicked is not None:
-            show_image(dataset, chosen, clicked)
-        if len(present) > 1:
-            _say_imbalance(totals)
+    chosen = _samples(index, 1, 0)
+    clicked = gallery(
+        [picture_of(dataset, index, i, note="") for i in chosen], key="one_of_each", side=88
+    )
+    if clicked is not None:
+        show_image(dataset, chosen, clicked)
+    st.subheader("Images of each class", anchor=False)
+    if (totals > 0).sum() > 1:
+        _say_imbalance(totals)
+    st.plotly_chart(
+        class_counts(class_table(index)),
+        config=CONFIG,
+        key="class_counts",
+        alt="Bars of the number of images of each class, divided into train, validation, test",
+    )
     st.dataframe(
         _numbers(index),
         hide_index=True,
         key="class_numbers",
         column_config={
-            "share": st.column_config.NumberColumn(format="percent"),
+            "share": st.column_config.NumberColumn(format="%.1f %%"),
             "sample weight": st.column_config.NumberColumn(
                 format="%.2f",
                 help="n / (k · n of the class), from the training part: with these weights all "
@@ -93,7 +88,7 @@ def _numbers(index: DatasetIndex) -> pd.DataFrame:
             "class": [c.title for c in CLASSES],
             **{part: index.counts[:, p] for p, part in enumerate(PARTS)},
             "images": totals,
-            "share": totals / max(totals.sum(), 1),
+            "share": 100 * totals / max(totals.sum(), 1),
             "sample weight": index.weights,
             "excluded": np.bincount(index.labels[~index.kept], minlength=len(CLASSES)),
         }
@@ -266,7 +261,7 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         {
             "part": PARTS,
             "images": totals,
-            "share": totals / max(used, 1),
+            "share": 100 * totals / max(used, 1),
             "fewest of a class": present.min(axis=0) if len(present) else totals,
             "most of a class": present.max(axis=0) if len(present) else totals,
         }
@@ -275,7 +270,7 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         parts,
         hide_index=True,
         key="split_numbers",
-        column_config={"share": st.column_config.NumberColumn(format="percent")},
+        column_config={"share": st.column_config.NumberColumn(format="%.1f %%")},
     )
     st.download_button(
         "The split as CSV",

@@ -19,12 +19,14 @@ JPEG_QUALITY = 92
 _CSS = """
 .grid { display: grid; gap: 0.6rem; font-family: var(--st-font); color: var(--st-text-color);
   grid-template-columns: repeat(auto-fill, minmax(min(var(--side), 28vw), 1fr)); }
-.tile { all: unset; box-sizing: border-box; display: block; min-width: 0; border-radius: 0.5rem;
-  border: 1px solid var(--st-border-color); overflow: hidden;
+.tile { all: unset; position: relative; box-sizing: border-box; display: block; min-width: 0;
+  border-radius: 0.5rem; border: 1px solid var(--st-border-color); overflow: hidden;
   background: var(--st-secondary-background-color); }
 button.tile { cursor: pointer; }
 button.tile:hover { border-color: var(--st-primary-color); }
 button.tile:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+.badge { position: absolute; top: 0.3rem; left: 0.3rem; padding: 0.05rem 0.4rem; font-size: 0.7rem;
+  border-radius: 0.4rem; color: #ffffff; background: rgba(31, 26, 43, 0.75); }
 img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
 .marked { border-color: var(--st-primary-color); border-width: 2px; }
 .faded img { opacity: 0.35; filter: grayscale(1); }
@@ -53,6 +55,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.alt = picture.alt;
     image.draggable = false;
     tile.append(image);
+    if (picture.badge) {
+      const badge = document.createElement("span");
+      badge.className = "badge";
+      badge.textContent = picture.badge;
+      tile.append(badge);
+    }
     if (picture.caption) {
       const caption = document.createElement("div");
       caption.className = "caption";
@@ -98,6 +106,7 @@ class Picture:
         image: uint8, H×W×3, RGB.
         alt: what it shows, in words; also its tooltip.
         caption, note: a first line and a fainter second one; may be empty.
+        badge: a word on the picture; may be empty.
         colour: ``#rrggbb`` of the dot before the caption, or "" for none.
         faded: whether it is shown as set aside.
         marked: whether it has a frame in the accent colour.
@@ -108,6 +117,7 @@ class Picture:
     alt: str
     caption: str = ""
     note: str = ""
+    badge: str = ""
     colour: str = ""
     faded: bool = False
     marked: bool = False
@@ -154,6 +164,7 @@ def gallery(
             "alt": p.alt,
             "caption": p.caption,
             "note": p.note,
+            "badge": p.badge,
             "colour": p.colour,
             "faded": p.faded,
             "marked": p.marked,

@@ -30,6 +30,11 @@ GROUPS = {
     "mixing": "Mixing of cells",
 }
 
+# A switch stands level with the head of its step, open or closed.
+_ROW_STYLE = """<style>
+[class*="st-key-step_"][class*="_row"] [data-testid="stCheckbox"] { padding-top: 0.45rem; }
+</style>"""
+
 
 @dataclass
 class EditedStep:
@@ -238,6 +243,7 @@ def _edit_step(step: EditedStep, place: int, last: int) -> None:
 def edit_steps() -> None:
     """All steps in their order, and a way to add one."""
     steps = _steps()
+    st.html(_ROW_STYLE)
     if not steps:
         st.info("No step: images stay as they are. Add an augmentation below.")
     for place, step in enumerate(steps):

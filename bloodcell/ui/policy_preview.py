@@ -95,24 +95,19 @@ def label_words(label: np.ndarray) -> str:
     return ", ".join(f"{label[k]:.0%} {SHORT_TITLES[CLASS_NAMES[k]]}" for k in parts)
 
 
-def tiles(
-    cells: Cells, made: np.ndarray, labels: np.ndarray, *, captions: bool = True
-) -> list[Picture]:
+def tiles(cells: Cells, made: np.ndarray, labels: np.ndarray) -> list[Picture]:
     """A row for each cell: the original, then what became of it."""
     found: list[Picture] = []
     for row, (image, label, name) in enumerate(
         zip(cells.images, cells.labels, cells.names, strict=True)
     ):
         cell = CLASSES[int(label)]
-        short = SHORT_TITLES[cell.name] if captions else ""
         found.append(
             Picture(
                 len(found),
                 image,
                 f"Original: {cell.title}, {name}",
-                caption=short,
-                note="original" if captions else "",
-                colour=cell.colour,
+                badge="original",
                 marked=True,
             )
         )
@@ -123,7 +118,7 @@ def tiles(
                     len(found),
                     picture,
                     f"Augmented: {words or cell.title}",
-                    caption=words if captions else "",
+                    caption=words,
                 )
             )
     return found
