@@ -1,12 +1,15 @@
 """Classify: photographs in, answers out."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from bloodcell.data.decode import MAX_BYTES
 from bloodcell.ensemble.classify import answers_csv, answers_json
 from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.ui import photographs
 from bloodcell.ui.answers_table import answers_table, summary
@@ -68,11 +71,14 @@ def take_upload() -> None:
         photographs.clear()
 
 
-def take_samples(samples: Samples, note: str) -> None:
+def take_samples(make: Callable[[int], Samples], note: str) -> None:
+    seed = st.session_state.get("sample_seed", 0)
+    st.session_state["sample_seed"] = seed + 1
     photographs.clear()
-    photographs.keep(*samples, note)
-    st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
-    st.rerun()
+    try:
+        photographs.keep(*make(seed), note)
+    except BloodCellError as error:
+        st.session_state["sample_problem"] = str(error)
 
 
 def choose(ensemble: Ensemble) -> bool:
@@ -86,17 +92,26 @@ def choose(ensemble: Ensemble) -> bool:
         key=f"classify_upload_{photographs.drops()}",
         on_change=take_upload,
     )
-    seed = st.session_state.get("sample_seed", 0)
     dataset = active_dataset()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if dataset is not None and st.button(
-            f"Try test cells of {dataset.name}", icon=":material/science:"
-        ):
-            with sentences():
-                note = f"A cell of each class from the test part of {dataset.name}, unseen so far."
-                take_samples(unseen_cells(dataset, ensemble, seed), note)
-        if st.button("Try drawn cells", icon=":material/draw:"):
-            take_samples(drawn_cells(seed), DRAWN)
+        if dataset is not None:
+            st.button(
+                f"Try test cells of {dataset.name}",
+                icon=":material/science:",
+                key="try_test",
+                on_click=take_samples,
+                args=(
+                    partial(unseen_cells, dataset, ensemble),
+                    f"A cell of each class from the test part of {dataset.name}, unseen so far.",
+                ),
+            )
+        st.button(
+            "Try drawn cells",
+            icon=":material/draw:",
+            key="try_drawn",
+            on_click=take_samples,
+            args=(drawn_cells, DRAWN),
+        )
         return st.toggle(
             "Average over flips and turns",
             value=bool(ensemble.info["tta"]),
@@ -128,7 +143,7 @@ def show(ensemble: Ensemble, kept: Photographs, answered: Answered) -> None:
                 on_click="ignore",
                 key=f"answers_{label}",
             )
-        st.button("Clear", icon=":material/close:", on_click=photographs.clear)
+        st.button("Clear", icon=":material/close:", on_click=photographs.clear, key="clear")
     if kept.note:
         st.info(kept.note, icon=":material/info:")
     position = 0
@@ -160,6 +175,8 @@ with sentences():
     loaded = load_ensemble(chosen)
     about(loaded)
     turned = choose(loaded)
+    if "sample_problem" in st.session_state:
+        st.error(st.session_state.pop("sample_problem"), icon=":material/error:")
     mine = photographs.current()
     if mine is not None:
         job = photographs.answering(loaded, mine, turned)

@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-import re
-import tempfile
-from pathlib import Path
 
 import streamlit as st
 
 from bloodcell.data.dataset import Dataset
-from bloodcell.ensemble.bundle import write_zip
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
 from bloodcell.ui.compose_form import compose_form
@@ -24,6 +20,7 @@ from bloodcell.ui.state import (
     load_ensemble,
     sentences,
 )
+from bloodcell.ui.take_along import take_along
 from bloodcell.ui.work import ended
 
 
@@ -52,7 +49,9 @@ def judge(ensemble: Ensemble, dataset: Dataset) -> None:
         work = f"{images:,} images × {networks} networks × {views} views"
         if job is not None:
             ended(job)
-        if not st.button(f"Judge ({work})", type="primary", icon=":material/play_arrow:"):
+        if not st.button(
+            f"Judge ({work})", type="primary", icon=":material/play_arrow:", key="judge"
+        ):
             return
         job = judging(ensemble, dataset, part, tta, start=True)
     if job is not None and ended(job):
@@ -90,39 +89,6 @@ def report(found: Evaluation, dataset: Dataset, ensemble: Ensemble) -> None:
             st.download_button(
                 label, data, file, mime, icon=":material/download:", on_click="ignore"
             )
-
-
-def zipped(folder: Path) -> bytes:
-    """The ensemble as one file: the zip beside it, or made now."""
-    ready = folder.parent / f"{folder.name}.zip"
-    if ready.is_file():
-        return ready.read_bytes()
-    with tempfile.TemporaryDirectory() as temporary:
-        target = Path(temporary) / "ensemble.zip"
-        write_zip(folder, target)
-        return target.read_bytes()
-
-
-def take_along(ensemble: Ensemble) -> None:
-    """The ensemble's zip and its card."""
-    st.markdown(
-        "One file that needs nothing else: `python -m bloodcell classify "
-        f"{ensemble.name}.zip cell.png` works with it on any machine."
-    )
-    folder = ensemble.bundle.path
-    st.download_button(
-        f"{ensemble.name}.zip",
-        lambda: zipped(folder),
-        f"{ensemble.name}.zip",
-        "application/zip",
-        icon=":material/download:",
-        type="primary",
-        on_click="ignore",
-        key="zip",
-    )
-    card = ensemble.bundle.read("card.md").decode("utf-8", "replace")
-    with st.container(border=True):
-        st.markdown(re.sub(r"^(#+) ", r"##\1 ", card, flags=re.MULTILINE))
 
 
 heading(

@@ -21,9 +21,12 @@ FORERUNNER = {
     "Recall": "97.74\N{NO-BREAK SPACE}%",
     "n": None,
 }
+# Two beside each other on a phone.
+TILE_PX = 168
 OPTIMISM = (
-    "The images come from one laboratory and carry no patient ids: parts were divided by image, "
-    "so cells of one patient may lie on both sides. Read these figures as optimistic."
+    "Below each number is its 95 % interval. The images come from one laboratory and carry no "
+    "patient ids: parts were divided by image, so cells of one patient may lie on both sides. "
+    "Read these figures as optimistic."
 )
 
 
@@ -80,12 +83,12 @@ def headline(found: Evaluation) -> None:
             st.metric(
                 name,
                 percent(value, digits),
-                f"95\N{NO-BREAK SPACE}%: {interval(pair, digits)}",
+                interval(pair, digits),
                 delta_color="off",
                 delta_arrow="off",
                 help=words,
                 border=True,
-                width=190,
+                width=TILE_PX,
             )
         aside = f"{found.set_aside:,} set aside" if found.set_aside else "none set aside"
         st.metric(
@@ -97,7 +100,7 @@ def headline(found: Evaluation) -> None:
             help="Images of the part that a network saw in training or validation are set aside "
             "from the test part: they would flatter the score.",
             border=True,
-            width=190,
+            width=TILE_PX,
         )
     if found.seen:
         st.warning(

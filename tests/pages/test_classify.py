@@ -1,0 +1,214 @@
+"""The Classify page: photographs in, answers out, the same as on the command line."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bloodcell.data.drawing import draw_cell
+from bloodcell.ensemble.classify import answers_csv, answers_json, classify
+from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.ui.answers_table import answer_rows, chosen_row, summary
+from bloodcell.ui.gallery import png_bytes
+from bloodcell.ui.overlay import evidence, overlaid
+from bloodcell.ui.samples import drawn_cells, unseen_cells
+from bloodcell.ui.words import percent
+from bloodcell.workspace import Workspace
+from tests.pages.opened import open_page, settled, words
+
+
+def drawn(label: int, size: int = 60) -> bytes:
+    return png_bytes(draw_cell(label, np.random.default_rng(label), size))
+
+
+@pytest.fixture(scope="module")
+def ensemble(trained_home: Path) -> Ensemble:
+    return open_ensemble(Workspace(trained_home), "first")
+
+
+def test_without_an_ensemble_it_says_how_to_get_one(tmp_path: Path, monkeypatch):
+    app = open_page(tmp_path, "classify", monkeypatch)
+    text = words(app)
+    assert "There is no ensemble yet" in text
+    assert all(f"{step}. " in text for step in (1, 2, 3))
+    assert not app.get("file_uploader")
+
+
+def test_it_says_what_the_ensemble_is_worth_before_any_click(trained_home: Path, monkeypatch):
+    text = words(open_page(trained_home, "classify", monkeypatch))
+    assert "**first**: 1 network, 48×48 pixels" in text
+    assert "validation images" in text
+    assert "For research use only. Not a medical device." in text
+
+
+def test_one_photograph_gets_a_card(trained_home: Path, ensemble: Ensemble, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cell.png", drawn(7), "image/png")
+    settled(app.run())
+    (row,) = answers_json(classify(ensemble, [("cell.png", drawn(7))]))
+    text = words(app)
+    assert "1 file: **1** " in text
+    assert "Answered in " in text
+    if row["recognised"]:
+        assert percent(row["probability"]) in text
+        assert "**Recognised** as one of the eight" in text
+    else:
+        assert "### None of the eight" in text
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
+    trained_home: Path, monkeypatch
+):
+    app = open_page(trained_home, "classify", monkeypatch)
+    uploader = app.file_uploader[0]
+    uploader.upload("a.png", drawn(1), "image/png")
+    uploader.upload("notes.pdf", b"%PDF-1.4 nothing", "application/pdf")
+    uploader.upload("b.png", drawn(2), "image/png")
+    settled(app.run())
+    (table,) = app.dataframe
+    assert list(table.value["File"]) == ["a.png", "notes.pdf", "b.png"]
+    assert table.value["Answer"][1] == "Not readable"
+    assert "notes.pdf is a PDF document, expected a JPEG" in words(app)
+    assert "**1** not readable" in words(app)
+
+
+def test_nothing_that_is_dropped_is_stored(home: Path, monkeypatch):
+    before = sorted(p.relative_to(home) for p in home.rglob("*"))
+    app = open_page(home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cell.png", drawn(3), "image/png")
+    settled(app.run())
+    assert sorted(p.relative_to(home) for p in home.rglob("*")) == before
+
+
+def test_drawn_cells_are_called_drawn(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.button(key="try_drawn").click()
+    settled(app.run())
+    assert "These cells are drawn, not photographed" in words(app)
+    assert len(app.dataframe[0].value) == 9
+
+
+def test_cells_of_a_dataset_are_labelled_and_clear_forgets_them(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.button(key="try_test").click()
+    settled(app.run())
+    assert "Labelled " in words(app)
+    app.button(key="clear").click()
+    settled(app.run())
+    assert not app.dataframe
+    assert "Answered in" not in words(app)
+
+
+def test_a_damaged_ensemble_is_a_sentence(home: Path, monkeypatch):
+    (home / "ensembles" / "first" / "ensemble.json").write_text("{}")
+    app = open_page(home, "classify", monkeypatch)
+    assert "its ensemble.json is not that of an ensemble" in app.error[0].value
+
+
+def test_sample_cells_of_a_dataset_are_unseen(trained_home: Path, ensemble: Ensemble):
+    from bloodcell.data.dataset import open_dataset, pixel_hash
+
+    dataset = open_dataset(Workspace(trained_home), "demo")
+    files, truths = unseen_cells(dataset, ensemble, seed=0)
+    hashes = [pixel_hash(np.asarray(Image.open(io.BytesIO(content)))) for _, content in files]
+    assert truths == sorted(set(dataset.labels))
+    assert not set(hashes) & set(ensemble.seen())
+
+
+def test_drawn_samples_are_a_cell_of_each_class_and_no_cell():
+    files, truths = drawn_cells(seed=3)
+    assert [name for name, _ in files][-1] == "drawn-no-cell.png"
+    assert truths == [*range(8), None]
+    assert drawn_cells(seed=3)[0] == files
+    assert drawn_cells(seed=4)[0] != files
+
+
+def test_the_table_names_the_nearest_class_only_for_known_cells(ensemble: Ensemble):
+    found = classify(ensemble, [("a.png", drawn(1)), ("b.png", b""), ("c.png", drawn(6))])
+    table = answer_rows(found)
+    known = dict(zip(("a.png", "c.png"), found.answers.recognised, strict=True))
+    for _, row in table[table["File"] != "b.png"].iterrows():
+        assert (row["Answer"] == "None of the eight") == (not known[row["File"]])
+        assert row["Picture"].startswith("data:image/jpeg;base64,")
+    assert summary(found).startswith("3 files: ")
+    assert "**1** not readable" in summary(found)
+
+
+@pytest.mark.parametrize(
+    ("selection", "row"),
+    [
+        ({"rows": [2], "cells": []}, 2),
+        ({"rows": [], "cells": [(1, "File")]}, 1),
+        ({"rows": [], "cells": []}, 5),
+    ],
+)
+def test_a_row_is_chosen_by_its_box_or_any_of_its_cells(selection, row):
+    assert chosen_row(selection, default=5) == row
+
+
+def test_the_files_to_take_along_are_those_of_the_command_line(
+    trained_home: Path, ensemble: Ensemble, tmp_path: Path
+):
+    names = [f"{label}.png" for label in range(3)]
+    for label, name in enumerate(names):
+        (tmp_path / name).write_bytes(drawn(label))
+    (tmp_path / "empty.png").touch()
+    names.append("empty.png")
+    found = classify(ensemble, [(name, (tmp_path / name).read_bytes()) for name in names])
+
+    def printed(option: str) -> str:
+        command = ["-m", "bloodcell", "--home", str(trained_home), "classify", "first", option]
+        done = subprocess.run(
+            [sys.executable, *command, *names],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert json.loads(printed("--json")) == json.loads(json.dumps(answers_json(found)))
+    assert printed("--csv") == answers_csv(found)
+
+
+class TestActivationMap:
+    def test_evidence_lies_where_the_class_is_seen(self):
+        found = np.zeros((4, 4, 8), np.float32)
+        found[3, 0, 2] = 5.0
+        shown = evidence([found], np.ones(1), label=2, size=64)
+        assert np.unravel_index(shown.argmax(), shown.shape) > (48, 0)
+        assert shown[:20, 40:].max() < 0.1
+        assert shown.max() == pytest.approx(1.0)
+
+    def test_what_speaks_for_all_classes_speaks_for_none(self):
+        same = np.full((3, 3, 8), 4.0, np.float32)
+        assert not evidence([same], np.ones(1), label=0, size=32).any()
+
+    def test_a_member_without_weight_has_no_say(self):
+        rng = np.random.default_rng(0)
+        a, b = rng.normal(size=(2, 3, 3, 8)).astype(np.float32)
+        both = evidence([a, b], np.array([1.0, 0.0]), label=1, size=24)
+        assert np.allclose(both, evidence([a], np.ones(1), label=1, size=24))
+
+    def test_no_opacity_leaves_the_photograph_as_it_is(self):
+        image = draw_cell(0, np.random.default_rng(0), 32)
+        shown = np.random.default_rng(1).random((32, 32))
+        assert np.array_equal(overlaid(image, shown, 0.0), image)
+        marked = overlaid(image, shown, 0.9)
+        assert marked.dtype == np.uint8
+        assert (marked != image).any()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100.0 %"), (0.99999, "> 99.9 %"), (0.0, "0.0 %"), (1e-6, "< 0.1 %"), (0.5, "50.0 %")],
+)
+def test_a_share_is_never_rounded_to_certainty(share, text):
+    assert percent(share).replace("\N{NO-BREAK SPACE}", " ") == text
