@@ -3,11 +3,11 @@
     python -m benchmarks.augment [--size 96] [--batch 32] [--seconds 1.5] [--only seed hue …]
 
 Each library is used as a training would use it: its layers in a ``tf.data`` map that may take
-every core, ours in one thread a core. Both make batches for the given number of seconds, one
-directly after the other, so that what else the machine does falls on both alike. A dash stands
-for what a library has no layer for. "All on" is a preset with every probability set to one; a
-layer that has no probability of its own is run on all and chosen from, or wrapped in keras-cv's
-``RandomApply``, whichever is faster.
+every core, ours in one thread a core. Each makes batches for the given number of seconds. Ratios
+are given by the clock and by processor time, which other programs on the machine disturb less.
+A dash stands for what a library has no layer for. "All on" is a preset with every probability
+set to one; a layer that has no probability of its own is run on all images and chosen from, or
+wrapped in keras-cv's ``RandomApply``, whichever is faster.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -24,6 +25,29 @@ import numpy as np
 from bloodcell.augment import CATALOGUE, PRESETS, Policy, Step, apply, step
 
 __all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images a second by the clock, and milliseconds of processor time an image."""
+
+    per_second: float
+    processor: float
+
+
+class Stopwatch:
+    """Runs from when it is made."""
+
+    def __init__(self):
+        self._clock, self._processor = time.perf_counter(), time.process_time()
+
+    def passed(self) -> float:
+        return time.perf_counter() - self._clock
+
+    def speed(self, images: int) -> Speed:
+        spent = time.process_time() - self._processor
+        return Speed(images / self.passed(), 1000 * spent / images)
+
 
 Layers = dict[str, Callable[[dict], list]]
 RANGE = (0, 255)
@@ -118,35 +142,32 @@ def _reach(size: int, p: dict) -> int:
     return 2 * int(np.ceil(p["radius"] * size)) + 1
 
 
-def ours_per_second(
-    policy: Policy, images: np.ndarray, labels: np.ndarray, seconds: float
-) -> float:
-    """Images per second with one thread a core."""
+def time_ours(policy: Policy, images: np.ndarray, labels: np.ndarray, seconds: float) -> Speed:
+    """Our engine with one thread a core."""
 
     def work(seed: int) -> int:
         rng, made = np.random.default_rng(seed), 0
-        while time.perf_counter() < end:
+        while watch.passed() < seconds:
             made += len(apply(policy, images, labels, rng)[0])
         return made
 
     apply(policy, images, labels, np.random.default_rng(0))
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        begin = time.perf_counter()
-        end = begin + seconds
+        watch = Stopwatch()
         made = sum(pool.map(work, range(threads)))
-    return made / (time.perf_counter() - begin)
+    return watch.speed(made)
 
 
-def layers_per_second(
+def time_layers(
     steps: Sequence[Step],
     library: Layers,
     wrap: bool,
     images: np.ndarray,
     labels: np.ndarray,
     seconds: float,
-) -> float | None:
-    """Images per second of a library's layers in ``tf.data``; None where it lacks one."""
+) -> Speed | None:
+    """A library's layers in ``tf.data``; None where it lacks one."""
     import tensorflow as tf
 
     if any(s.key not in library for s in steps):
@@ -165,10 +186,10 @@ def layers_per_second(
     # the first batches trace the graph and start the threads
     for _ in range(4):
         next(batches)
-    begin, made = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
+    watch, made = Stopwatch(), 0
+    while watch.passed() < seconds:
         made += len(next(batches)[0])
-    return made / (time.perf_counter() - begin)
+    return watch.speed(made)
 
 
 def _stage(s: Step, library: Layers, wrap: bool) -> Callable:
@@ -202,8 +223,8 @@ def _stage(s: Step, library: Layers, wrap: bool) -> Callable:
     return run
 
 
-def training_step_per_second(images: np.ndarray, labels: np.ndarray, seconds: float) -> float:
-    """Images per second of training MobileNetV2, all layers, on batches in memory."""
+def time_training(images: np.ndarray, labels: np.ndarray, seconds: float) -> Speed:
+    """Training steps of MobileNetV2, all layers, on a batch in memory."""
     import keras
 
     shape = images.shape[1:]
@@ -220,11 +241,11 @@ def training_step_per_second(images: np.ndarray, labels: np.ndarray, seconds: fl
     pixels = images.astype(np.float32)
     for _ in range(3):
         model.train_on_batch(pixels, labels)
-    begin, made = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
+    watch, made = Stopwatch(), 0
+    while watch.passed() < seconds:
         model.train_on_batch(pixels, labels)
         made += len(pixels)
-    return made / (time.perf_counter() - begin)
+    return watch.speed(made)
 
 
 def policies(only: Sequence[str]) -> list[Policy]:
@@ -239,12 +260,8 @@ def policies(only: Sequence[str]) -> list[Policy]:
     return [p for p in alone + presets + always if not only or p.name in only]
 
 
-def _cells(values: Sequence[str]) -> str:
-    return f"{values[0]:<26}" + "".join(f"{v:>13}" for v in values[1:])
-
-
-def _times(ours: float, theirs: float | None) -> str:
-    return "–" if theirs is None else f"{ours / theirs:.1f} ×"
+def _row(values: Sequence[str]) -> str:
+    return f"{values[0]:<26}" + "".join(f"{v:>12}" for v in values[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -267,25 +284,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print("loading the libraries and tracing a training step …", file=sys.stderr)
     libraries = [keras_cv_layers(options.size), core_keras_layers(options.size)]
-    training = training_step_per_second(images, labels, 2 * options.seconds)
+    training = time_training(images, labels, 2 * options.seconds)
     print(
         f"{options.batch} images of {options.size} × {options.size}, {os.cpu_count()} cores: "
-        f"images per second, ours over theirs, and what share of a MobileNetV2 training step "
-        f"({1000 / training:.1f} ms an image in this run) ours would take.\n"
+        "images per second; how many times as fast ours is, by the clock and by processor time "
+        "(CPU); and the processor time of ours over that of a MobileNetV2 training step "
+        f"({1000 / training.per_second:.1f} ms an image by the clock, "
+        f"{training.processor:.1f} ms of processor time).\n"
     )
-    print(_cells(["", "ours /s", "keras-cv /s", "Keras /s", "/ keras-cv", "/ Keras", "of a step"]))
+    heads = ("ours /s", "keras-cv /s", "Keras /s", "× keras-cv", "× Keras")
+    print(_row(["", *heads, "CPU × k-cv", "CPU × Keras", "of a step"]))
     for policy in policies(options.only):
-        ours = ours_per_second(policy, images, labels, options.seconds)
-        theirs: list[float | None] = []
+        ours = time_ours(policy, images, labels, options.seconds)
+        theirs: list[Speed | None] = []
         for library in libraries:
             tried = [
-                layers_per_second(policy.steps, library, wrap, images, labels, options.seconds)
+                time_layers(policy.steps, library, wrap, images, labels, options.seconds)
                 for wrap in sorted({False, any(s.probability < 1 for s in policy.steps)})
             ]
-            theirs.append(None if None in tried else max(tried))
-        shown = ["–" if t is None else f"{t:,.0f}" for t in theirs]
-        row = [policy.name, f"{ours:,.0f}", *shown, *(_times(ours, t) for t in theirs)]
-        print(_cells([*row, f"{training / ours:.1%}"]), flush=True)
+            theirs.append(None if None in tried else max(tried, key=lambda t: t.per_second))
+        row = [policy.name, f"{ours.per_second:,.0f}"]
+        row += [f"{t.per_second:,.0f}" if t else "–" for t in theirs]
+        row += [f"{ours.per_second / t.per_second:.1f}" if t else "–" for t in theirs]
+        row += [f"{t.processor / ours.processor:.1f}" if t else "–" for t in theirs]
+        print(_row([*row, f"{ours.processor / training.processor:.1%}"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 Lengths are shares of the image's side, so a policy means the same at any size.
 """
 
+from functools import cache
+from statistics import NormalDist
+
 import cv2
 import numpy as np
 
@@ -14,11 +17,19 @@ __all__ = ["AUGMENTATIONS", "defocus", "erase", "jpeg", "noise", "resample", "sh
 
 def noise(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
     """Add independent Gaussian noise of standard deviation `sigma` (0–255) to every value."""
-    pixels = canvas.settle()
     if p["sigma"] > 0:
-        grain = rng.standard_normal(pixels.shape, np.float32)
-        grain *= p["sigma"]
+        pixels = canvas.settle()
+        ranks = np.frombuffer(rng.bytes(2 * pixels.size), np.uint16)
+        grain = p["sigma"] * _normal_quantiles()[ranks].reshape(pixels.shape)
         canvas.put(cv2.add(pixels, grain, dtype=cv2.CV_8U))
+
+
+@cache
+def _normal_quantiles() -> np.ndarray:
+    # looking random ranks up in 65,536 quantiles is several times faster than drawing normal
+    # values one by one, and differs from it by less than the rounding to whole values
+    ranks = (np.arange(65536) + 0.5) / 65536
+    return np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()], np.float32)
 
 
 def resample(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
