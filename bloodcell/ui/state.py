@@ -37,6 +37,10 @@ def _framed() -> None:
     Streamlit runs a folder named pages/ by itself until st.navigation is first called: without
     this, a deep link that is the first request to a new server shows a page without frame.
     """
+    if st.session_state.get("framed"):
+        return
+    # Once a session: beginning again loses a click.
+    st.session_state["framed"] = True
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()

@@ -107,7 +107,6 @@ def test_combining_runs_makes_an_ensemble_and_makes_it_active(home: Path, monkey
     settled(app.run())
     assert (home / "ensembles" / "second" / "ensemble.json").is_file()
     assert app.session_state["active_ensembles"] == "second"
-    assert app.selectbox(key="pick_ensembles").value == "second"
 
 
 def test_a_name_that_is_taken_is_a_sentence(home: Path, monkeypatch):

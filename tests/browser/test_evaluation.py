@@ -1,0 +1,60 @@
+"""From a cell of the confusion matrix to its images, by a real click."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bloodcell.classes import title
+from bloodcell.data.dataset import open_dataset
+from bloodcell.ensemble.ensemble import open_ensemble
+from bloodcell.evaluation.evaluate import evaluate
+from bloodcell.workspace import Workspace
+from tests.browser.conftest import serving
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
+    page: Any, address: str, trained_home: Path
+):
+    workspace = Workspace(trained_home)
+    found = evaluate(open_ensemble(workspace, "first"), open_dataset(workspace, "demo"), "all")
+    errors = np.array(found.judgement.confusion_matrix) * (1 - np.eye(8, dtype=int))
+    true, predicted = (int(k) for k in np.unravel_index(errors.argmax(), errors.shape))
+    n = int(errors[true, predicted])
+    assert n > 0
+
+    page.goto(f"{address}/evaluation?part=All")
+    figure = page.locator(".js-plotly-plot").first
+    figure.scroll_into_view_if_needed()
+    mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
+    box = mark.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    page.get_by_text(f"{title(true)} → {title(predicted)}").wait_for()
+    tiles = page.locator("button.tile")
+    words = f"{title(true)}, answered {title(predicted).lower()} with"
+    tiles.and_(page.locator(f"[title^='{words}']")).first.wait_for()
+    assert tiles.count() == min(n, 24)
+    assert all(tile.get_attribute("title").startswith(words) for tile in tiles.all())
+
+    tiles.first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(f"Labelled {title(true)}").wait_for()
+
+
+def test_a_deep_link_to_a_new_server_has_the_frame(page: Any, trained_home: Path, tmp_path: Path):
+    with serving(trained_home, tmp_path / "log.txt") as address:
+        page.goto(f"{address}/evaluation")
+        page.get_by_role("heading", name="Evaluation").wait_for()
+        page.get_by_test_id("stSidebarNavLink").nth(4).wait_for()
+        names = page.get_by_test_id("stSidebarNavLink").all_inner_texts()
+    assert [name.split("\n")[-1] for name in names] == [
+        "Classify",
+        "Dataset",
+        "Augmentation",
+        "Training",
+        "Evaluation",
+    ]
