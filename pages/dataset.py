@@ -16,14 +16,11 @@ VIEWS = ("Overview", "Images", "Findings", "Split", "Bring in", "About")
 def take_over_job() -> None:
     """Show the import that is running; make the dataset of one that ended the active one."""
     job = show_job()
-    if job is not None and job.state == "done":
+    if job is not None:
         dataset: Dataset = job.result
         set_active("datasets", dataset.name)
         st.session_state["brought_in"] = f"{len(dataset):,} images are now dataset {dataset.name}."
         st.rerun()
-    if job is not None:
-        show = st.warning if job.state == "stopped" else st.error
-        show(job.error, icon=":material/error:")
     if text := st.session_state.pop("brought_in", None):
         st.success(text, icon=":material/check_circle:")
 

@@ -91,11 +91,9 @@ heading(
     "resumed at any batch.",
 )
 job = show_job()
-if job is not None and job.state == "done":
+if job is not None:
     set_active("datasets", job.result.name)
     st.rerun()
-if job is not None:
-    st.error(job.error, icon=":material/error:")
 
 runs = list_runs(workspace())
 if workspace().names("datasets"):

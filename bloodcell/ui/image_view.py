@@ -1,6 +1,6 @@
 """One image of a dataset in large: what is known about it, and what can be decided about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -8,9 +8,9 @@ from PIL import Image
 
 from bloodcell.classes import CLASSES, title
 from bloodcell.data.dataset import Dataset
+from bloodcell.errors import BloodCellError
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index
 from bloodcell.ui.gallery import Picture, png_bytes
-from bloodcell.ui.state import sentences
 
 __all__ = ["picture_of", "show_image"]
 
@@ -127,7 +127,35 @@ def _steps(order: list[int], i: int) -> None:
         st.caption(f"{place + 1} of {len(order)} on this page")
 
 
+def _excluded(dataset: Dataset, i: int) -> None:
+    dataset.curation.exclude([i], st.session_state["decision_reason"].strip() or BY_HAND)
+
+
+def _relabelled(dataset: Dataset, i: int) -> None:
+    reason = st.session_state["decision_reason"].strip() or BY_HAND
+    dataset.curation.relabel([i], st.session_state["decision_label"], reason)
+
+
+def _undone(dataset: Dataset, i: int) -> None:
+    dataset.curation.undo([i])
+
+
+def _carry_out(decision: Callable[[Dataset, int], None], dataset: Dataset, i: int) -> None:
+    """A callback: what it has to say is shown by the run that follows."""
+    try:
+        decision(dataset, i)
+    except BloodCellError as error:
+        st.session_state["decision_problem"] = str(error)
+    else:
+        st.session_state["decided"] = True
+
+
 def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
+    if problem := st.session_state.pop("decision_problem", None):
+        st.error(problem, icon=":material/error:")
+    if st.session_state.pop("decided", False):
+        # Counts, split and findings of the page behind are those of the new state.
+        st.rerun()
     decision = dataset.curation.decisions.get(i)
     st.divider()
     if decision is not None:
@@ -136,22 +164,31 @@ def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
             f"{words[decision['decision']]} on {decision['time'][:10]}, reason: "
             f"{decision['reason']}."
         )
-        if st.button("Undo this decision", icon=":material/undo:"):
-            with sentences():
-                dataset.curation.undo([i])
-                st.rerun()
+        st.button(
+            "Undo this decision",
+            icon=":material/undo:",
+            on_click=_carry_out,
+            args=(_undone, dataset, i),
+        )
         return
-    with st.form("decide", border=False):
-        others = [c.id for c in CLASSES if c.id != int(index.labels[i])]
-        reason = st.text_input("Reason", BY_HAND, max_chars=200)
-        left, right = st.columns(2, vertical_alignment="bottom")
-        label = right.selectbox("Another label", others, format_func=title)
-        exclude = left.form_submit_button("Exclude from training and judging", width="stretch")
-        relabel = right.form_submit_button("Give this label", width="stretch")
-    with sentences():
-        if exclude:
-            dataset.curation.exclude([i], reason.strip() or BY_HAND)
-            st.rerun()
-        if relabel:
-            dataset.curation.relabel([i], label, reason.strip() or BY_HAND)
-            st.rerun()
+    others = [c.id for c in CLASSES if c.id != int(index.labels[i])]
+    st.text_input("Reason", BY_HAND, max_chars=200, key="decision_reason")
+    left, right = st.columns(2, vertical_alignment="bottom")
+    with left:
+        st.button(
+            "Exclude this image",
+            icon=":material/block:",
+            width="stretch",
+            help="From training and judging. Reversible: nothing is deleted.",
+            on_click=_carry_out,
+            args=(_excluded, dataset, i),
+        )
+    with right:
+        st.selectbox("Another label", others, format_func=title, key="decision_label")
+        st.button(
+            "Give this label",
+            icon=":material/label:",
+            width="stretch",
+            on_click=_carry_out,
+            args=(_relabelled, dataset, i),
+        )

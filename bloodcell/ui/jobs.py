@@ -141,10 +141,15 @@ def _live(job: Job) -> None:
         st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
 
 
-def show_job() -> Job | None:
-    """Show the job that is running; returns the one that this visitor started once it is over.
+def _dismiss() -> None:
+    st.session_state["my_job"] = None
 
-    It is returned once: what came of it is the page's to say.
+
+def show_job() -> Job | None:
+    """Show the job that is running, or why the one that this visitor started came to nothing.
+
+    Returns:
+        The visitor's job once it is done, and only once: the rest is the page's to say.
     """
     job = current_job()
     if job is not None and job.running:
@@ -153,5 +158,13 @@ def show_job() -> Job | None:
     mine = st.session_state.get("my_job")
     if mine is None or mine.running:
         return None
-    st.session_state["my_job"] = None
-    return mine
+    if mine.state == "done":
+        _dismiss()
+        return mine
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if mine.state == "stopped":
+            st.warning(mine.error, icon=":material/stop_circle:")
+        else:
+            st.error(mine.error, icon=":material/error:")
+        st.button("Dismiss", type="tertiary", icon=":material/close:", on_click=_dismiss)
+    return None

@@ -1,0 +1,58 @@
+"""Jobs: work in a thread that says how far it is and can be stopped."""
+
+import threading
+from pathlib import Path
+
+from bloodcell.data.demo import make_demo
+from bloodcell.errors import BadInput
+from bloodcell.progress import Progress
+from bloodcell.ui.jobs import Job, progress_text
+from bloodcell.workspace import Workspace
+
+
+def test_a_stopped_import_leaves_nothing_in_the_workspace(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    begun = threading.Event()
+
+    def work(progress: Progress):
+        def watch(done: int, total: int, what: str) -> None:
+            begun.set()
+            progress(done, total, what)
+
+        return make_demo(workspace, "big", per_class=5000, size=32, progress=watch)
+
+    job = Job("Drawing big", work)
+    assert begun.wait(30)
+    job.stop()
+    job.wait(30)
+    assert job.state == "stopped"
+    assert "was stopped" in job.error
+    assert workspace.names("datasets") == []
+
+
+def test_what_the_work_returns_is_its_result():
+    job = Job("Adding", lambda progress: 1 + 1)
+    job.wait(10)
+    assert (job.state, job.result) == ("done", 2)
+
+
+def test_an_error_for_the_person_is_kept_as_its_sentence():
+    def work(progress: Progress):
+        raise BadInput("cells.zip is empty: choose another file.")
+
+    job = Job("Importing", work)
+    job.wait(10)
+    assert (job.state, job.error) == ("failed", "cells.zip is empty: choose another file.")
+
+
+def test_a_failure_of_the_program_shows_no_traceback():
+    job = Job("Importing", lambda progress: 1 / 0)
+    job.wait(10)
+    assert job.state == "failed"
+    assert "ZeroDivisionError" in job.error
+    assert "\n" not in job.error
+
+
+def test_progress_tells_count_and_remaining_time():
+    assert progress_text(100, 400, "images", 20.0) == "images, 100 of 400, about 60 s left"
+    assert progress_text(2**20, 2**22, "bytes", 0.5) == "1.0 of 4.0 MiB"
