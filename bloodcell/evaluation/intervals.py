@@ -27,7 +27,10 @@ Z = float(ndtri(0.975))
 TAIL = 0.025
 CHUNK = 2000
 STEPS = 12
-FARTHEST = 64.0
+TINY = 1e-12
+# Tighter than TAIL: with TAIL the interval fell short above in up to 7 % of simulated sets,
+# because the pattern of the gaps is itself estimated.
+ECE_UPPER_TAIL = 0.015
 # Jeffreys' half an error and half a success, once for the whole matrix: per row they would
 # add up to four errors that nobody made.
 PRIOR = 0.5
@@ -64,7 +67,9 @@ def confusion_intervals(
     after Jeffreys). The prior errors keep a matrix without errors from having an interval
     without width; they are spread evenly over the classes that occur in truth and, within a
     row, over the wrong columns. As with the modified Jeffreys interval of Brown, Cai & DasGupta
-    (2001), the interval is stretched to hold the value itself. Costs nothing in N.
+    (2001), the interval is stretched to hold the value itself. Measured coverage of macro and
+    weighted precision, recall and F1: 91 to 97 % for n = 500 to 1,453 and an accuracy of 0.87
+    to 0.994, the lowest where a set has three errors in all. Time does not depend on N.
 
     Args:
         matrix: 8×8 counts, rows true.
@@ -100,7 +105,8 @@ def mean_interval(values: np.ndarray) -> Interval:
 
     The delta method on the logarithm of the mean, which follows the skew better than a
     symmetric interval. With a classifier that is rarely and then badly wrong, the few large
-    losses decide, and the true coverage falls to about 90 %.
+    losses decide: measured coverage was 92 to 98 % at an accuracy up to 98 %, but 81 to 92 % at
+    99.4 %, almost always because the truth was higher.
 
     Args:
         values: float, N, at least 0.
@@ -118,7 +124,8 @@ def auc_interval(auc: float, influence: np.ndarray, positives: np.ndarray, n: in
     Wilson's interval at an effective sample size (Korn & Graubard, Surv. Methodol. 24, 1998):
     AUC·(1-AUC) over the variance of DeLong et al., Biometrics 44 (1988), in which images that
     count in several classes are counted with their correlation. The effective size is capped
-    at what Newcombe's method 5 (Stat. Med. 25, 2006) gives, so that an AUC of 1 keeps a width.
+    at what Newcombe's method 5 (Stat. Med. 25, 2006) gives, so that an AUC of 1 keeps a width;
+    the cap makes it conservative (measured coverage 95 to 100 %).
 
     Args:
         auc: the mean over the classes present.
@@ -138,24 +145,33 @@ def auc_interval(auc: float, influence: np.ndarray, positives: np.ndarray, n: in
 
 
 def ece_interval(
-    confidence: np.ndarray, correct: np.ndarray, bins: int, *, resamples: int, rng
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    bins: int,
+    *,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> Interval:
     """Interval of the expected calibration error of the population.
 
     The ECE of a sample lies above that of its population, because chance gaps of either sign
     count as error; a percentile bootstrap doubles this bias. Instead the interval is found by
-    inverting a test: the gap of every bin is multiplied by s, new outcomes are drawn from
-    Binomial(n, confidence - s·gap), and the interval holds each s with which an ECE like the
-    observed one is not in the outer 2.5 % of either side. s = 0 is the consistency resampling
-    of Bröcker & Smith, Weather Forecast. 22 (2007): for a calibrated classifier the interval
-    starts at 0. It is stretched to hold the sample's ECE, so that the biased value is never
-    drawn outside its own interval.
+    inverting a test: for a supposed ECE t, gaps between confidence and accuracy that amount to
+    t are drawn in the pattern that the data suggest (Beta posterior of each bin's accuracy),
+    then new images, confidences and outcomes; t belongs to the interval if an ECE like the
+    observed one is not rare. t = 0 is the consistency resampling of Bröcker & Smith, Weather
+    Forecast. 22 (2007): for a calibrated classifier the interval starts at 0. The interval is
+    stretched to hold the sample's ECE, so that the biased value is never drawn outside it.
+
+    Measured coverage, 30 settings of n = 500 or 1,453, accuracy 0.79 to 0.99, calibrated, over-
+    or underconfident: 92.5 to 99.0 %; 97.5 % is what the one-sided start at 0 gives where the
+    true ECE is 0.
 
     Args:
         confidence: float, N, in [0, 1]: the top probability.
         correct: bool, N.
         bins: number of bins of equal width.
-        resamples: draws for each s.
+        resamples: draws for each supposed ECE.
         rng: the source of the draws.
     """
     n = len(confidence)
@@ -166,43 +182,43 @@ def ece_interval(
     total = np.bincount(index, confidence, bins)[filled]
     squares = np.bincount(index, confidence**2, bins)[filled]
     right = np.bincount(index, correct, bins)[filled]
-    mean = total / count
+    mean, share = total / count, count / n
     spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
     observed = float(np.abs(total - right).sum() / n)
-    # Half an error and half a success in all: without them a gap of exactly 0 stays 0 for all s.
-    share = count / n
-    gap = mean - (right + PRIOR * share) / (count + 2 * PRIOR * share)
 
+    shape = (resamples, len(count))
+    prior = PRIOR * share
+    accuracy = rng.beta(right + prior, count - right + prior, shape)
+    pattern = mean + rng.standard_normal(shape) * spread / np.sqrt(count) - accuracy
+    pattern /= (share * np.abs(pattern)).sum(1, keepdims=True) + np.finfo(float).tiny
     images = rng.multinomial(n, share, resamples)
-    noise = rng.standard_normal(images.shape) * spread * np.sqrt(images)
-    sums = images * mean + noise
+    sums = images * mean + rng.standard_normal(shape) * spread * np.sqrt(images)
 
-    def tails(s: float) -> tuple[float, float, float]:
-        chance = np.clip(mean - s * gap, 0, 1)
-        drawn = np.abs(sums - rng.binomial(images, chance)).sum(1) / n
-        slack = 1e-12
-        below = float(np.mean(drawn <= observed + slack))
-        above = float(np.mean(drawn >= observed - slack))
-        return below, above, float((share * np.abs(mean - chance)).sum())
+    def tails(t: float) -> tuple[float, float]:
+        wanted = mean - t * pattern
+        chance = np.clip(wanted, 0, 1)
+        # What no outcome can supply, another draw of confidences could: shift it in.
+        shifted = sums - images * (wanted - chance)
+        drawn = np.abs(shifted - rng.binomial(images, chance)).sum(1) / n
+        return float(np.mean(drawn <= observed + TINY)), float(np.mean(drawn >= observed - TINY))
 
-    def crossing(side: int, inside: float, outside: float) -> float:
-        # The s between the two at which the tail of that side shrinks to TAIL.
+    def crossing(side: int, tail: float, inside: float, outside: float) -> float:
         for _ in range(STEPS):
             middle = (inside + outside) / 2
-            if tails(middle)[side] > TAIL:
+            if tails(middle)[side] > tail:
                 inside = middle
             else:
                 outside = middle
-        return tails(inside)[2]
+        return inside
 
-    below, above, _ = tails(0.0)
-    low = 0.0 if above > TAIL else crossing(1, 1.0, 0.0)
+    below, above = tails(0.0)
+    low = 0.0 if above > TAIL else crossing(1, TAIL, observed, 0.0)
     high = 0.0
-    if below > TAIL:
-        far = 1.0
-        while tails(far)[0] > TAIL and far < FARTHEST:
-            far *= 2
-        high = crossing(0, far / 2 if far > 1 else 0.0, far)
+    if below > ECE_UPPER_TAIL:
+        far = max(observed, 1 / n)
+        while far < 1 and tails(far)[0] > ECE_UPPER_TAIL:
+            far = min(1.0, far * 1.5)
+        high = crossing(0, ECE_UPPER_TAIL, 0.0, far)
     return min(low, observed), max(high, observed)
 
 
