@@ -12,7 +12,7 @@ from bloodcell.ui.words import interval, percent
 
 __all__ = ["by_class", "calibration", "headline", "side_by_side"]
 
-# The published result of BloodCellCNN's ensemble of three, on BloodMNIST at 28 pixels or more.
+# The published result of BloodCellCNN's ensemble of three.
 FORERUNNER = {
     "Network": "BloodCellCNN, as published",
     "Accuracy": "97.74\N{NO-BREAK SPACE}%",
@@ -133,8 +133,9 @@ def side_by_side(found: Evaluation) -> None:
         alt="Accuracy, precision and recall of the ensemble, its networks and the forerunner",
     )
     st.caption(
-        "Precision and recall here are weighted by the images of a class, as the forerunner "
-        "published them. Its figures come from other images: they are a landmark, not a contest."
+        "Precision and recall here are weighted by the images of a class, as the forerunner's "
+        "seem to be (its recall equals its accuracy). Its figures come from other images: they "
+        "are a landmark, not a contest."
     )
     if not found.members[1:]:
         return
