@@ -6,6 +6,7 @@ of files in a folder nor the exclusion of an image elsewhere reshuffles the rest
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import PARTS, Dataset
 from bloodcell.errors import BadInput
 
-__all__ = ["SHARES", "Split", "balanced_weights", "make_split", "split_parts"]
+__all__ = ["SHARES", "Split", "balanced_weights", "check_shares", "make_split", "split_parts"]
 
 SHARES: tuple[float, float, float] = (0.8, 0.1, 0.1)
 LEFT_OUT = -1
@@ -50,6 +51,17 @@ class Split:
         return int((np.bincount(pairs[0]) > 1).sum()) if pairs.size else 0
 
 
+def check_shares(shares: Sequence[float]) -> None:
+    """Raise BadInput unless `shares` divides a dataset into train, validation and test."""
+    sound = isinstance(shares, list | tuple) and len(shares) == 3
+    sound = sound and all(isinstance(s, int | float) and 0 <= s <= 1 for s in shares)
+    if not sound or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise BadInput(
+            f"The shares {shares} cannot divide a dataset: expected three numbers for train, "
+            "validation and test that sum to 1, with train above 0."
+        )
+
+
 def _order(hashes: np.ndarray, seed: int) -> np.ndarray:
     keys = [hashlib.blake2b(f"{seed}:{h}".encode(), digest_size=8).digest() for h in hashes]
     return np.argsort(np.frombuffer(b"".join(keys), dtype=">u8"), kind="stable")
@@ -75,12 +87,7 @@ def split_parts(
     Returns:
         int8, N: 0 train, 1 validation, 2 test, -1 where not kept.
     """
-    sound = len(shares) == 3 and all(0 <= s <= 1 for s in shares)
-    if not sound or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise BadInput(
-            f"The shares {shares} cannot divide a dataset: expected three numbers for train, "
-            "validation and test that sum to 1, with train above 0."
-        )
+    check_shares(shares)
     parts = np.full(len(hashes), LEFT_OUT, np.int8)
     rows = np.flatnonzero(kept)
     if not len(rows):

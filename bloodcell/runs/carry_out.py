@@ -24,14 +24,16 @@ import psutil
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.split import Split, make_split
-from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace
+from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, is_out_of_space
 from bloodcell.files import replacing, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
-__all__ = ["carry_out", "check_startable", "hold"]
+__all__ = ["DETACHED", "carry_out", "check_startable", "hold"]
 
+# Set in the environment of a process that `bloodcell.runs.launch.start` made.
+DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
 PREDICT_BATCH = 64
 
@@ -101,6 +103,11 @@ class _Watch:
         self.status.update(state=state, reason=reason, ended=time.time())
         self.beat()
 
+    def fail(self, reason: str) -> None:
+        # The error that is on its way says more than that its note could not be written.
+        with contextlib.suppress(OSError, NoSpace):
+            self.end("failed", reason)
+
     def batch(self, epoch: int, batch: int, batches: int, images_per_second: float) -> None:
         self.status.update(
             epoch=epoch,
@@ -113,11 +120,19 @@ class _Watch:
         """Bring ``metrics.jsonl`` up to `history`: normally by one appended line."""
         lines = [json.dumps(record, allow_nan=False) + "\n" for record in history]
         path = self.run.metrics_path
-        there = path.read_text(encoding="utf-8") if path.exists() else ""
+        there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         done = "".join(lines[:-1])
         if there == done and lines:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(lines[-1])
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(lines[-1])
+            except OSError as error:
+                if is_out_of_space(error):
+                    raise NoSpace(
+                        f"{path} could not be written because the disk is full: free some space "
+                        f"and continue with `python -m bloodcell resume {self.run.id}`."
+                    ) from error
+                raise
         elif there != "".join(lines):
             # A crash between checkpoint and append, or in the middle of a line.
             write_text(path, "".join(lines))
@@ -192,11 +207,20 @@ def carry_out(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
     with hold(run):
         if run.status()["state"] == "finished":
             return "finished"
+        if DETACHED in os.environ and run.stop_path.exists():
+            # Asked for while this process was still starting.
+            run.stop_path.unlink()
+            write_json(run.status_path, {**run.status(), "state": "stopped"})
+            return "stopped"
         run.stop_path.unlink(missing_ok=True)
 
         def say(text: str) -> None:
             line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}"
-            with run.log_path.open("a", encoding="utf-8") as file:
+            # A log that does not fit on the disk must not end what it reports on.
+            with (
+                contextlib.suppress(OSError),
+                run.log_path.open("a", encoding="utf-8") as file,
+            ):
                 file.write(line + "\n")
             if echo:
                 print(line, file=sys.stderr, flush=True)
@@ -209,11 +233,11 @@ def carry_out(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
                 state, reason = _train(workspace, run, watch)
         except BloodCellError as error:
             say(f"failed: {error}")
-            watch.end("failed", str(error))
+            watch.fail(str(error))
             raise
         except BaseException as error:
             say(traceback.format_exc())
-            watch.end("failed", f"{type(error).__name__}: {error}; see train.log")
+            watch.fail(f"{type(error).__name__}: {error}; see train.log")
             raise
         run.stop_path.unlink(missing_ok=True)
         say(f"{state}: {reason}")

@@ -1,5 +1,7 @@
 """Start runs, each in a process of its own, and ask them to stop."""
 
+import contextlib
+import dataclasses
 import hashlib
 import os
 import platform
@@ -16,17 +18,16 @@ from bloodcell import __version__
 from bloodcell.augment.policy import find_policy, policy_to_json
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
-from bloodcell.runs.carry_out import check_startable, hold
+from bloodcell.runs.carry_out import DETACHED, check_startable, hold
 from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
 __all__ = ["DETACHED", "ask_to_stop", "prepare", "start"]
 
-# Set in the environment of a process that `start` made.
-DETACHED = "BLOODCELL_DETACHED"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
@@ -40,6 +41,9 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
     dataset = open_dataset(workspace, config.dataset)
     policy = find_policy(workspace, config.policy)
     check_startable(dataset, make_split(dataset, config.split_seed, config.split_shares))
+    if dataset.path.parent != workspace.datasets:
+        # The run's process may have another working directory.
+        config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))
     weights: dict[str, Any] = {}
     if config.weights not in ("none", "imagenet"):
         path = Path(config.weights).expanduser().absolute()
@@ -48,9 +52,14 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
                 f"There is no weights file {config.weights}: give the path of a .weights.h5 file "
                 "without top, or --weights imagenet, or --weights none."
             )
-        # The run's process may have another working directory.
-        config = TrainConfig.from_json({**config.to_json(), "weights": str(path)})
-        weights = {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        content = path.read_bytes()
+        if not content.startswith(HDF5):
+            raise BadInput(
+                f"{config.weights} is not an HDF5 file: give a .weights.h5 file without top, "
+                "or --weights imagenet, or --weights none."
+            )
+        config = dataclasses.replace(config, weights=str(path))
+        weights = {"weights_sha256": hashlib.sha256(content).hexdigest()}
     record = {
         "policy": policy_to_json(policy),
         "dataset_fingerprint": dataset.fingerprint,
@@ -99,10 +108,14 @@ def start(workspace: Workspace, run: Run) -> int:
         NameTaken: a process carries it out already.
     """
     with hold(run):
-        # Until the new process speaks up, the run waits; what it was before is in its log.
-        status = {**run.status(), "state": "queued", "reason": ""}
-        write_json(run.status_path, {k: v for k, v in status.items() if k != "pid"})
-    command = [sys.executable, "-m", "bloodcell", "--home", str(workspace.home), "resume", run.id]
+        run.stop_path.unlink(missing_ok=True)
+        status = run.status()
+        if status["state"] != "finished":
+            # Until the new process speaks up, the run waits; what it was before is in its log.
+            status |= {"state": "queued", "reason": "", "launched": time.time()}
+            write_json(run.status_path, {k: v for k, v in status.items() if k != "pid"})
+    home, path = str(workspace.home), str(run.path.absolute())
+    command = [sys.executable, "-m", "bloodcell", "--home", home, "resume", path]
     root = Path(__file__).parents[2]
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with run.log_path.open("ab") as log:
@@ -125,10 +138,13 @@ def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
     Args:
         wait_s: seconds to wait for its end.
     """
-    status = run.status()
-    if status["state"] == "queued":
-        write_json(run.status_path, {**status, "state": "stopped", "reason": "never started"})
-    elif status["state"] in ACTIVE:
+    if run.status()["state"] == "queued":
+        run.stop_path.touch()
+        # If its process is starting already, it finds the request when it is there.
+        with contextlib.suppress(NameTaken), hold(run):
+            status = {**run.status(), "state": "stopped", "reason": "stopped before it began"}
+            write_json(run.status_path, status)
+    if run.status()["state"] in ACTIVE:
         run.stop_path.touch()
         end = time.monotonic() + wait_s
         while time.monotonic() < end and run.status()["state"] in ACTIVE:

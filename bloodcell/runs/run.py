@@ -82,10 +82,21 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """All of ``config.json``: the config, its policy, and where the run was made."""
-        return read_json(self.config_path)
+        record = read_json(self.config_path)
+        needed = {"config", "policy", "dataset_fingerprint", "curation_fingerprint"}
+        if not isinstance(record, dict) or not needed <= set(record):
+            raise BadInput(
+                f"{self.config_path} lacks {', '.join(sorted(needed))}: restore the run from a "
+                "copy or remove its folder."
+            )
+        return record
 
     def config(self) -> TrainConfig:
-        return TrainConfig.from_json(self.record()["config"])
+        config = self.record()["config"]
+        try:
+            return TrainConfig.from_json(config)
+        except BadInput as error:
+            raise BadInput(f"{self.config_path}: {error}") from error
 
     def policy(self) -> Policy:
         return policy_from_json(self.record()["policy"], str(self.config_path))
@@ -93,9 +104,17 @@ class Run:
     def status(self) -> dict[str, Any]:
         """``status.json`` with the state as it really is: "lost" if its process is gone."""
         status = read_json(self.status_path)
+        if not isinstance(status, dict) or status.get("state") not in STATES:
+            raise BadInput(
+                f"{self.status_path} holds no state of {', '.join(STATES)}: restore the run from "
+                "a copy or remove its folder."
+            )
         if status["state"] in ACTIVE and not _alive(status):
             status["state"] = "lost"
             status["reason"] = "its process ended without a word"
+        elif status["state"] == "queued" and time.time() - status.get("launched", 1e18) > SILENCE_S:
+            status["state"] = "lost"
+            status["reason"] = "its process never began; see train.log"
         elif status["state"] == "running" and self.stop_path.exists():
             status["state"] = "stopping"
         return status
@@ -105,7 +124,13 @@ class Run:
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            raise BadInput(
+                f"{self.metrics_path} has a line that is not JSON ({error}): "
+                f"`python -m bloodcell resume {self.id}` writes it anew from the checkpoint."
+            ) from error
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of ``train.log``."""
@@ -185,6 +210,14 @@ def open_run(workspace: Workspace, name_or_path: str) -> Run:
 
 
 def list_runs(workspace: Workspace) -> list[Run]:
-    """All runs of the workspace, newest first."""
+    """All runs of the workspace, newest first; a damaged one does not hide the others."""
     runs = [Run(workspace.runs / name) for name in workspace.names("runs")]
-    return [r for r in reversed(runs) if r.config_path.is_file() and r.status_path.is_file()]
+    return [r for r in reversed(runs) if _readable(r)]
+
+
+def _readable(run: Run) -> bool:
+    try:
+        run.config(), run.status(), run.metrics()
+    except (BadInput, OSError):
+        return False
+    return True

@@ -9,6 +9,7 @@ older one is used. ``best.npz`` holds the weights of the best epoch.
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ __all__ = ["load_arrays", "load_state", "save_arrays", "save_state"]
 META = "meta"
 
 
+def _key(i: int) -> str:
+    return f"a{i:05d}"
+
+
 def save_arrays(path: Path, arrays: list[np.ndarray], meta: dict[str, Any]) -> None:
     """Write arrays and a JSON-able `meta` to one file, whole or not at all."""
-    named = {f"a{i:05d}": a for i, a in enumerate(arrays)}
+    named = {_key(i): a for i, a in enumerate(arrays)}
     named[META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **named)
@@ -41,8 +46,18 @@ def load_arrays(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(file[META].tobytes())
-            return [file[key] for key in sorted(file.files) if key != META], meta
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return [file[_key(i)] for i in range(len(file.files) - 1)], meta
+    # A flipped bit in a header makes zipfile and numpy raise almost anything.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise BadInput(
             f"{path} is damaged ({error}): remove it to continue from the checkpoint before it."
         ) from error

@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from bloodcell.data.split import SHARES
+from bloodcell.data.split import SHARES, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 
@@ -36,6 +36,7 @@ class TrainConfig:
         schedule: "constant", "cosine" (to 1 % of the highest) or "plateau" (a fifth after
             `plateau_patience` epochs without a lower validation loss).
         warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
+        plateau_patience: see `schedule`.
         epochs, batch_size: as named.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.
         label_smoothing: 0 up to 1.
@@ -71,6 +72,7 @@ class TrainConfig:
     split_shares: tuple[float, float, float] = SHARES
 
     def __post_init__(self):
+        check_shares(self.split_shares)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
         choices = {
             "preset": tuple(PRESETS),
@@ -99,10 +101,16 @@ class TrainConfig:
             "seed": (0, 2**31 - 1),
             "split_seed": (0, 2**31 - 1),
         }
+        whole = {f.name for f in dataclasses.fields(self) if f.type is int}
         for key, (low, high) in ranges.items():
             value = getattr(self, key)
-            if not low <= value <= high:
-                raise BadInput(f"{key} is {value}: expected {low} to {high}.")
+            number = isinstance(value, int if key in whole else int | float)
+            if not number or isinstance(value, bool) or not low <= value <= high:
+                kind = "a whole number" if key in whole else "a number"
+                raise BadInput(f"{key} is {value!r}: expected {kind} from {low} to {high}.")
+        for key in ("dataset", "weights", "policy"):
+            if not isinstance(getattr(self, key), str) or not getattr(self, key):
+                raise BadInput(f"{key} is {getattr(self, key)!r}: expected a name or a path.")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -110,6 +118,8 @@ class TrainConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
         known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or "dataset" not in values:
+            raise BadInput(f"{values!r} is not the config of a run: expected at least a dataset.")
         return cls(**{k: v for k, v in values.items() if k in known})
 
 

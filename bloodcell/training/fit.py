@@ -1,5 +1,6 @@
 """Train a classifier: one loop that can be stopped after any batch and continued exactly."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import TrainingBatches, read_images
 from bloodcell.data.split import Split, balanced_weights
+from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
 from bloodcell.training.config import TrainConfig
@@ -156,7 +158,7 @@ class _Training:
                 images, one_hot, sample_weights, self.tf.constant(number, self.tf.float32)
             )
             sums.images += len(images)
-            sums.loss += float(loss) * len(images)
+            sums.loss += _finite(float(loss), place) * len(images)
             sums.right += float(right)
             now = time.monotonic()
             sums.seconds, clock = sums.seconds + now - clock, now
@@ -175,6 +177,7 @@ class _Training:
         judged = self.evaluate(
             lambda i: read_images(self.dataset, i, config.input_size), self.validation, self.labels
         )
+        _finite(judged["val_loss"], place)
         record = {
             "epoch": place.epoch,
             "loss": sums.loss / sums.images,
@@ -185,15 +188,17 @@ class _Training:
             "images_per_second": round(sums.images / sums.seconds, 1),
         }
         place.history.append(record)
+        # previous.npz still means the best epoch of before, so its weights stay too.
+        referred = {self._best_path()}
         if place.patience.update(config, place.epoch, judged["val_loss"]):
             best = [w.numpy() for w in self.model.weights]
             save_arrays(self._best_path(), best, {"epoch": place.epoch})
         _assign(self.model.weights, kept)
         place.epoch, place.batch, place.sums = place.epoch + 1, 0, _Sums()
         self.save()
-        for old in self.folder.glob("best-*.npz"):
-            if old != self._best_path():
-                old.unlink()
+        referred.add(self._best_path())
+        for old in set(self.folder.glob("best-*.npz")) - referred:
+            old.unlink()
         return record
 
     def restore_best(self) -> None:
@@ -206,6 +211,15 @@ class _Training:
 def _assign(variables: list, values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _finite(loss: float, place: _Place) -> float:
+    if not math.isfinite(loss):
+        raise BadInput(
+            f"The loss became {loss} in epoch {place.epoch}, batch {place.batch + 1}: start a new "
+            "run with a lower learning rate or a longer warm-up."
+        )
+    return loss
 
 
 def _finalize(layer: Any) -> None:
@@ -234,7 +248,7 @@ def fit(
         say: writes a line to the log.
 
     Raises:
-        BadInput: weights that do not fit, or a damaged checkpoint.
+        BadInput: weights that do not fit, a damaged checkpoint, or a loss that is no number.
         Offline: ImageNet weights that cannot be downloaded.
         NoSpace: the checkpoint does not fit on the disk; the one before it is unharmed.
     """

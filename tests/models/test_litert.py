@@ -25,9 +25,11 @@ def lived_in(backbone: str, size: int):
     model = build_classifier(backbone, size)
     rng = np.random.default_rng(1)
     head = model.get_layer("normalise")
+    pooled = keras.Model(model.input, model.get_layer("features").output)
+    features = np.asarray(pooled(photographs(16, size, seed=5), training=False))
+    head.moving_mean.assign(features.mean(0))
+    head.moving_variance.assign(features.var(0))
     for weight, low, high in (
-        (head.moving_mean, -0.5, 0.5),
-        (head.moving_variance, 0.01, 0.3),
         (head.gamma, 0.5, 2),
         (head.beta, -1, 1),
         (model.get_layer("logits").bias, -1, 1),
@@ -68,8 +70,8 @@ def test_so_do_the_big_ones(tmp_path: Path, backbone: str):
     images = photographs(4, 64)
     found = LiteModel((tmp_path / "model.tflite").read_bytes(), backbone)(images)
     wanted = np.asarray(model(images, training=False))
-    np.testing.assert_allclose(found.probabilities, wanted, atol=2e-3)
-    np.testing.assert_allclose(softmax(found.maps.mean((1, 2))), found.probabilities, atol=2e-3)
+    np.testing.assert_allclose(found.probabilities, wanted, atol=5e-3)
+    np.testing.assert_allclose(softmax(found.maps.mean((1, 2))), found.probabilities, atol=5e-3)
 
 
 def test_three_outputs_of_the_promised_shapes(exported):

@@ -1,0 +1,94 @@
+"""What makes a run: presets, changes, and values that cannot be."""
+
+import dataclasses
+
+import pytest
+
+from bloodcell.augment.policy import PRESETS as POLICIES
+from bloodcell.errors import BadInput
+from bloodcell.training.config import PRESETS, TrainConfig, make_config
+
+
+def test_the_forerunners_recipe_is_a_preset():
+    c = make_config("d", "bloodcellcnn", backbone="efficientnetb3")
+    assert (c.weights, c.epochs, c.batch_size) == ("imagenet", 100, 32)
+    assert (c.optimizer, c.learning_rate, c.schedule) == ("lion", 1e-4, "plateau")
+    assert c.sample_weights == "balanced"
+    assert c.early_stopping > 0
+    assert c.label_smoothing == 0
+    keys = {s.key for s in POLICIES[c.policy].steps}
+    named = {"augmix", "randaugment", "cutmix", "mixup", "channel_shuffle"}
+    assert named <= {k.replace("rand_augment", "randaugment") for k in keys}
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_is_a_config_and_names_a_policy_there_is(preset: str):
+    assert make_config("d", preset).policy in POLICIES
+
+
+def test_none_keeps_the_presets_value_and_zero_does_not():
+    c = make_config("d", "cpu", epochs=None, label_smoothing=0.0, seed=0)
+    assert c.epochs == PRESETS["cpu"]["epochs"]
+    assert c.label_smoothing == 0.0
+
+
+def test_the_tiny_network_starts_from_nothing():
+    assert make_config("d", backbone="tiny").weights == "none"
+
+
+def test_it_survives_json():
+    import json
+
+    c = make_config("d", "bloodcellcnn", split_shares=(0.7, 0.2, 0.1), seed=5)
+    assert TrainConfig.from_json(json.loads(json.dumps(c.to_json()))) == c
+    assert TrainConfig.from_json({**c.to_json(), "of_a_later_version": 1}) == c
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_config("d").epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backbone", "vgg16"),
+        ("backbone", ["tiny"]),
+        ("optimizer", "adam"),
+        ("schedule", "linear"),
+        ("sample_weights", "both"),
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", "3"),
+        ("batch_size", 1),
+        ("input_size", 16),
+        ("learning_rate", 0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1e-3),
+        ("dropout", 1.0),
+        ("label_smoothing", float("inf")),
+        ("ema", 1.0),
+        ("seed", -1),
+        ("split_shares", (0.5, 0.5, 0.5)),
+        ("split_shares", (0.5, 0.5)),
+        ("split_shares", "abc"),
+        ("dataset", ""),
+        ("weights", 5),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_refused_by_name(key: str, value):
+    with pytest.raises(BadInput) as caught:
+        TrainConfig(**{"dataset": "d", key: value})
+    assert key.replace("split_", "") in str(caught.value)
+
+
+def test_an_unknown_preset_is_named_with_those_there_are():
+    with pytest.raises(BadInput, match="expected one of bloodcellcnn, cpu"):
+        make_config("d", "gpu")
+
+
+@pytest.mark.parametrize("values", [{}, [], None, {"epochs": 3}])
+def test_a_damaged_config_is_refused(values):
+    with pytest.raises(BadInput, match="not the config of a run"):
+        TrainConfig.from_json(values)
