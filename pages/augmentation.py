@@ -11,11 +11,11 @@ from bloodcell.errors import BloodCellError
 from bloodcell.ui.dataset_index import dataset_index
 from bloodcell.ui.gallery import gallery
 from bloodcell.ui.policy_editor import UNSAVED, choose_policy, edit_steps, edited_policy, load
-from bloodcell.ui.policy_preview import Cells, cells_of, drawn_cells, measure, preview, tiles
+from bloodcell.ui.policy_preview import Cells, cells_of, drawn_cells, measure, mixes, preview, tiles
 from bloodcell.ui.state import active_dataset, heading, sentences, workspace
 
 ONE, EACH = "One cell", "One of each class"
-VARIANTS, VARIANTS_EACH = 15, 5
+VARIANTS, VARIANTS_EACH = 15, 4
 PARTNERS = 24
 
 
@@ -109,8 +109,8 @@ def keep() -> None:
         st.success(done, icon=":material/check_circle:")
 
 
-def speed(cells: Cells, partners: Cells, seconds_each: float) -> None:
-    """How many images a second; quickly from the preview, or measured when asked for."""
+def speed(cells: Cells, partners: Cells) -> None:
+    """How many images a second this machine augments, measured when asked for."""
     policy = edited_policy()
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Measure the speed", icon=":material/speed:", key="measure"):
@@ -129,8 +129,6 @@ def speed(cells: Cells, partners: Cells, seconds_each: float) -> None:
                 train = int(dataset_index(dataset).counts[:, 0].sum())
                 text += f" An epoch of {train:,} images takes {train / rate:,.0f} s of it."
             st.markdown(text)
-        elif seconds_each > 0:
-            st.caption(f"About {1 / seconds_each:,.0f} images a second, judged by this preview.")
 
 
 def look() -> None:
@@ -156,14 +154,19 @@ def look() -> None:
     for sentence in cautions(edited_policy(with_off=True)):
         st.warning(sentence, icon=":material/warning:")
     copies = VARIANTS if one else VARIANTS_EACH
-    made, labels, seconds = preview(edited_policy(), cells, copies, int(seed), partners)
+    made, labels = preview(edited_policy(), cells, copies, int(seed), partners)
     gallery(
-        tiles(cells, made, labels),
+        tiles(cells, made, labels, small=not one),
         key="preview_grid",
         columns=4 if one else VARIANTS_EACH + 1,
         clickable=False,
     )
-    speed(cells, partners, seconds)
+    if mixes(edited_policy()):
+        st.caption(
+            "A bar at the foot of a picture shows its mixed label in the colours of the classes; "
+            "hold the pointer over it for the shares."
+        )
+    speed(cells, partners)
 
 
 @st.fragment

@@ -56,6 +56,7 @@ def table(runs: list[Run], chosen: Run | None) -> None:
     selected = st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         height=min(38 + 35 * max(len(shown), 1), 320),
         column_config={
             "validation accuracy": st.column_config.NumberColumn(
@@ -97,10 +98,16 @@ if job is not None:
 
 runs = list_runs(workspace())
 if workspace().names("datasets"):
-    with st.expander("New run", icon=":material/add:", expanded=not runs, key="new_run"):
+    # A form that has done its work makes room for the run it began.
+    if st.session_state.pop("form_done", False):
+        st.session_state["new_run"] = False
+    with st.expander(
+        "New run", icon=":material/add:", expanded=not runs, key="new_run", on_change="rerun"
+    ):
         begun = launch_form()
     if begun is not None:
         mark_started(begun)
+        st.session_state["form_done"] = True
         st.query_params["run"] = begun
         st.rerun()
 else:

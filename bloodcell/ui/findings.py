@@ -32,7 +32,7 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 GROUPS_PER_PAGE = 12
 MOST_IN_GROUP = 12
-TILE = 104
+TILE = 96
 
 
 def _groups(findings: list[Finding]) -> list[list[Finding]]:

@@ -27,15 +27,17 @@ button.tile:hover { border-color: var(--st-primary-color); }
 button.tile:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 .badge { position: absolute; top: 0.3rem; left: 0.3rem; padding: 0.05rem 0.4rem; font-size: 0.7rem;
   border-radius: 0.4rem; color: #ffffff; background: rgba(31, 26, 43, 0.75); }
+.picture { position: relative; }
+.bar { position: absolute; left: 0; right: 0; bottom: 0; height: 0.4rem; display: flex; }
 img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
 .marked { border-color: var(--st-primary-color); border-width: 2px; }
 .faded img { opacity: 0.35; filter: grayscale(1); }
-.caption { display: flex; gap: 0.35rem; align-items: baseline; padding: 0.3rem 0.45rem 0;
-  font-size: 0.78rem; line-height: 1.25; }
+.caption { display: flex; gap: 0.3rem; align-items: baseline; padding: 0.3rem 0.4rem 0;
+  font-size: 0.76rem; line-height: 1.25; }
 .caption:last-child { padding-bottom: 0.35rem; }
-.text { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.text { min-width: 0; hyphens: auto; overflow-wrap: break-word; }
 .dot { flex: none; width: 0.55rem; height: 0.55rem; border-radius: 50%; }
-.note { padding: 0.1rem 0.45rem 0.35rem; font-size: 0.72rem; opacity: 0.75; overflow: hidden;
+.note { padding: 0.1rem 0.4rem 0.35rem; font-size: 0.72rem; opacity: 0.75; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; }
 """
 
@@ -54,7 +56,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.src = picture.src;
     image.alt = picture.alt;
     image.draggable = false;
-    tile.append(image);
+    const frame = document.createElement("div");
+    frame.className = "picture";
+    frame.append(image);
+    if (picture.bar.length) {
+      const bar = document.createElement("div");
+      bar.className = "bar";
+      for (const [share, colour] of picture.bar) {
+        const piece = document.createElement("span");
+        piece.style.flex = String(share);
+        piece.style.background = colour;
+        bar.append(piece);
+      }
+      frame.append(bar);
+    }
+    tile.append(frame);
     if (picture.badge) {
       const badge = document.createElement("span");
       badge.className = "badge";
@@ -93,7 +109,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 """
 
 _component = st.components.v2.component(
-    "bloodcell_gallery", html='<div class="grid"></div>', css=_CSS, js=_JS
+    "bloodcell_gallery", html='<div class="grid" lang="en"></div>', css=_CSS, js=_JS
 )
 
 
@@ -107,6 +123,7 @@ class Picture:
         alt: what it shows, in words; also its tooltip.
         caption, note: a first line and a fainter second one; may be empty.
         badge: a word on the picture; may be empty.
+        bar: (share, ``#rrggbb``) of the pieces of a bar at the picture's foot; may be empty.
         colour: ``#rrggbb`` of the dot before the caption, or "" for none.
         faded: whether it is shown as set aside.
         marked: whether it has a frame in the accent colour.
@@ -118,6 +135,7 @@ class Picture:
     caption: str = ""
     note: str = ""
     badge: str = ""
+    bar: tuple[tuple[float, str], ...] = ()
     colour: str = ""
     faded: bool = False
     marked: bool = False
@@ -165,6 +183,7 @@ def gallery(
             "caption": p.caption,
             "note": p.note,
             "badge": p.badge,
+            "bar": [[float(share), colour] for share, colour in p.bar],
             "colour": p.colour,
             "faded": p.faded,
             "marked": p.marked,

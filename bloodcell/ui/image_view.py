@@ -124,7 +124,7 @@ def _steps(order: list[int], i: int) -> None:
             args=(order[min(place + 1, len(order) - 1)],),
             shortcut="Right",
         )
-        st.caption(f"{place + 1} of {len(order)} on this page")
+        st.caption(f"{place + 1} of {len(order)}")
 
 
 def _excluded(dataset: Dataset, i: int) -> None:

@@ -259,7 +259,11 @@ def launch_form() -> str | None:
     left, right = st.columns(2)
     with left:
         name = st.selectbox(
-            "Dataset", names, index=names.index(active.name) if active else 0, key="train_dataset"
+            "Dataset",
+            names,
+            index=names.index(active.name) if active else 0,
+            # Another active dataset is another proposal.
+            key=f"train_dataset_{active.name if active else ''}",
         )
     with right:
         preset = st.segmented_control(

@@ -63,14 +63,14 @@ def mixes(policy: Policy) -> bool:
 
 def preview(
     policy: Policy, cells: Cells, copies: int, seed: int, partners: Cells | None = None
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Augment every cell `copies` times.
 
     Args:
         partners: further cells to be mixed with; they are not among the results.
 
     Returns:
-        Images, uint8, B×copies×H×W×3; labels, float32, B×copies×8; seconds for an image.
+        Images, uint8, B×copies×H×W×3, and labels, float32, B×copies×8.
     """
     images = np.repeat(cells.images, copies, axis=0)
     labels = np.repeat(cells.labels, copies)
@@ -79,38 +79,39 @@ def preview(
         images = np.concatenate([images, partners.images])
         labels = np.concatenate([labels, partners.labels])
     one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels]
-    began = time.perf_counter()
     made, mixed = apply(policy, images, one_hot, np.random.default_rng(seed))
-    seconds = (time.perf_counter() - began) / len(images)
     shape = (len(cells.images), copies)
-    return made[:n].reshape(*shape, *made.shape[1:]), mixed[:n].reshape(*shape, -1), seconds
+    return made[:n].reshape(*shape, *made.shape[1:]), mixed[:n].reshape(*shape, -1)
+
+
+def _mixture(label: np.ndarray) -> list[int]:
+    """The classes of a mixed label, the largest first; none if it is pure."""
+    parts = [int(k) for k in np.argsort(-label) if label[k] >= 0.005]
+    return parts if len(parts) > 1 else []
 
 
 def label_words(label: np.ndarray) -> str:
     """ "62 % Eosino, 38 % Lympho" for a mixed label, "" for a pure one (float32, 8)."""
-    order = np.argsort(-label)
-    parts = [k for k in order if label[k] >= 0.005]
-    if len(parts) < 2:
-        return ""
-    return ", ".join(f"{label[k]:.0%} {SHORT_TITLES[CLASS_NAMES[k]]}" for k in parts)
+    return ", ".join(f"{label[k]:.0%} {SHORT_TITLES[CLASS_NAMES[k]]}" for k in _mixture(label))
 
 
-def tiles(cells: Cells, made: np.ndarray, labels: np.ndarray) -> list[Picture]:
-    """A row for each cell: the original, then what became of it."""
+def tiles(
+    cells: Cells, made: np.ndarray, labels: np.ndarray, *, small: bool = False
+) -> list[Picture]:
+    """For each cell the original, then what became of it; a mixed label as a bar and in words.
+
+    Args:
+        made, labels: from `preview`.
+        small: whether tiles are too small for words below them.
+    """
     found: list[Picture] = []
     for row, (image, label, name) in enumerate(
         zip(cells.images, cells.labels, cells.names, strict=True)
     ):
         cell = CLASSES[int(label)]
-        found.append(
-            Picture(
-                len(found),
-                image,
-                f"Original: {cell.title}, {name}",
-                badge="original",
-                marked=True,
-            )
-        )
+        badge = SHORT_TITLES[cell.name] if small else "original"
+        words = f"Original: {cell.title}, {name}"
+        found.append(Picture(len(found), image, words, badge=badge, marked=True))
         for picture, mixed in zip(made[row], labels[row], strict=True):
             words = label_words(mixed)
             found.append(
@@ -118,7 +119,8 @@ def tiles(cells: Cells, made: np.ndarray, labels: np.ndarray) -> list[Picture]:
                     len(found),
                     picture,
                     f"Augmented: {words or cell.title}",
-                    caption=words,
+                    caption="" if small else words,
+                    bar=tuple((mixed[k], CLASSES[k].colour) for k in _mixture(mixed)),
                 )
             )
     return found

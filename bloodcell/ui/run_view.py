@@ -115,7 +115,13 @@ def _head(run: Run, config: TrainConfig, status: dict[str, Any], starting: bool)
     elif state == "stopping":
         st.caption("It stops after the present batch, with its whole state saved.")
     elif reason:
-        st.caption(f"{reason[0].upper()}{reason[1:]}.")
+        where = ""
+        if state == "stopped" and status.get("batches"):
+            where = (
+                f", in epoch {status['epoch']} of {config.epochs} at batch "
+                f"{status['batch']:,} of {status['batches']:,}"
+            )
+        st.caption(f"{reason[0].upper()}{reason[1:]}{where}.")
 
 
 def _progress(config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
@@ -188,13 +194,13 @@ def _curves(metrics: list[dict[str, Any]]) -> None:
     if not metrics:
         st.caption("The curves begin with the end of the first epoch.")
         return
-    left, right = st.columns(2)
     drawn = (
-        (left, "loss", ("loss", "val_loss"), "Loss"),
-        (right, "accuracy", ("accuracy", "val_accuracy"), "Accuracy"),
-        (left, "recall", ("val_macro_recall",), "Macro recall"),
+        ("loss", ("loss", "val_loss"), "Loss"),
+        ("accuracy", ("accuracy", "val_accuracy"), "Accuracy"),
+        ("recall", ("val_macro_recall",), "Macro recall"),
     )
-    for column, key, names, words in drawn:
+    columns = [*st.columns(2), *st.columns(2)]
+    for column, (key, names, words) in zip(columns, drawn, strict=False):
         with column:
             st.plotly_chart(
                 learning_curves(metrics, names, title=words),
@@ -202,7 +208,7 @@ def _curves(metrics: list[dict[str, Any]]) -> None:
                 key=f"curve_{key}",
                 alt=f"{words} over the epochs: {', '.join(names)}",
             )
-    with right:
+    with columns[3]:
         st.plotly_chart(
             learning_rate_curve(metrics, title="Learning rate at the end of the epoch"),
             config=CONFIG,
@@ -239,12 +245,16 @@ def _recalls(metrics: list[dict[str, Any]]) -> None:
     if not metrics:
         return
     last = metrics[-1]
-    title = f"Recall of each class in validation, epoch {last['epoch']}, 95 % intervals"
+    title = f"Recall by class in validation, epoch {last['epoch']}"
     st.plotly_chart(
         metric_intervals(recall_table(last), title=title),
         config=CONFIG,
         key="recalls",
-        alt=title,
+        alt=f"{title}, with 95 % intervals",
+    )
+    st.caption(
+        "With 95 % intervals (Wilson) from the cells of each class in the validation part; hold "
+        "the pointer over a dot for their number."
     )
 
 
@@ -278,7 +288,7 @@ def show_run(run: Run) -> None:
         if status["state"] == "finished":
             st.page_link(
                 "pages/evaluation.py",
-                label="Judge it, or combine it with others, on the Evaluation page",
+                label="Judge and combine it: Evaluation",
                 icon=":material/fact_check:",
             )
         _numbers(config, metrics)

@@ -137,7 +137,7 @@ class TestKeeping:
 class TestPreview:
     def test_shows_the_original_beside_its_variants(self):
         cells = drawn_cells((1, 5), 0)
-        made, labels, _ = preview(PRESETS["none"], cells, 3, 0)
+        made, labels = preview(PRESETS["none"], cells, 3, 0)
         pictures = tiles(cells, made, labels)
         assert [p.marked for p in pictures] == [True, False, False, False] * 2
         assert all((p.image == cells.images[0]).all() for p in pictures[:4])
@@ -151,7 +151,7 @@ class TestPreview:
     def test_mixed_pictures_carry_their_mixed_labels(self):
         cells, partners = drawn_cells((1,), 0), drawn_cells((4,) * 24, 1)
         policy = Policy("mix", (step("mixup", alpha=1.0),))
-        made, labels, _ = preview(policy, cells, 12, 0, partners)
+        made, labels = preview(policy, cells, 12, 0, partners)
         mixed = [k for k in range(12) if 0.01 < labels[0, k, 4] < 0.99]
         assert mixed
         for k in mixed:
