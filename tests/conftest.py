@@ -57,7 +57,10 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     home = tmp_path_factory.mktemp("trained") / "home"
     shutil.copytree(demo_home, home)
     workspace = Workspace(home)
-    run = prepare(workspace, make_config("demo", backbone="tiny", input_size=48, epochs=2))
+    config = make_config(
+        "demo", backbone="tiny", input_size=48, epochs=2, batch_size=4, learning_rate=5e-3
+    )
+    run = prepare(workspace, config)
     assert carry_out(workspace, run, echo=False) == "finished"
     compose(workspace, [run], "first")
     return home

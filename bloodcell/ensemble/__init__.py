@@ -7,4 +7,5 @@ __all__ = [
     "compose",
     "ensemble",
     "novelty",
+    "schema",
 ]

@@ -9,24 +9,39 @@ validation) and ``card.md``. A zip is read in memory and never unpacked to disk.
 import hashlib
 import io
 import json
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.ensemble.schema import check_info
 from bloodcell.errors import BadInput
 from bloodcell.files import replacing
 
-__all__ = ["FORMAT_VERSION", "Bundle", "write_zip"]
+__all__ = ["Bundle", "write_zip"]
 
-FORMAT_VERSION = 1
 MAX_FILE_BYTES = 512 * 1024**2
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
 _KNOWN = re.compile(
     r"ensemble\.json|card\.md|seen\.npy|members/[A-Za-z0-9._-]+\.(tflite|features\.npy)"
+)
+# A damaged or hostile zip makes zipfile and its decompressors raise all of these.
+_ZIP_ERRORS = (
+    OSError,
+    KeyError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
 )
 
 
@@ -52,7 +67,7 @@ class Bundle:
     def _open_zip(self, source: io.BytesIO | Path) -> None:
         try:
             self._zip = zipfile.ZipFile(source)
-        except (zipfile.BadZipFile, OSError) as error:
+        except _ZIP_ERRORS as error:
             raise BadInput(
                 f"{self.path} is not a readable zip of an ensemble ({error}): "
                 "give the .zip or the folder that `python -m bloodcell ensemble` wrote."
@@ -83,7 +98,7 @@ class Bundle:
             if self._zip.getinfo(self._top + name).file_size > MAX_FILE_BYTES:
                 raise missing
             return self._zip.read(self._top + name)
-        except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except _ZIP_ERRORS as error:
             raise missing from error
 
     def read_checked(self, name: str) -> bytes:
@@ -100,29 +115,24 @@ class Bundle:
 
     def array(self, name: str) -> np.ndarray:
         """A checked ``.npy`` file of the bundle."""
-        return np.load(io.BytesIO(self.read_checked(name)), allow_pickle=False)
+        content = self.read_checked(name)
+        try:
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            raise BadInput(
+                f"{self.path}: {name} is not readable as an array ({error}): "
+                "restore the ensemble from a copy or make it again."
+            ) from error
 
     def _read_info(self) -> dict[str, Any]:
         try:
             info = json.loads(self.read("ensemble.json"))
-            version, classes = info["format_version"], info["classes"]
-            for key in ("members", "temperature", "novelty", "conformal", "files", "input_size"):
-                info[key]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(
-                f"{self.path}: its ensemble.json is not that of an ensemble ({error}): "
-                "give one that `python -m bloodcell ensemble` wrote."
+                f"{self.path}: its ensemble.json is not readable as JSON ({error}): "
+                "restore the ensemble from a copy or make it again."
             ) from error
-        if version != FORMAT_VERSION:
-            raise BadInput(
-                f"{self.path} has format_version {version!r} where {FORMAT_VERSION} was expected: "
-                "use the version of BloodCell Lab that wrote it, or make the ensemble again."
-            )
-        if classes != list(CLASS_NAMES):
-            raise BadInput(
-                f"{self.path} tells the classes {classes} apart, expected {list(CLASS_NAMES)}: "
-                "choose an ensemble of the eight blood cells."
-            )
+        check_info(info, str(self.path))
         return info
 
 

@@ -12,11 +12,12 @@ from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import make_split
-from bloodcell.ensemble.bundle import FORMAT_VERSION, write_zip
+from bloodcell.data.split import Split, make_split
+from bloodcell.ensemble.bundle import write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
+from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.files import new_folder, write_array, write_json, write_text
@@ -107,7 +108,7 @@ def compose(
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
-        np.save(folder / "seen.npy", np.array(seen, "S32"))
+        write_array(folder / "seen.npy", np.array(seen, "S32"))
         info = {
             "format_version": FORMAT_VERSION,
             "name": name,
@@ -151,6 +152,7 @@ def compose(
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
+        check_info(info, str(path))
         write_json(folder / "ensemble.json", info)
         # Before the folder gets its name: if the disk is full there is neither of them.
         if zipped:
@@ -195,6 +197,8 @@ def _images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, 
             "undo the change, or train new runs on it."
         )
     parts = [make_split(dataset, r.config().split_seed, r.config().split_shares) for r in runs]
+    for run, split in zip(runs, parts, strict=True):
+        _check_split(run, split)
     stacked = np.stack([s.parts for s in parts])
     validation = np.flatnonzero((stacked == 1).all(0))
     train = np.flatnonzero((stacked == 0).all(0))
@@ -205,6 +209,22 @@ def _images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, 
             f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
         )
     return validation, train, seen
+
+
+def _check_split(run: Run, split: Split) -> None:
+    """Refuse a run that another version of the split divided: its test images were others."""
+    if not run.predictions_path.is_file():
+        return
+    with np.load(run.predictions_path, allow_pickle=False) as found:
+        same = all(
+            np.array_equal(found[f"{part}_ids"], split.hashes[split.indices(part)])
+            for part in ("validation", "test")
+        )
+    if not same:
+        raise BadInput(
+            f"Run {run.id} was trained on another division of its dataset than this version of "
+            "BloodCell Lab makes: train it again, or use the version it was trained with."
+        )
 
 
 def _sample(train: np.ndarray, labels: np.ndarray) -> np.ndarray:

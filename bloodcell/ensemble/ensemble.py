@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.novelty import neighbour_distance
+from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
 from bloodcell.models.litert import LiteModel, Outputs
 from bloodcell.progress import Progress, silent
@@ -108,8 +110,21 @@ class Ensemble:
         members = self.info["members"]
         self.models = [LiteModel(bundle.read_checked(m["file"]), m["name"]) for m in members]
         self.weights = np.array([m["weight"] for m in members], np.float64)
-        self._known = [bundle.array(m["features"]) for m in members]
+        self._known = [self._features(m, model) for m, model in self._pairs()]
         self._scales = np.array([m["novelty_scale"] for m in members], np.float64)
+
+    def _pairs(self) -> list[tuple[dict[str, Any], LiteModel]]:
+        return list(zip(self.info["members"], self.models, strict=True))
+
+    def _features(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
+        found = self.bundle.array(member["features"])
+        sound = found.ndim == 2 and found.dtype.kind == "f" and len(found) > 0
+        if not sound or found.shape[1] != model.channels or not np.isfinite(found).all():
+            raise BadInput(
+                f"{self.bundle.path}: {member['features']} holds {found.dtype} {found.shape}, "
+                f"expected rows of {model.channels} numbers: make the ensemble again."
+            )
+        return found
 
     @property
     def name(self) -> str:
@@ -122,7 +137,13 @@ class Ensemble:
 
     def seen(self) -> np.ndarray:
         """str: identities of all images that a member saw in training or validation."""
-        return self.bundle.array("seen.npy").astype(str)
+        found = self.bundle.array("seen.npy")
+        if found.ndim != 1 or found.dtype.kind not in "SU":
+            raise BadInput(
+                f"{self.bundle.path}: seen.npy holds {found.dtype} {found.shape}, expected a list "
+                "of identities: make the ensemble again."
+            )
+        return found.astype(str)
 
     def finish(self, raw: Raw) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets."""

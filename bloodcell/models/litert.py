@@ -38,6 +38,9 @@ class LiteModel:
         name: what to call it in an error.
         threads: CPU threads; all cores by default.
 
+    Attributes:
+        size: pixels a side of its input. channels: C, numbers in its feature vector.
+
     Raises:
         BadInput: the bytes are not such a file.
     """
@@ -72,6 +75,7 @@ class LiteModel:
                 "use one that a run exported."
             )
         self.size = int(image[1])
+        self.channels = int(outputs["features"][-1])
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """Run a batch.
