@@ -55,21 +55,33 @@ class TestEditor:
             ("zoom", 0.5, {"amount": 0.12})
         ]
 
-    @pytest.mark.parametrize("key", CATALOGUE)
     def test_every_augmentation_has_a_widget_for_every_parameter(
-        self, key: str, tmp_path: Path, open_page: Open
+        self, demo_copy: Path, open_page: Open
     ):
+        everything = Policy("everything", tuple(step(key) for key in CATALOGUE))
+        save_policy(Workspace(demo_copy), everything)
+        app = choose(open_page(demo_copy, "augmentation"), "everything")
+        for edited in steps(app):
+            app.session_state[f"step_{edited.number}_open"] = True
+        app.run()
+        assert not app.exception
+        for edited in steps(app):
+            for p in CATALOGUE[edited.key].parameters:
+                widgets = app.toggle if p.kind == "switch" else app.slider
+                widget = widgets(key=f"step_{edited.number}_{p.key}")
+                assert widget.value == p.default
+                if p.kind != "switch":
+                    assert (widget.min, widget.max) == (p.low, p.high)
+
+    def test_adds_a_step_with_its_defaults(self, tmp_path: Path, open_page: Open):
         app = choose(open_page(tmp_path, "augmentation"), "none")
-        app.selectbox(key="step_to_add").set_value(key).run()
+        assert "No step" in texts(app.info)
+        app.selectbox(key="step_to_add").set_value("defocus").run()
         button(app, "Add").click().run()
         assert not app.exception
-        number = steps(app)[0].number
-        for p in CATALOGUE[key].parameters:
-            widgets = app.toggle if p.kind == "switch" else app.slider
-            widget = widgets(key=f"step_{number}_{p.key}")
-            assert widget.value == p.default
-            if p.kind != "switch":
-                assert (widget.min, widget.max) == (p.low, p.high)
+        assert [(s.key, s.parameters) for s in steps(app)] == [
+            ("defocus", CATALOGUE["defocus"].defaults())
+        ]
 
     def test_moves_removes_and_switches_off(self, tmp_path: Path, open_page: Open):
         app = opened(choose(open_page(tmp_path, "augmentation"), "gentle"), 0)
