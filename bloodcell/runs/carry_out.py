@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -36,6 +36,7 @@ __all__ = ["DETACHED", "carry_out", "check_startable", "hold"]
 DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
 PREDICT_BATCH = 64
+DYING_S = 10.0
 
 
 def check_startable(dataset: Dataset, split: Split) -> None:
@@ -155,22 +156,32 @@ def hold(run: Run) -> Iterator[None]:
     Raises:
         NameTaken: another process holds it.
     """
+    end = time.monotonic() + DYING_S
     with run.lock_path.open("a") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise NameTaken(
-                f"Run {run.id} is being carried out by another process: "
-                f"watch it, or stop it first with `python -m bloodcell stop {run.id}`."
-            ) from error
+        while not _lock(file):
+            # A killed process may be gone for everyone but the system, which still holds its files.
+            if run.status()["state"] != "lost" or time.monotonic() > end:
+                raise NameTaken(
+                    f"Run {run.id} is being carried out by another process: "
+                    f"watch it, or stop it first with `python -m bloodcell stop {run.id}`."
+                )
+            time.sleep(0.05)
         yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
