@@ -38,13 +38,17 @@ def summary(dataset: Dataset) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
         )
-        st.metric("Classes", int((index.counts.sum(axis=1) > 0).sum()), border=True)
-        st.metric("Pixels", f"{width}×{height}", border=True)
+        st.metric(
+            "Classes", int((index.counts.sum(axis=1) > 0).sum()), border=True, height="stretch"
+        )
+        st.metric("Pixels", f"{width}×{height}", border=True, height="stretch")
         st.metric(
             "Shared between parts",
             index.shared,
             border=True,
+            height="stretch",
             help=f"Distinct images in more than one part, counted over all {kept:,} images.",
         )
 

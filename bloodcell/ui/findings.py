@@ -1,6 +1,7 @@
 """What an audit found, as groups of pictures side by side, and the decisions that followed."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import groupby
 
 import pandas as pd
@@ -130,7 +131,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
                 "decision": d["decision"],
                 "brought in as": title(int(dataset.given_labels[i])),
                 "label now": title(d["label"]) if d["decision"] == "relabel" else "",
-                "reason": d["reason"],
+                "reason": WORDS[d["reason"]][0] if d["reason"] in WORDS else d["reason"],
                 "time": d["time"],
             }
             for i, d in decisions.items()
@@ -167,7 +168,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
             st.rerun()
     if indices:
         gallery(
-            [picture_of(dataset, index, i) for i in indices[:24]],
+            [replace(picture_of(dataset, index, i), faded=False) for i in indices[:24]],
             key="decided",
             side=TILE,
             clickable=False,

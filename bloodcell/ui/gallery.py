@@ -19,7 +19,8 @@ JPEG_QUALITY = 92
 _CSS = """
 .grid { display: grid; gap: 0.6rem; font-family: var(--st-font); color: var(--st-text-color);
   grid-template-columns: repeat(auto-fill, minmax(min(var(--side), 28vw), 1fr)); }
-.tile { all: unset; position: relative; box-sizing: border-box; display: block; min-width: 0;
+.tile { all: unset; position: relative; box-sizing: border-box; min-width: 0;
+  display: flex; flex-direction: column; justify-content: flex-start;
   border-radius: 0.5rem; border: 1px solid var(--st-border-color); overflow: hidden;
   background: var(--st-secondary-background-color); }
 button.tile { cursor: pointer; }

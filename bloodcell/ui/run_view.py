@@ -169,6 +169,7 @@ def _numbers(config: TrainConfig, metrics: list[dict[str, Any]]) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
             help="Of the epoch with the lowest validation loss, which is the one that is kept. "
             "Chosen on this part, it is a little too good: the test part tells.",
         )
@@ -179,6 +180,7 @@ def _numbers(config: TrainConfig, metrics: list[dict[str, Any]]) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
         )
         st.metric(
             "Epochs done",
@@ -187,6 +189,7 @@ def _numbers(config: TrainConfig, metrics: list[dict[str, Any]]) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
         )
 
 
