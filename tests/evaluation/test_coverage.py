@@ -40,9 +40,8 @@ def test_intervals_hold_the_truth_about_95_times_in_100(n, error, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [500, 1453])
+@pytest.mark.parametrize(("n", "error"), [(500, 0.01), (500, 0.07), (1453, 0.01), (1453, 0.03)])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("error", [0.01, 0.03, 0.07])
 def test_coverage_in_a_thousand_sets(n, error, kind):
     found = coverage(1000, n, error, kind)
     assert 0.93 <= found["accuracy"] <= 0.98

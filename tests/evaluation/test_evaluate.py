@@ -106,7 +106,9 @@ def test_images_seen_in_training_are_set_aside_whatever_dataset_they_come_in(
     # Without the test images the split of the copy puts other images to the test.
     used = np.concatenate([split.indices("train"), split.indices("validation")])
     workspace = Workspace(tmp_path)
-    with pytest.raises(BadInput, match=r"No image of the test part of seen is left to judge .16 were"):
+    with pytest.raises(
+        BadInput, match=r"No image of the test part of seen is left to judge .16 were"
+    ):
         evaluate(first, copied(workspace, demo, used, "seen"))
     judged = evaluate(first, copied(workspace, demo, np.arange(len(demo)), "whole"))
     assert judged.seen == 0
