@@ -47,15 +47,31 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{mark}.tmp{path.suffix}")
 
 
+def _ready(folder: Path) -> None:
+    """Make a folder that can be written to, without the leftovers of killed processes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_out_of_space(error):
+            raise NoSpace(
+                f"{folder} could not be made because the disk is full: free some space and repeat."
+            ) from error
+        raise BadInput(
+            f"{folder} cannot be a folder to write to ({error.strerror}): choose another "
+            "workspace with --home or $BLOODCELL_HOME."
+        ) from error
+    sweep_leftovers(folder)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
 
     Raises:
+        BadInput: its folder cannot be made.
         NoSpace: the disk is full; `path` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep_leftovers(path.parent)
+    _ready(path.parent)
     temporary = _temporary(path)
     try:
         yield temporary
@@ -77,11 +93,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     Whatever happens in the block, `path` is there whole or not at all.
 
     Raises:
+        BadInput: the folder it is to lie in cannot be made.
         NameTaken: somebody else made `path` meanwhile.
         NoSpace: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep_leftovers(path.parent)
+    _ready(path.parent)
     temporary = _temporary(path)
     temporary.mkdir()
     try:

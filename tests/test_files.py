@@ -173,6 +173,12 @@ def test_a_full_disk_is_a_sentence_and_harms_nothing(tmp_path: Path):
     assert issubclass(NoSpace, Exception)
 
 
+def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="choose another workspace"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
 def test_written_json_is_for_people_too(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Erythroblast – µ"})
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
