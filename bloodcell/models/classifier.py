@@ -8,6 +8,7 @@ average pooling, batch normalisation, dropout, dense softmax.
 import contextlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,10 @@ def _load(body, backbone: str, weights: str) -> None:
             f".weights.h5 file of {BACKBONES[backbone]} without top."
         )
     try:
-        body.load_weights(path)
+        # Of a file that does not fit, Keras warns hundreds of times before it raises.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
         raise BadInput(
             f"{path} does not hold weights of {BACKBONES[backbone]} without top "

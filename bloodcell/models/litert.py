@@ -56,7 +56,8 @@ class LiteModel:
                 self._interpreter = Interpreter(
                     model_content=content, num_threads=threads or os.cpu_count()
                 )
-            self._run = self._interpreter.get_signature_runner()
+                self._interpreter.allocate_tensors()
+                self._run = self._interpreter.get_signature_runner()
             inputs = {k: tuple(v["shape"]) for k, v in self._run.get_input_details().items()}
             outputs = {k: tuple(v["shape"]) for k, v in self._run.get_output_details().items()}
         except (ValueError, RuntimeError) as error:
