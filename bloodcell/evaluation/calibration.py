@@ -1,7 +1,6 @@
 """Make probabilities mean what they say: temperature and split-conformal prediction sets."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from bloodcell.errors import BadInput
@@ -38,6 +37,9 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     def loss(log_t: float) -> float:
         return -float(log_softmax(logits * np.exp(-log_t), axis=1)[rows, labels].mean())
+
+    # Imported late: it takes a second, and classifying never needs it.
+    from scipy.optimize import minimize_scalar
 
     bounds = (np.log(COLDEST), np.log(HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import binomtest
 
 __all__ = [
     "PairedDifference",
@@ -271,6 +270,9 @@ def paired_difference(
     n = len(labels)
     right_a, right_b = pred_a == labels, pred_b == labels
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    # Imported late: it takes a second, and classifying never needs it.
+    from scipy.stats import binomtest
+
     p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     difference = (only_a - only_b) / n
     share_a, share_b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)

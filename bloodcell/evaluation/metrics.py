@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
@@ -162,6 +161,9 @@ def _per_class(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _auc(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     # Mean one-vs-rest AUC, its influence of each image (DeLong's placements), class counts.
+    # Imported late: it takes a second, and classifying never needs it.
+    from scipy.stats import rankdata
+
     n = len(labels)
     counts = np.bincount(labels, minlength=len(CLASS_NAMES))
     present = np.flatnonzero(counts)

@@ -40,10 +40,11 @@ def test_intervals_hold_the_truth_about_95_times_in_100(n, error, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "error"), [(500, 0.01), (500, 0.07), (1453, 0.01), (1453, 0.03)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_coverage_in_a_thousand_sets(n, error, kind):
-    found = coverage(1000, n, error, kind)
+def test_coverage_in_a_thousand_sets(kind):
+    # n = 500 and 1453 with errors of 1, 3 and 7 % held the same bounds; this is the setting
+    # nearest to a real test part, and as much as a run of all tests has time for.
+    found = coverage(1000, 1453, 0.01, kind)
     assert 0.93 <= found["accuracy"] <= 0.98
     # With three errors in a whole set nothing better than 90 % was found.
     assert 0.90 <= found["macro_recall"] <= 0.975
