@@ -16,6 +16,21 @@ from tests.browser.conftest import serving
 pytestmark = pytest.mark.browser
 
 
+def point_at(page: Any, mark: Any, words: Any) -> None:
+    """Move the pointer to a mark until the figure says what lies there.
+
+    Plotly knows what is clicked from what the pointer rests on; while the page is still being
+    drawn, the mark moves away from under it.
+    """
+    for _ in range(60):
+        mark.hover(force=True)
+        page.wait_for_timeout(500)
+        if words.is_visible():
+            return
+        page.mouse.move(0, 0)
+    pytest.fail("the figure does not say what the pointer rests on")
+
+
 def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     page: Any, address: str, trained_home: Path
 ):
@@ -27,16 +42,20 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     assert n > 0
 
     page.goto(f"{address}/evaluation?part=All")
+    # Until the page is drawn to its end, what is to be clicked still moves.
+    page.get_by_role("heading", name="Take it along").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     figure = page.locator(".js-plotly-plot").first
-    figure.scroll_into_view_if_needed()
     mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
-    box = mark.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    point_at(page, mark, figure.locator(".hoverlayer .hovertext"))
+    page.mouse.down()
+    page.mouse.up()
 
     page.get_by_text(f"{title(true)} → {title(predicted)}").wait_for()
     tiles = page.locator("button.tile")
     words = f"{title(true)}, answered {title(predicted).lower()} with"
     tiles.and_(page.locator(f"[title^='{words}']")).first.wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     assert tiles.count() == min(n, 24)
     assert all(tile.get_attribute("title").startswith(words) for tile in tiles.all())
 
