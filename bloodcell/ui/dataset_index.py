@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from bloodcell.audit.finding import Finding
+from bloodcell.audit.stored import audit_path, known_findings
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.audit import Finding, audit
 from bloodcell.data.dataset import PARTS, Dataset
 from bloodcell.data.split import SHARES, Split, balanced_weights, make_split
 
@@ -96,13 +97,15 @@ def dataset_index(
 
 
 @st.cache_resource(max_entries=6, show_spinner="Looking for copies")
-def _faults(identity: tuple[str, ...], _dataset: Dataset) -> list[Finding]:
-    return audit(_dataset)
+def _faults(identity: tuple[str, ...], audited: float, _dataset: Dataset) -> list[Finding]:
+    return known_findings(_dataset)
 
 
 def find_faults(dataset: Dataset) -> list[Finding]:
-    """The findings of the audit for a dataset as it is curated now."""
-    return _faults(_identity(dataset), dataset)
+    """The exact copies in a dataset as it is curated now, and what its last audit found."""
+    path = audit_path(dataset)
+    audited = path.stat().st_mtime if path.exists() else 0.0
+    return _faults(_identity(dataset), audited, dataset)
 
 
 def class_table(index: DatasetIndex) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from itertools import groupby
 import pandas as pd
 import streamlit as st
 
+from bloodcell.audit.finding import Finding
 from bloodcell.classes import title
-from bloodcell.data.audit import Finding
 from bloodcell.data.dataset import Dataset
 from bloodcell.ui.dataset_index import DatasetIndex, find_faults
 from bloodcell.ui.gallery import gallery

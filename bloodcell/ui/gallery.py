@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,7 @@ class Picture:
     id: int
     image: np.ndarray
     alt: str
+    _: KW_ONLY
     caption: str = ""
     note: str = ""
     badge: str = ""

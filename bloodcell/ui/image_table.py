@@ -129,5 +129,6 @@ def pictures(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> list
         words = f"{title(true)}, answered {title(label).lower()} with {p}"
         caption = f"{SHORT_TITLES[CLASS_NAMES[label]]} {p}"
         note = f"true: {SHORT_TITLES[CLASS_NAMES[true]]}" if true != label else "right"
-        made.append(Picture(row, image, words, caption, note, CLASSES[label].colour))
+        colour = CLASSES[label].colour
+        made.append(Picture(row, image, words, caption=caption, note=note, colour=colour))
     return made
