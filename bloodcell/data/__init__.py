@@ -1,8 +1,7 @@
-"""Images in: readers → dataset → audit → split → pipeline; drawn cells and downloads."""
+"""Images in: readers → dataset → split → pipeline; drawn cells and downloads."""
 
 __all__ = [
     "archive",
-    "audit",
     "curation",
     "dataset",
     "decode",

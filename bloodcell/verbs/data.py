@@ -1,5 +1,6 @@
 """Verbs on datasets: import, demo, download, datasets, audit, exclude."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,17 @@ from bloodcell.verbs.options import AsJson, DatasetName, Name, show, table
 __all__ = ["app"]
 
 app = typer.Typer()
+
+REFERENCE = "reference"
+NO_ENSEMBLE = "none"
+AuditEnsemble = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENSEMBLE",
+        help="Whose features show doubtful labels; none for image statistics. "
+        "Default: reference, else the first ensemble of the workspace.",
+    ),
+]
 
 
 def _dataset_summary(dataset: Any) -> tuple[dict[str, Any], str]:
@@ -125,19 +137,53 @@ def datasets(context: typer.Context, as_json: AsJson = False) -> None:
     show(found, as_json, table(rows, ["name", "images", "kept", "pixels"]))
 
 
+def _ensemble_for_audit(workspace: Any, name: str | None) -> Any:
+    """The ensemble asked for; by default the one that the pages begin with, if there is any."""
+    from bloodcell.ensemble.ensemble import open_ensemble
+
+    if name == NO_ENSEMBLE:
+        return None
+    if name is None:
+        names = workspace.names("ensembles")
+        name = REFERENCE if REFERENCE in names else next(iter(names), None)
+    return None if name is None else open_ensemble(workspace, name)
+
+
+def _kinds(text: str) -> list[str]:
+    return [k.strip() for k in text.split(",") if k.strip()]
+
+
 @app.command()
-def audit(context: typer.Context, dataset: DatasetName, as_json: AsJson = False) -> None:
-    """Find what is wrong with a dataset."""
-    from bloodcell.data.audit import audit as find
+def audit(
+    context: typer.Context,
+    dataset: DatasetName,
+    ensemble: AuditEnsemble = None,
+    kinds: Annotated[
+        str | None, typer.Option(help="Kinds of finding, separated by commas; all by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what is wrong with a dataset: copies, near copies, outliers, doubtful labels."""
+    from bloodcell.audit import KINDS, save_audit
+    from bloodcell.audit import audit as find
+    from bloodcell.audit.finding import checked_kinds
     from bloodcell.data.dataset import open_dataset
 
     opened = open_dataset(context.obj, dataset)
-    findings = find(opened)
-    rows = [[f.kind, f.group, f.index, f.name, f"{f.score:.2f}", f.suggested] for f in findings]
-    head = ["kind", "group", "index", "name", "score", "suggested"]
+    wanted = KINDS if kinds is None else checked_kinds(_kinds(kinds))
+    model = _ensemble_for_audit(context.obj, ensemble) if "suspect_label" in wanted else None
+    found = find(opened, ensemble=model, kinds=wanted, progress=to_stderr())
+    save_audit(opened, found)
+    rows = [
+        [f.kind, f.group, f.index, f.name, f"{f.score:.2f}", f.suggested, f.why]
+        for f in found.findings
+    ]
+    head = ["kind", "group", "index", "name", "score", "suggested", "why"]
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in Counter(r[0] for r in rows).items())
     text = table(rows, head) if rows else "No findings."
-    found = {"n": int(opened.kept.sum()), "findings": [f.to_json() for f in findings]}
-    show(found, as_json, text)
+    lines = [f"{found.n:,} images in {found.seconds:.0f} s: {counts or 'nothing found'}"]
+    lines += [f"Features: {found.source}.", *found.notes]
+    show(found.to_json(), as_json, "\n".join([text, *lines]))
 
 
 @app.command()
@@ -145,15 +191,25 @@ def exclude(
     context: typer.Context,
     dataset: DatasetName,
     findings: Annotated[str, typer.Option(help="Kinds of finding, separated by commas.")],
+    ensemble: AuditEnsemble = None,
     as_json: AsJson = False,
 ) -> None:
-    """Exclude what an audit suggests to exclude. Reversible: nothing is deleted."""
-    from bloodcell.data.audit import exclude_findings
+    """Exclude what the last audit suggests to exclude; one is made where it is needed.
+
+    Reversible: nothing is deleted.
+    """
+    from bloodcell.audit import exclude_findings
+    from bloodcell.audit.finding import checked_kinds
     from bloodcell.data.dataset import open_dataset
 
     opened = open_dataset(context.obj, dataset)
-    kinds = [k.strip() for k in findings.split(",") if k.strip()]
-    found = exclude_findings(opened, kinds)
+    kinds = checked_kinds(_kinds(findings))
+    found = exclude_findings(
+        opened,
+        kinds,
+        ensemble=lambda: _ensemble_for_audit(context.obj, ensemble),
+        progress=to_stderr(),
+    )
     left = int(opened.kept.sum())
     text = "\n".join(f"{n} excluded as {kind}" for kind, n in found.items())
     show({"excluded": found, "kept": left}, as_json, f"{text}\n{left:,} images are kept")

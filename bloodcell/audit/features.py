@@ -1,0 +1,165 @@
+"""Numbers for every image of a dataset, worked out once and kept beside it.
+
+``DATASET/audit/`` holds ``statistics-….npy`` (no trained model), ``thumbnails-….npy`` and, for
+each network used, ``features-….npy``. The names carry the dataset's fingerprint and the version
+of the method or the checksum of the network, so nothing stale is ever read. All images are in
+them, the excluded ones too: a decision does not make them stale. The folder can be removed.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+
+from bloodcell.audit.statistics import DESCRIPTOR_VERSION, QUALITIES, describe, quality
+from bloodcell.data.dataset import Dataset
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.files import replacing
+from bloodcell.progress import Progress, silent
+
+__all__ = ["THUMBNAIL", "Features", "image_statistics", "model_features", "thumbnails"]
+
+BATCH = 32
+THUMBNAIL = 16
+# The quickest first: any of them tells cells apart far better than it needs to here.
+PREFERRED = ("mobilenetv2", "efficientnetb3", "resnet50")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers for every image.
+
+    Attributes:
+        values: float16, N×C, memory-mapped.
+        source: where they came from, in words.
+    """
+
+    values: np.ndarray
+    source: str
+
+
+def _worked_out(
+    dataset: Dataset,
+    name: str,
+    width: int,
+    dtype: type,
+    work: Callable[[np.ndarray], np.ndarray],
+    progress: Progress,
+    what: str,
+) -> np.ndarray:
+    """The cached N×width array `name`, made batch by batch with `work` if it is not there."""
+    path = dataset.path / "audit" / f"{name}-{dataset.fingerprint[:12]}.npy"
+    with suppress(OSError, ValueError, EOFError):
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if found.shape == (len(dataset), width) and found.dtype == dtype:
+            return found
+
+    def fill(target: Path) -> None:
+        array = np.lib.format.open_memmap(target, "w+", dtype, (len(dataset), width))
+        for start in range(0, len(dataset), BATCH):
+            progress(start, len(dataset), what)
+            array[start : start + BATCH] = work(dataset.images[start : start + BATCH])
+        array.flush()
+        progress(len(dataset), len(dataset), what)
+
+    try:
+        with replacing(path) as temporary:
+            fill(temporary)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        # A dataset that may only be read is audited all the same. The file goes with the
+        # folder, its content with the last reference to the array.
+        with TemporaryDirectory() as folder:
+            fill(Path(folder) / path.name)
+            return np.load(Path(folder) / path.name, mmap_mode="r", allow_pickle=False)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def image_statistics(dataset: Dataset, progress: Progress = silent) -> tuple[Features, np.ndarray]:
+    """Descriptors that need no trained model, and the qualities of each image.
+
+    Returns:
+        Features, and float16, N×3: QUALITIES.
+    """
+
+    def one(image: np.ndarray) -> np.ndarray:
+        return np.concatenate([quality(image), describe(image)])
+
+    width = len(one(dataset.images[0]))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = _worked_out(
+            dataset,
+            f"statistics-v{DESCRIPTOR_VERSION}",
+            width,
+            np.float16,
+            lambda images: np.stack(list(pool.map(one, images))),
+            progress,
+            "image statistics",
+        )
+    split = len(QUALITIES)
+    return Features(found[:, split:], "image statistics, no trained model"), found[:, :split]
+
+
+def thumbnails(dataset: Dataset, progress: Progress = silent) -> np.ndarray:
+    """uint8, N×(THUMBNAIL²·3), memory-mapped: every image averaged down to THUMBNAIL pixels."""
+
+    def small(image: np.ndarray) -> np.ndarray:
+        size = (THUMBNAIL, THUMBNAIL)
+        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA).ravel()
+
+    return _worked_out(
+        dataset,
+        f"thumbnails-{THUMBNAIL}",
+        3 * THUMBNAIL**2,
+        np.uint8,
+        lambda images: np.stack([small(image) for image in images]),
+        progress,
+        "thumbnails",
+    )
+
+
+def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = silent) -> Features:
+    """The pooled features of the ensemble's quickest member.
+
+    Raises:
+        Stopped: by `progress`; nothing is left behind.
+    """
+    members = ensemble.info["members"]
+    order = [
+        PREFERRED.index(m["backbone"]) if m.get("backbone") in PREFERRED else len(PREFERRED)
+        for m in members
+    ]
+    chosen = int(np.argmin(order))
+    model = ensemble.models[chosen]
+
+    def work(images: np.ndarray) -> np.ndarray:
+        return model(_fitted(images, model.size)).features
+
+    checksum = ensemble.info["files"][members[chosen]["file"]]
+    values = _worked_out(
+        dataset,
+        f"features-{checksum[:12]}",
+        work(dataset.images[:1]).shape[1],
+        np.float16,
+        work,
+        progress,
+        "features",
+    )
+    return Features(values, f"{members[chosen]['name']} of the ensemble {ensemble.name}")
+
+
+def _fitted(images: np.ndarray, size: int) -> np.ndarray:
+    if images.shape[1] == size:
+        return images
+    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
+    return np.stack(
+        [cv2.resize(np.ascontiguousarray(i), (size, size), interpolation=how) for i in images]
+    )
