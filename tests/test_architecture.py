@@ -24,7 +24,6 @@ MAY_IMPORT = {
     # What an ensemble measures on the way, it measures with the evaluation's own formulas.
     "ensemble": {"data", "models", "runs", "evaluation"},
     "evaluation": {"data", "ensemble"},
-    "audit": {"data", "models", "runs", "ensemble", "evaluation"},
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
     "figures": {
