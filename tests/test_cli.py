@@ -323,3 +323,13 @@ def test_without_a_connection_training_says_how_to_give_the_weights(
     (row,) = document(bloodcell("runs", "--json", home=demo_copy))
     assert row["state"] == "failed"
     assert "--weights" in row["reason"]
+
+
+def test_one_damaged_dataset_does_not_hide_the_others(demo_copy: Path):
+    (demo_copy / "datasets" / "broken").mkdir()
+    sound, damaged = sorted(
+        document(bloodcell("datasets", "--json", home=demo_copy)), key=lambda d: "error" in d
+    )
+    assert sound["name"] == "demo"
+    assert damaged["name"] == "broken"
+    assert "dataset.json" in damaged["error"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bloodcell.classes import CLASSES
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import to_stderr
 from bloodcell.verbs.options import AsJson, DatasetName, Name, show, table
 
@@ -129,11 +129,19 @@ def datasets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the datasets of the workspace."""
     from bloodcell.data.dataset import open_dataset
 
-    found = [
-        _dataset_summary(open_dataset(context.obj, name))[0]
-        for name in context.obj.names("datasets")
+    found: list[dict[str, Any]] = []
+    for name in context.obj.names("datasets"):
+        try:
+            found.append(_dataset_summary(open_dataset(context.obj, name))[0])
+        except BloodCellError as error:
+            # One damaged folder must not hide the others.
+            found.append({"name": name, "error": str(error)})
+    rows = [
+        [d["name"], d["error"], "", ""]
+        if "error" in d
+        else [d["name"], f"{d['n']:,}", f"{d['kept']:,}", d["size"][0]]
+        for d in found
     ]
-    rows = [[d["name"], f"{d['n']:,}", f"{d['kept']:,}", d["size"][0]] for d in found]
     show(found, as_json, table(rows, ["name", "images", "kept", "pixels"]))
 
 
