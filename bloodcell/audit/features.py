@@ -20,6 +20,7 @@ import numpy as np
 
 from bloodcell.audit.statistics import DESCRIPTOR_VERSION, QUALITIES, describe, quality
 from bloodcell.data.dataset import Dataset
+from bloodcell.data.resize import resized
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.files import replacing
 from bloodcell.progress import Progress, silent
@@ -141,7 +142,7 @@ def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = si
     model = ensemble.models[chosen]
 
     def work(images: np.ndarray) -> np.ndarray:
-        return model(_fitted(images, model.size)).features
+        return model(resized(images, model.size)).features
 
     checksum = ensemble.info["files"][members[chosen]["file"]]
     values = _worked_out(
@@ -154,12 +155,3 @@ def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = si
         "features",
     )
     return Features(values, f"{members[chosen]['name']} of the ensemble {ensemble.name}")
-
-
-def _fitted(images: np.ndarray, size: int) -> np.ndarray:
-    if images.shape[1] == size:
-        return images
-    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
-    return np.stack(
-        [cv2.resize(np.ascontiguousarray(i), (size, size), interpolation=how) for i in images]
-    )

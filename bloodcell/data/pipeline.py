@@ -8,13 +8,13 @@ it would have seen.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset
+from bloodcell.data.resize import resized
 
 __all__ = ["TrainingBatches", "read_images"]
 
@@ -23,11 +23,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def read_images(dataset: Dataset, indices: np.ndarray, size: int) -> np.ndarray:
     """Images of a dataset as uint8, n×size×size×3, resized if the dataset is of another size."""
-    images = np.ascontiguousarray(dataset.images[indices])
-    if images.shape[1:3] == (size, size):
-        return images
-    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(image, (size, size), interpolation=how) for image in images])
+    return resized(np.ascontiguousarray(dataset.images[indices]), size)
 
 
 @dataclass(frozen=True)

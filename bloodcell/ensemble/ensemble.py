@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from bloodcell.data.resize import resized
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.novelty import neighbour_distance
 from bloodcell.errors import BadInput
@@ -64,13 +64,6 @@ class Answers:
         return self.probabilities.argmax(1)
 
 
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    if images.shape[1] == size:
-        return images
-    how = cv2.INTER_AREA if size < images.shape[1] else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(image, (size, size), interpolation=how) for image in images])
-
-
 def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
     """Run every member on one batch.
 
@@ -80,7 +73,7 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
     """
     probabilities, features, maps = [], [], []
     for model in models:
-        own = _resized(images, model.size)
+        own = resized(images, model.size)
         plain: Outputs = model(own)
         total = plain.probabilities.astype(np.float64)
         if tta:
