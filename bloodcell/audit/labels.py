@@ -16,10 +16,12 @@ from bloodcell.progress import Progress, silent
 __all__ = ["Doubts", "doubtful_labels"]
 
 FOLDS = 5
-DIMENSIONS = 64
+DIMENSIONS = 128
 REGULARISATION = 0.1
+# Of fewer images than this, each counts for more, so that the penalty does not drown them.
+ENOUGH = 3000
 # The other class must be ahead of the given one by this much probability.
-LEAD = 0.3
+LEAD = 0.6
 SEED = 0
 
 
@@ -90,12 +92,13 @@ def doubtful_labels(
     points *= np.sqrt(points.shape[1]) / np.linalg.norm(points, axis=1).mean()
     fold = _folds(own, groups[used])
     probabilities = np.zeros((len(used), len(classes)))
+    strength = REGULARISATION * max(1.0, ENOUGH / len(used))
     for k in range(FOLDS):
         progress(k, FOLDS, "doubtful labels")
         train, rest = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if not len(rest):
             continue
-        model = LogisticRegression(C=REGULARISATION, max_iter=200, tol=1e-3)
+        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
         # On products this narrow, threads wait for each other longer than they work.
         with threadpool_limits(1):
             model.fit(points[train], own[train])

@@ -6,7 +6,7 @@ and re-encoded for the purpose. A candidate counts when one of the eight flips a
 by up to two pixels, explains the other image but for a small share of its variance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ __all__ = ["EXPLAINED", "aligned", "near_pairs"]
 # Share of the variance of one image that the other explains, at least. Different cells of
 # pbc96 that resemble each other most stay below 0.8; a JPEG of quality 60 gives 0.97.
 EXPLAINED = 0.9
-COARSE = 0.75
+COARSE = 0.85
 DIMENSIONS = 40
 SAMPLE = 256
 PER_IMAGE = 24
@@ -49,11 +49,12 @@ def _disturbed(images: np.ndarray) -> Iterator[np.ndarray]:
         yield padded[:-1, :-1]
 
 
-def aligned(a: np.ndarray, b: np.ndarray) -> float:
+def aligned(a: np.ndarray, b: np.ndarray, views: Sequence[tuple[int, bool]] = VIEWS) -> float:
     """How much of image `a` image `b` explains at best, over flips, turns and small shifts.
 
     Args:
         a, b: uint8, S×S×3.
+        views: the turns and flips to try, as in VIEWS.
 
     Returns:
         1 for a copy; 0 or less for pictures that have nothing in common.
@@ -61,7 +62,7 @@ def aligned(a: np.ndarray, b: np.ndarray) -> float:
     margin = 2 if len(a) >= 40 else 1
     first, second = (i.astype(np.float32) - i.mean((0, 1), dtype=np.float32) for i in (a, b))
     best = np.inf
-    for turns, flip in VIEWS:
+    for turns, flip in views:
         view = np.rot90(second[:, ::-1] if flip else second, turns)
         core = np.ascontiguousarray(view[margin:-margin, margin:-margin])
         best = min(best, float(cv2.matchTemplate(first, core, cv2.TM_SQDIFF).min()) / core.size)
@@ -70,18 +71,17 @@ def aligned(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _coarse(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """bool, p: pairs whose thumbnails agree in one of the eight views."""
+    """int64, p: the view (of VIEWS) in which the thumbnails of a pair agree, -1 if in none."""
     if not len(pairs):
-        return np.zeros(0, bool)
+        return np.zeros(0, np.int64)
     shape = (-1, THUMBNAIL, THUMBNAIL, 3)
     a, b = (thumbnails[pairs[:, side]].reshape(shape).astype(np.float32) for side in (0, 1))
     a, b = (x - x.mean((1, 2), keepdims=True) for x in (a, b))
-    best = np.full(len(pairs), np.inf)
-    for turns, flip in VIEWS:
-        view = np.rot90(b[:, :, ::-1] if flip else b, turns, axes=(1, 2))
-        best = np.minimum(best, ((a - view) ** 2).mean((1, 2, 3)))
+    views = (np.rot90(b[:, :, ::-1] if flip else b, turns, axes=(1, 2)) for turns, flip in VIEWS)
+    rest = np.stack([((a - view) ** 2).mean((1, 2, 3)) for view in views])
     variance = np.minimum((a**2).mean((1, 2, 3)), (b**2).mean((1, 2, 3)))
-    return best < (1 - COARSE) * (variance + NOISE**2)
+    agreed = rest.min(0) < (1 - COARSE) * (variance + NOISE**2)
+    return np.where(agreed, rest.argmin(0), -1)
 
 
 def near_pairs(
@@ -127,19 +127,19 @@ def near_pairs(
         distance = squares[start:] - 2 * (block @ points[start:].T)
         distance += squares[start : start + step, None]
         distance[np.tril_indices(len(block), 0, distance.shape[1])] = np.inf
-        first, second = np.nonzero(distance < limit)
         # In a crowd of look-alikes the nearest ones are enough: they chain the group together.
-        crowd = np.bincount(first, minlength=len(block))
-        for row in np.flatnonzero(crowd > PER_IMAGE):
-            closest = np.argpartition(distance[row], PER_IMAGE)[:PER_IMAGE]
-            others = first != row
-            first = np.concatenate([first[others], np.full(PER_IMAGE, row)])
-            second = np.concatenate([second[others], closest])
+        crowd = np.flatnonzero((distance < limit).sum(1) > PER_IMAGE)
+        if len(crowd):
+            edge = np.partition(distance[crowd], PER_IMAGE, axis=1)[:, PER_IMAGE]
+            distance[crowd] = np.where(distance[crowd] < edge[:, None], distance[crowd], np.inf)
+        first, second = np.nonzero(distance < limit)
         pairs = np.stack([rows[start + first], rows[start + second]], axis=1)
         for part in range(0, len(pairs), 4096):
             chosen = pairs[part : part + 4096]
-            for i, j in chosen[_coarse(thumbnails, chosen)]:
-                share = aligned(images[i], images[j])
+            views = _coarse(thumbnails, chosen)
+            for place in np.flatnonzero(views >= 0):
+                i, j = chosen[place]
+                share = aligned(images[i], images[j], (VIEWS[views[place]],))
                 if share >= EXPLAINED:
                     found.append((int(i), int(j), share))
     progress(len(points), len(points), "near copies")

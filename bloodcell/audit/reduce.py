@@ -12,8 +12,8 @@ CHUNK = 2048
 # Standardised values beyond this many deviations say nothing more than "far away".
 CLIP = 8.0
 FLOOR = 1e-3
-# A distance matrix of one chunk stays below this many numbers (64 MiB).
-BLOCK = 16_000_000
+# A distance matrix of one chunk stays below this many numbers (16 MiB).
+BLOCK = 4_000_000
 
 
 def standardised(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

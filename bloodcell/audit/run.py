@@ -29,7 +29,7 @@ from bloodcell.progress import Progress, silent
 __all__ = ["audit"]
 
 # A label is suggested to be excluded, not only to be looked at, from this lead on.
-CLEAR_LEAD = 0.8
+CLEAR_LEAD = 0.9
 
 
 class _Distinct:

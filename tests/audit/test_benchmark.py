@@ -1,0 +1,53 @@
+"""What is planted among drawn cells and real photographs is found, in the numbers promised."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.audit import Found, compare, plant
+from bloodcell.audit import audit
+from bloodcell.data.dataset import new_dataset, open_dataset
+from bloodcell.data.readers import import_source
+from bloodcell.workspace import Workspace
+
+
+def rows(source_home: Path, name: str, home: Path, **faults: int) -> tuple[dict[str, Found], int]:
+    source = open_dataset(Workspace(source_home), name)
+    dataset, planted = plant(Workspace(home), source, "faulty", **faults)
+    assert len(dataset) == len(source) + sum(
+        faults.get(k, 0) for k in ("repeated", "foreign")
+    ) + faults.get("near", 0)
+    return {r.kind: r for r in compare(planted, audit(dataset))}, len(dataset)
+
+
+def test_copies_near_copies_and_foreign_pictures_among_drawn_cells(demo_home: Path, tmp_path: Path):
+    found, n = rows(demo_home, "demo", tmp_path, repeated=5, foreign=5, flipped=6, near=9, seed=1)
+    assert found["exact copies"].recall == 1
+    assert found["near copies"].recall == 1
+    assert found["near copies"].precision == 1
+    assert found["foreign pictures"].recall >= 0.6
+    foreign = found["foreign pictures"]
+    assert foreign.listed - foreign.found <= 0.02 * n
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_numbers_promised_on_real_photographs(shared: Path, tmp_path: Path):
+    """3,000 photographs and features of no trained model: the harder case for labels."""
+    workspace = Workspace(tmp_path / "source")
+    whole = import_source(workspace, shared / "pbc96.zip", "pbc96")
+    chosen = np.sort(np.random.default_rng(0).permutation(len(whole))[:3000])
+    with new_dataset(workspace, "part", whole.size, "a part", "none") as writer:
+        for i in chosen:
+            writer.add(whole.images[i], int(whole.labels[i]), f"{i}.jpg")
+    faults = {"repeated": 100, "foreign": 50, "flipped": 150, "near": 60}
+    found, n = rows(workspace.home, "part", tmp_path / "copy", **faults)
+    assert found["exact copies"].recall == 1
+    assert found["near copies"].recall >= 0.98
+    assert found["near copies"].precision >= 0.9
+    foreign = found["foreign pictures"]
+    assert foreign.recall >= 0.98
+    assert foreign.listed - foreign.found <= 0.01 * n
+    assert found["changed labels"].recall >= 0.75
+    assert found["changed labels"].precision >= 0.7

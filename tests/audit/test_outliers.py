@@ -1,0 +1,64 @@
+"""Strange pictures stand out with their reason; a dataset of sound cells is left alone."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bloodcell.audit.outliers import find_outliers
+from bloodcell.audit.statistics import describe, quality
+from bloodcell.data.drawing import draw_cell, draw_foreign
+
+SIZE, N = 48, 240
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[np.ndarray]:
+    return [draw_cell(i % 8, np.random.default_rng([7, i]), SIZE) for i in range(N)]
+
+
+def judged(images: list[np.ndarray]):
+    return find_outliers(
+        np.stack([describe(i) for i in images]), np.stack([quality(i) for i in images])
+    )
+
+
+def test_few_sound_cells_are_listed(cells: list[np.ndarray]):
+    assert len(judged(cells).listed) <= 0.02 * N
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_foreign_pictures_are_listed_even_half_blended(cells: list[np.ndarray], share: float):
+    rng = np.random.default_rng(0)
+    blended = [
+        np.rint((1 - share) * cells[i] + share * draw_foreign(rng, SIZE)).astype(np.uint8)
+        for i in range(10)
+    ]
+    found = judged(cells + blended)
+    assert np.isin(np.arange(N, N + 10), found.listed).mean() >= 0.7
+    assert (found.scores[found.listed] >= 0.5).all()
+    assert list(found.scores[found.listed]) == sorted(found.scores[found.listed], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda i: np.full_like(i, 230), "nearly one colour"),
+        (lambda i: i // 6, "darker"),
+        (lambda i: cv2.GaussianBlur(i, (0, 0), 6), "blurred"),
+    ],
+    ids=["blank", "dark", "blurred"],
+)
+def test_a_spoilt_picture_is_listed_in_words(cells: list[np.ndarray], spoil, words: str):
+    found = judged([*cells, spoil(cells[3])])
+    assert N in found.listed
+    assert words in found.why[N]
+
+
+def test_a_turn_or_a_flip_hardly_changes_the_description(cells: list[np.ndarray]):
+    one, other = (describe(cells[k]) for k in (0, 1))
+    turned = describe(np.ascontiguousarray(np.rot90(cells[0][:, ::-1])))
+    assert np.abs(one - turned).mean() < 0.1 * np.abs(one - other).mean()
+
+
+def test_too_few_pictures_to_compare_are_not_judged(cells: list[np.ndarray]):
+    assert len(judged(cells[:10]).listed) == 0
