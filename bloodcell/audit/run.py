@@ -30,6 +30,8 @@ __all__ = ["audit"]
 
 # A label is suggested to be excluded, not only to be looked at, from this lead on.
 CLEAR_LEAD = 0.9
+# Likewise a picture from this score on. Below it are mostly cells that lie off the centre.
+CLEAR_OUTLIER = 0.68
 
 
 class _Distinct:
@@ -171,7 +173,7 @@ def audit(
                 str(names[index]),
                 number,
                 round(float(outliers.scores[i]), 4),
-                "exclude",
+                "exclude" if outliers.scores[i] >= CLEAR_OUTLIER else "review",
                 outliers.why[int(i)],
             )
             for number, i in enumerate(listed)
