@@ -66,6 +66,9 @@ def _say_imbalance(totals: np.ndarray) -> None:
     largest = int(totals.argmax())
     smallest = int(np.where(totals > 0, totals, np.iinfo(np.int64).max).argmin())
     ratio = totals[largest] / totals[smallest]
+    if ratio == 1:
+        st.caption(f"Each class has {totals[largest]:,} images: sample weights change nothing.")
+        return
     text = (
         f"The largest class, {title(largest).lower()} ({totals[largest]:,}), has "
         f"{ratio:.1f} times the images of the smallest, {title(smallest).lower()} "
