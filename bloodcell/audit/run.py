@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bloodcell.audit.copies import find_copies
-from bloodcell.audit.features import image_statistics, model_features, thumbnails
+from bloodcell.audit.features import Features, image_statistics, model_features, thumbnails
 from bloodcell.audit.finding import KINDS, Audit, Finding, checked_kinds
 from bloodcell.audit.labels import Doubts, doubtful_labels
 from bloodcell.audit.near import near_pairs
@@ -143,7 +143,8 @@ def audit(
     the images that are cells: neither copies under several labels nor clear outliers.
 
     Args:
-        ensemble: gives the features for doubtful labels; image statistics without one.
+        ensemble: gives the features for doubtful labels where those agree with the labels more
+            often than image statistics do.
         kinds: what to look for, of KINDS.
         progress: told how far each step is; may raise Stopped.
 
@@ -180,16 +181,32 @@ def audit(
             for index in distinct.copies(int(i))
         ]
         if "suspect_label" in wanted:
-            if ensemble is not None:
-                features = model_features(dataset, ensemble, progress)
-                notes += _acquaintance(dataset, ensemble, rows)
-            source = features.source
             strange = np.zeros(len(rows), bool)
             strange[listed] = True
             cells = np.flatnonzero(~strange & ~distinct.contested)
-            doubts = doubtful_labels(
-                features.values[rows[cells]], labels[rows[cells]], distinct.group[cells], progress
-            )
+
+            def doubts_by(found: Features) -> Doubts:
+                return doubtful_labels(
+                    found.values[rows[cells]],
+                    labels[rows[cells]],
+                    distinct.group[cells],
+                    progress,
+                )
+
+            doubts = doubts_by(features)
+            if ensemble is not None:
+                learnt = model_features(dataset, ensemble, progress)
+                other = doubts_by(learnt)
+                # A network that was hardly trained tells cells apart worse than their colours do.
+                if other.accuracy > doubts.accuracy:
+                    features, doubts = learnt, other
+                    notes += _acquaintance(dataset, ensemble, rows)
+                else:
+                    notes.append(
+                        f"The features of {learnt.source} agree with the labels less often than "
+                        "plain image statistics do, so these were used."
+                    )
+            source = features.source
             findings += _label_findings(doubts, distinct, cells, names)
             notes += _on_labels(doubts)
         elif "outlier" in wanted:
