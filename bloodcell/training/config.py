@@ -12,7 +12,7 @@ from bloodcell.data.split import SHARES, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 
-__all__ = ["OPTIMIZERS", "PRESETS", "SCHEDULES", "TrainConfig", "make_config"]
+__all__ = ["OPTIMIZERS", "PRESETS", "SCHEDULES", "TrainConfig", "make_config", "preset_values"]
 
 OPTIMIZERS = ("lion", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
@@ -160,6 +160,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# There are no published weights of the tiny network; it learns a small drawn dataset in ten
+# epochs only with small batches and a high learning rate.
+TINY: dict[str, Any] = {"weights": "none", "batch_size": 8, "learning_rate": 5e-3}
+
+
+def preset_values(preset: str, backbone: str) -> dict[str, Any]:
+    """The values of a preset, as they suit a backbone."""
+    return {**PRESETS[preset], **(TINY if backbone == "tiny" else {})}
+
+
 def make_config(dataset: str, preset: str = "cpu", **changes: Any) -> TrainConfig:
     """A preset with changes; a change of None keeps the preset's value.
 
@@ -169,6 +179,5 @@ def make_config(dataset: str, preset: str = "cpu", **changes: Any) -> TrainConfi
     if preset not in PRESETS:
         raise BadInput(f"There is no preset {preset!r}: expected one of {', '.join(PRESETS)}.")
     given = {k: v for k, v in changes.items() if v is not None}
-    if given.get("backbone") == "tiny":
-        given.setdefault("weights", "none")
-    return TrainConfig(dataset=dataset, preset=preset, **{**PRESETS[preset], **given})
+    suited = preset_values(preset, given.get("backbone", ""))
+    return TrainConfig(dataset=dataset, preset=preset, **{**suited, **given})

@@ -23,6 +23,7 @@ from bloodcell.training.config import (
     SCHEDULES,
     TrainConfig,
     make_config,
+    preset_values,
 )
 from bloodcell.ui.dataset_index import SPLIT_SEED, DatasetIndex, dataset_index
 from bloodcell.ui.state import active_dataset, sentences, workspace
@@ -177,22 +178,25 @@ def _important_fields(name: str, preset: str) -> dict[str, Any]:
     with right:
         seed = st.number_input("Seed", 0, 2**31 - 1, key=f"{key}_seed", help=told["seed"])
     weights = _weights(preset, backbone)
+    suited = preset_values(preset, backbone)
+    # Widgets of their own for the tiny network: a widget keeps its value, whatever its default.
+    own = f"{key}_tiny" if backbone == "tiny" else key
     left, middle, right = st.columns(3)
     with left:
         epochs = st.number_input("Epochs", 1, 1000, PRESETS[preset]["epochs"], key=f"{key}_epochs")
     with middle:
         batch_size = st.number_input(
-            "Batch size", 2, 1024, PRESETS[preset]["batch_size"], key=f"{key}_batch_size"
+            "Batch size", 2, 1024, suited["batch_size"], key=f"{own}_batch_size"
         )
     with right:
         rate = st.number_input(
             "Learning rate",
             1e-8,
             10.0,
-            PRESETS[preset]["learning_rate"],
+            suited["learning_rate"],
             step=1e-4,
             format="%g",
-            key=f"{key}_learning_rate",
+            key=f"{own}_learning_rate",
             help=told["learning_rate"],
         )
     return {

@@ -142,7 +142,7 @@ def _progress(config: TrainConfig, status: dict[str, Any], metrics: list[dict[st
         text = (
             "Judging the epoch on the validation part"
             if len(metrics) < epoch
-            else "Writing the model and its answers on validation and test"
+            else "Writing down what was learned"
         )
     else:
         text = f"Batch {batch:,} of {batches:,}, {status['images_per_second']:,.0f} images a second"

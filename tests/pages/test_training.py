@@ -155,7 +155,7 @@ class TestLife:
         app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
         app.number_input(key="train_cpu_input_size").set_value(48)
         app.number_input(key="train_cpu_epochs").set_value(400)
-        app.number_input(key="train_cpu_batch_size").set_value(8).run()
+        app.number_input(key="train_cpu_tiny_batch_size").set_value(8).run()
         button(app, "start").click().run()
         assert not app.exception
         run = only_run(demo_copy)

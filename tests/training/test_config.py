@@ -32,8 +32,11 @@ def test_none_keeps_the_presets_value_and_zero_does_not():
     assert c.label_smoothing == 0.0
 
 
-def test_the_tiny_network_starts_from_nothing():
-    assert make_config("d", backbone="tiny").weights == "none"
+def test_the_tiny_network_starts_from_nothing_with_values_of_its_own():
+    c = make_config("d", backbone="tiny")
+    assert c.weights == "none"
+    assert c.batch_size < PRESETS["cpu"]["batch_size"]
+    assert make_config("d", backbone="tiny", batch_size=32).batch_size == 32
 
 
 def test_it_survives_json():
