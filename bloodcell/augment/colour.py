@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
-from bloodcell.augment.declaration import COLOUR_CUE, Augmentation, Parameters, strength
+from bloodcell.augment.declaration import (
+    COLOUR_CUE,
+    Augmentation,
+    Parameter,
+    Parameters,
+    strength,
+)
 
 __all__ = [
     "AUGMENTATIONS",
@@ -23,6 +29,7 @@ __all__ = [
     "rescale",
     "saturation",
     "stain",
+    "tint",
 ]
 
 
@@ -53,8 +60,8 @@ def contrast(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
 
 
 def saturation(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
-    """Scale each pixel's distance to its grey by 1 ± `amount`."""
-    desaturate(canvas, 1 + rng.uniform(-p["amount"], p["amount"]))
+    """Scale each pixel's distance to its grey by 1 − `amount` to 1 + `amount` + `boost`."""
+    desaturate(canvas, 1 + rng.uniform(-p["amount"], p["amount"] + p["boost"]))
 
 
 def degenerate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -73,6 +80,12 @@ def hue(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
     angle = np.deg2rad(rng.uniform(-p["angle"], p["angle"]))
     turn = np.sin(angle) * _ABOUT_GREY + (1 - np.cos(angle)) * _ABOUT_GREY @ _ABOUT_GREY
     canvas.recolour(_matrix(np.eye(3) + turn - _LUMA @ turn))
+
+
+def tint(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Blend by `amount` with grey (BT.601 luma) whose channels are scaled by 1 ± `tint` each."""
+    share, colour = p["amount"], 1 + rng.uniform(-p["tint"], p["tint"], 3)
+    canvas.recolour(_matrix(share * np.outer(colour, _LUMA) + (1 - share) * np.eye(3)))
 
 
 def channel_shuffle(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -180,7 +193,16 @@ AUGMENTATIONS = (
         "colour",
         "Makes the stain paler or more vivid.",
         "Blend with BT.601 luma (Haeberli 1993); cf. keras_cv.layers.RandomSaturation",
-        (strength(0.3, 0.5, "Saturation is scaled by 1 ± this."),),
+        (
+            strength(0.3, 0.5, "Saturation is scaled by 1 ± this."),
+            strength(
+                0.0,
+                0.3,
+                "The largest saturation is larger by this.",
+                key="boost",
+                title="Boost further",
+            ),
+        ),
         saturation,
         caution=COLOUR_CUE,
     ),
@@ -192,6 +214,30 @@ AUGMENTATIONS = (
         "keras_cv.layers.RandomColorDegeneration; AutoAugment's Color (Cubuk et al. 2019)",
         (strength(0.5, 0.5, "The image is blended with its grey by up to this."),),
         degenerate,
+        caution=COLOUR_CUE,
+    ),
+    Augmentation(
+        "tint",
+        "Grey with a tint",
+        "colour",
+        "Takes the stain away and leaves one colour: only shape and texture can decide.",
+        "Colour jitter and random grayscale (SimCLR, Chen et al. 2020)",
+        (
+            strength(1.0, 0.5, "How much of the tinted grey is blended in; 1 is all."),
+            Parameter(
+                "tint",
+                "Tint",
+                "float",
+                0.0,
+                1.0,
+                0.15,
+                "",
+                (0.0, 0.3),
+                "Each channel of the grey is scaled by 1 ± this.",
+                strength=False,
+            ),
+        ),
+        tint,
         caution=COLOUR_CUE,
     ),
     Augmentation(

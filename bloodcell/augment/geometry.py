@@ -56,9 +56,9 @@ def rotate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
 
 
 def zoom(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
-    """Scale about the centre by 1 ± `amount`; above 1 is larger."""
-    scale = 1 / (1 + rng.uniform(-p["amount"], p["amount"]))
-    canvas.move(affine(scale, 0, 0, scale))
+    """Scale about the centre by 1 − `amount` − `shrink` to 1 + `amount`; above 1 is larger."""
+    scale = max(0.1, 1 + rng.uniform(-p["amount"] - p["shrink"], p["amount"]))
+    canvas.move(affine(1 / scale, 0, 0, 1 / scale))
 
 
 def translate(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -146,9 +146,19 @@ AUGMENTATIONS = (
         "zoom",
         "Random zoom",
         "geometry",
-        "Makes the cell larger or smaller about the centre.",
+        "Makes the cell larger or smaller about the centre; what is missing is mirrored.",
         "keras.layers.RandomZoom",
-        (strength(0.1, 0.15, "The scale is drawn from 1 ± this.", high=0.8),),
+        (
+            strength(0.1, 0.15, "The scale is drawn from 1 ± this.", high=0.8),
+            strength(
+                0.0,
+                0.15,
+                "The smallest scale is smaller by this, as under a weaker objective.",
+                key="shrink",
+                title="Shrink further",
+                high=0.8,
+            ),
+        ),
         zoom,
         caution=SIZE_CUE,
     ),

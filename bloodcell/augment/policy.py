@@ -302,6 +302,23 @@ _PRESETS = (
             step("random_erasing", 0.3, area=0.12),
         ),
     ),
+    # For another laboratory's lamp, camera, stain, scale and resolution: gain 0.75–1.25 and
+    # gamma 0.6–1.6 per channel, hue ± 0.08 of the circle, saturation 0.5–1.6, scale 0.6–1.35,
+    # and down to 28 of 96 pixels.
+    Policy(
+        "lab-robust",
+        (
+            step("flip"),
+            step("quarter_turn"),
+            step("zoom", amount=0.35, shrink=0.05),
+            step("translation", amount=0.06),
+            step("gain_gamma", gain=0.25, gamma=0.7),
+            step("hue", angle=28.8),
+            step("saturation", amount=0.5, boost=0.1),
+            step("tint", 0.2, amount=1.0, tint=0.15),
+            step("resize", 0.4, amount=0.708),
+        ),
+    ),
 )
 
 PRESETS: dict[str, Policy] = {p.name: p for p in _PRESETS}

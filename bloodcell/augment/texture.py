@@ -10,9 +10,16 @@ import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
-from bloodcell.augment.declaration import GRAIN_CUE, Augmentation, Parameters, count, strength
+from bloodcell.augment.declaration import (
+    GRAIN_CUE,
+    Augmentation,
+    Parameter,
+    Parameters,
+    count,
+    strength,
+)
 
-__all__ = ["AUGMENTATIONS", "defocus", "erase", "jpeg", "noise", "resample", "sharpen"]
+__all__ = ["AUGMENTATIONS", "defocus", "erase", "jpeg", "noise", "resample", "sharpen", "unsharp"]
 
 
 def noise(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -54,6 +61,18 @@ def defocus(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
     disc = np.clip(radius + 0.5 - distance, 0, 1)
     disc[reach, reach] = 1
     canvas.put(cv2.filter2D(canvas.settle(), -1, disc / disc.sum()))
+
+
+def unsharp(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
+    """Add 0 to `amount` times the difference from a Gaussian blur of standard deviation `radius`.
+
+    Unsharp masking, as cameras and scanners do it in their own software.
+    """
+    amount, sigma = rng.uniform(0, p["amount"]), p["radius"] * canvas.width
+    if amount > 0 and sigma > 0:
+        pixels = canvas.settle()
+        blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        canvas.put(cv2.addWeighted(pixels, 1 + amount, blurred, -amount, 0))
 
 
 def jpeg(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -148,6 +167,30 @@ AUGMENTATIONS = (
             ),
         ),
         defocus,
+        caution=GRAIN_CUE,
+    ),
+    Augmentation(
+        "sharpening",
+        "Sharpening",
+        "texture",
+        "Makes edges and granules stand out, as the software of a camera or scanner does.",
+        "Unsharp masking (Gonzalez and Woods, Digital Image Processing)",
+        (
+            strength(1.0, 2.0, "The strength is drawn from 0 to this.", high=5.0),
+            Parameter(
+                "radius",
+                "Radius",
+                "float",
+                0.0,
+                0.1,
+                0.012,
+                "share of the side",
+                (0.0, 0.03),
+                "Standard deviation of the blur that is taken away.",
+                strength=False,
+            ),
+        ),
+        unsharp,
         caution=GRAIN_CUE,
     ),
     Augmentation(

@@ -160,6 +160,7 @@ def test_the_catalogue_holds_what_the_forerunner_had_and_what_a_cell_lab_adds():
     assert set(CATALOGUE) == {
         *("flip", "quarter_turn", "rotation", "zoom", "translation", "crop", "resize"),
         *("brightness", "contrast", "hue", "saturation", "random_color_degeneration"),
-        *("channel_shuffle", "gain_gamma", "stain", "gaussian_noise", "defocus", "jpeg"),
+        *("channel_shuffle", "gain_gamma", "stain", "tint", "gaussian_noise", "defocus", "jpeg"),
+        "sharpening",
         *("random_erasing", "randaugment", "augmix", "cutmix", "mixup"),
     }

@@ -30,8 +30,8 @@ def workspace(tmp_path):
     return Workspace(tmp_path / "home")
 
 
-def test_there_are_the_four_presets_and_all_are_valid():
-    assert list(PRESETS) == ["none", "gentle", "seed", "strong"]
+def test_there_are_the_five_presets_and_all_are_valid():
+    assert list(PRESETS) == ["none", "gentle", "seed", "strong", "lab-robust"]
     for preset in PRESETS.values():
         assert validate(preset) == preset
 
@@ -92,7 +92,7 @@ def test_what_is_left_out_has_its_default():
 
 def test_an_unknown_name_says_what_there_is(workspace):
     save_policy(workspace, MINE)
-    with pytest.raises(NotFound, match=r"'nope'.*none, gentle, seed, strong, mine"):
+    with pytest.raises(NotFound, match=r"'nope'.*none, gentle, seed, strong, lab-robust, mine"):
         find_policy(workspace, "nope")
     with pytest.raises(NotFound, match=r"gone\.json"):
         load_policy(workspace.policies / "gone.json")
