@@ -15,9 +15,20 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import PARTS, Dataset
 from bloodcell.errors import BadInput
 
-__all__ = ["SHARES", "Split", "balanced_weights", "check_shares", "make_split", "split_parts"]
+__all__ = [
+    "NO_FOLD",
+    "SHARES",
+    "Split",
+    "balanced_weights",
+    "check_fold",
+    "check_shares",
+    "make_split",
+    "split_parts",
+]
 
 SHARES: tuple[float, float, float] = (0.8, 0.1, 0.1)
+NO_FOLD: tuple[int, int] = (0, 0)
+MOST_FOLDS = 20
 LEFT_OUT = -1
 
 
@@ -30,12 +41,14 @@ class Split:
         hashes: str, N: pixel hashes.
         seed: what it was drawn with.
         given: True if the source's own parts were kept.
+        drawn: parts that the source lacks and that were drawn from its train part.
     """
 
     parts: np.ndarray
     hashes: np.ndarray
     seed: int
     given: bool
+    drawn: tuple[str, ...] = ()
 
     def indices(self, part: str) -> np.ndarray:
         """int64, ascending indices of a part (one of PARTS, or "all")."""
@@ -62,6 +75,19 @@ def check_shares(shares: Sequence[float]) -> None:
         )
 
 
+def check_fold(fold: Sequence[int]) -> None:
+    """Raise BadInput unless `fold` is (0, 0) or (k, n) with k from 1 to n and n from 2 to 20."""
+    sound = isinstance(fold, list | tuple) and len(fold) == 2
+    sound = sound and all(isinstance(f, int) and not isinstance(f, bool) for f in fold)
+    if not sound or (
+        tuple(fold) != NO_FOLD and not (1 <= fold[0] <= fold[1] and 2 <= fold[1] <= MOST_FOLDS)
+    ):
+        raise BadInput(
+            f"The fold {fold} is none of a cross-validation: expected two whole numbers such as "
+            f"2, 5 for the second of five folds, at most {MOST_FOLDS} of them, or 0, 0 for none."
+        )
+
+
 def _order(hashes: np.ndarray, seed: int) -> np.ndarray:
     keys = [hashlib.blake2b(f"{seed}:{h}".encode(), digest_size=8).digest() for h in hashes]
     return np.argsort(np.frombuffer(b"".join(keys), dtype=">u8"), kind="stable")
@@ -74,6 +100,7 @@ def split_parts(
     given: np.ndarray | None,
     seed: int,
     shares: tuple[float, float, float] = SHARES,
+    fold: tuple[int, int] = NO_FOLD,
 ) -> np.ndarray:
     """The part of each image.
 
@@ -81,34 +108,54 @@ def split_parts(
         hashes: str, N. labels: int, N, 0 to 7. kept: bool, N.
         given: str, N: parts from the source, or None. A copy of a training image that the
             source put into another part is moved to train, so that the test part stays unseen.
+            A part that the source lacks is drawn from its train part.
         seed: any integer.
         shares: of train, validation and test; they sum to 1.
+        fold: (k, n): what is not test is cut into n folds, and the k-th is validation; the share
+            of validation then counts for nothing. (0, 0) = no cross-validation.
 
     Returns:
         int8, N: 0 train, 1 validation, 2 test, -1 where not kept.
     """
     check_shares(shares)
+    check_fold(fold)
     parts = np.full(len(hashes), LEFT_OUT, np.int8)
     rows = np.flatnonzero(kept)
     if not len(rows):
         return parts
     unique, group, size = np.unique(hashes[rows], return_inverse=True, return_counts=True)
+    of_group = np.zeros(len(unique), np.int8)
     if given is not None:
-        part_ids = np.array([PARTS.index(p) for p in given[rows]], np.int8)
-        of_group = np.full(len(unique), len(PARTS), np.int8)
-        np.minimum.at(of_group, group, part_ids)
-    else:
-        # Copies under several labels are stratified by the smallest of them: any rule will do,
-        # but it must not depend on the order of the rows.
-        group_label = np.full(len(unique), len(CLASS_NAMES))
-        np.minimum.at(group_label, group, labels[rows])
-        of_group = np.zeros(len(unique), np.int8)
-        for label in np.unique(group_label):
-            members = np.flatnonzero(group_label == label)
-            members = members[_order(unique[members], seed)]
-            of_group[members] = _cut(size[members], shares)
+        of_group[:] = len(PARTS)
+        for part, name in enumerate(PARTS):
+            np.minimum.at(of_group, group[given[rows] == name], np.int8(part))
+        shares = _shares_of_train(_missing(given), shares)
+    # Copies under several labels are stratified by the smallest of them: any rule will do,
+    # but it must not depend on the order of the rows.
+    group_label = np.full(len(unique), len(CLASS_NAMES))
+    np.minimum.at(group_label, group, labels[rows])
+    for label in np.unique(group_label):
+        members = np.flatnonzero((group_label == label) & (of_group == 0))
+        members = members[_order(unique[members], seed)]
+        of_group[members] = _cut(size[members], shares)
+    if fold[1]:
+        _cross_validate(of_group, labels[rows], unique, group, size, seed, fold)
     parts[rows] = of_group[group]
     return parts
+
+
+def _missing(given: np.ndarray) -> tuple[str, ...]:
+    """The parts to draw from train because the source does not give them."""
+    return tuple(p for p in PARTS if p not in given) if PARTS[0] in given else ()
+
+
+def _shares_of_train(
+    missing: tuple[str, ...], shares: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Shares that cut the missing parts out of a given train part, in proportion to it."""
+    cut = [share if part in missing else 0.0 for part, share in zip(PARTS, shares, strict=True)]
+    whole = shares[0] + sum(cut)
+    return shares[0] / whole, cut[1] / whole, cut[2] / whole
 
 
 def _cut(sizes: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
@@ -128,17 +175,45 @@ def _cut(sizes: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
     return cut
 
 
+def _cross_validate(
+    of_group: np.ndarray,
+    labels: np.ndarray,
+    unique: np.ndarray,
+    group: np.ndarray,
+    size: np.ndarray,
+    seed: int,
+    fold: tuple[int, int],
+) -> None:
+    """Divide what is not test into train and the k-th fold, class by class, in place."""
+    k, n = fold
+    group_label = np.full(len(unique), len(CLASS_NAMES))
+    np.minimum.at(group_label, group, labels)
+    for label in np.unique(group_label):
+        members = np.flatnonzero((group_label == label) & (of_group != 2))
+        members = members[_order(unique[members], seed)]
+        # Groups of copies stay whole, so that the folds are cut where images before them end.
+        before = np.cumsum(size[members]) - size[members]
+        place = before * n // max(int(size[members].sum()), 1)
+        of_group[members] = np.where(place == k - 1, 1, 0)
+
+
 def make_split(
-    dataset: Dataset, seed: int = 0, shares: tuple[float, float, float] = SHARES
+    dataset: Dataset,
+    seed: int = 0,
+    shares: tuple[float, float, float] = SHARES,
+    fold: tuple[int, int] = NO_FOLD,
 ) -> Split:
-    """Split a dataset after its curation; parts given by the source are kept."""
+    """Split a dataset after its curation; parts given by the source are kept.
+
+    In cross-validation (`fold`, see :func:`split_parts`) only the given test part is kept.
+    """
     hashes = dataset.hashes
     given = dataset.items["part"].to_numpy(dtype=str)
     has_parts = bool(len(given)) and bool((given != "").all())
     parts = split_parts(
-        hashes, dataset.labels, dataset.kept, given if has_parts else None, seed, shares
+        hashes, dataset.labels, dataset.kept, given if has_parts else None, seed, shares, fold
     )
-    return Split(parts, hashes, seed, has_parts)
+    return Split(parts, hashes, seed, has_parts, _missing(given) if has_parts else ())
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

@@ -196,7 +196,8 @@ def _images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, 
             f"Dataset {dataset.name} was changed since run {runs[0].id}: "
             "undo the change, or train new runs on it."
         )
-    parts = [make_split(dataset, r.config().split_seed, r.config().split_shares) for r in runs]
+    configs = [r.config() for r in runs]
+    parts = [make_split(dataset, c.split_seed, c.split_shares, c.split_fold) for c in configs]
     for run, split in zip(runs, parts, strict=True):
         _check_split(run, split)
     stacked = np.stack([s.parts for s in parts])

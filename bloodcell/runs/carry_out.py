@@ -271,7 +271,7 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
                 f"Dataset {dataset.name} is not what run {run.id} was made for ({key} "
                 f"{now[:12]}, expected {record[key][:12]}): undo the change, or start a new run."
             )
-    split = make_split(dataset, config.split_seed, config.split_shares)
+    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
     check_startable(dataset, split)
     watch.say(
         f"process {os.getpid()}: {config.backbone} on {dataset.name}, "

@@ -40,7 +40,8 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
     """
     dataset = open_dataset(workspace, config.dataset)
     policy = find_policy(workspace, config.policy)
-    check_startable(dataset, make_split(dataset, config.split_seed, config.split_shares))
+    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
+    check_startable(dataset, split)
     if dataset.path.parent != workspace.datasets:
         # The run's process may have another working directory.
         config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))

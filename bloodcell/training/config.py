@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from bloodcell.data.split import SHARES, check_shares
+from bloodcell.data.split import NO_FOLD, SHARES, check_fold, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 
@@ -39,6 +39,7 @@ class TrainConfig:
         plateau_patience: see `schedule`.
         epochs, batch_size: as named.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.
+        time_budget: minutes of training after which the present epoch is the last; 0 = no limit.
         label_smoothing: 0 up to 1.
         dropout: before the last layer, 0 up to 1.
         ema: decay of the moving average of the weights that is evaluated and exported; 0 = off.
@@ -46,6 +47,8 @@ class TrainConfig:
         seed: of weights, order and augmentation.
         split_seed: of the split into train, validation and test.
         split_shares: of train, validation and test.
+        split_fold: (k, n): in cross-validation the k-th of n folds is the validation part, and
+            the test part is the same in all of them; (0, 0) = no cross-validation.
     """
 
     dataset: str
@@ -63,6 +66,7 @@ class TrainConfig:
     epochs: int = 8
     batch_size: int = 32
     early_stopping: int = 0
+    time_budget: float = 0.0
     label_smoothing: float = 0.1
     dropout: float = 0.2
     ema: float = 0.0
@@ -70,10 +74,13 @@ class TrainConfig:
     seed: int = 0
     split_seed: int = 0
     split_shares: tuple[float, float, float] = SHARES
+    split_fold: tuple[int, int] = NO_FOLD
 
     def __post_init__(self):
         check_shares(self.split_shares)
+        check_fold(self.split_fold)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
+        object.__setattr__(self, "split_fold", tuple(self.split_fold))
         choices = {
             "preset": tuple(PRESETS),
             "backbone": tuple(BACKBONES),
@@ -95,6 +102,7 @@ class TrainConfig:
             "epochs": (1, 1000),
             "batch_size": (2, 1024),
             "early_stopping": (0, 1000),
+            "time_budget": (0, 100_000),
             "label_smoothing": (0, 0.9),
             "dropout": (0, 0.9),
             "ema": (0, 0.99999),

@@ -1,5 +1,6 @@
 """The division into train, validation and test, stated as laws."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +10,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from bloodcell.data.dataset import new_dataset, open_dataset
-from bloodcell.data.split import SHARES, Split, balanced_weights, make_split, split_parts
+from bloodcell.data.dataset import PARTS, new_dataset, open_dataset
+from bloodcell.data.split import (
+    SHARES,
+    Split,
+    balanced_weights,
+    check_fold,
+    make_split,
+    split_parts,
+)
 from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
 
@@ -127,6 +135,30 @@ def test_a_copy_of_a_training_image_leaves_the_given_test_part():
     assert parts.tolist() == [0, 1, 2, 0]
 
 
+def test_a_part_that_the_source_lacks_is_drawn_from_train_alone():
+    labels = np.arange(400) % 4
+    source = np.where(np.arange(400) < 300, "train", "test")
+    parts = divide(names(400), labels, given_parts=source)
+    assert ((parts == 2) == (source == "test")).all()
+    # An eighth of what is not test: 0.1 of 0.8 + 0.1.
+    assert [int(((parts == 1) & (labels == k)).sum()) for k in range(4)] == [8] * 4
+    other = divide(names(400), labels, given_parts=source, seed=1)
+    assert ((other == 2) == (parts == 2)).all()
+    assert (other != parts).any()
+
+
+def test_where_the_source_gives_only_train_the_shares_hold():
+    labels = np.arange(400) % 4
+    given_parts = np.full(400, "train")
+    parts = divide(names(400), labels, given_parts=given_parts)
+    assert (parts == divide(names(400), labels)).all()
+
+
+def test_where_the_source_gives_only_test_nothing_is_taken_from_it():
+    parts = divide(names(40), np.arange(40) % 4, given_parts=np.full(40, "test"))
+    assert (parts == 2).all()
+
+
 def test_an_excluded_copy_says_nothing_about_the_others():
     hashes = names(3)[[0, 1, 0]]
     kept = np.array([False, True, True])
@@ -169,6 +201,38 @@ def test_other_shares_hold_too(counts: list[int], validation: float, test: float
                 assert found[part] == 0
             elif n >= 4:
                 assert abs(found[part] - share * n) <= 1
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(2, 6), st.booleans())
+def test_in_cross_validation_every_image_but_the_test_part_is_validated_once(
+    seed: int, folds: int, given_parts: bool
+):
+    rng = np.random.default_rng(seed)
+    images = np.array([f"{i:032x}" for i in rng.integers(0, 150, 200)])
+    labels = rng.integers(0, 4, 200)
+    kept = rng.random(200) < 0.95
+    source = rng.choice(PARTS, 200) if given_parts else None
+    plain = split_parts(images, labels, kept, source, seed)
+    found = np.stack(
+        [
+            split_parts(images, labels, kept, source, seed, SHARES, (k, folds))
+            for k in range(1, folds + 1)
+        ]
+    )
+    assert ((found == 2) == (plain == 2)).all()
+    rest = kept & (plain != 2)
+    assert ((found == 1).sum(0)[rest] == 1).all()
+    sizes = (found == 1).sum(1)
+    # Four classes, each cut to within a group of copies.
+    assert sizes.max() - sizes.min() <= 4 * 6
+    for parts in found:
+        assert not set(images[parts == 0]) & set(images[parts == 1])
+
+
+@pytest.mark.parametrize("fold", [(0, 5), (6, 5), (1, 1), (1, 99), (1.0, 2), (1,), "12"])
+def test_a_fold_that_cannot_be_is_refused(fold):
+    with pytest.raises(BadInput, match=re.escape(str(fold))):
+        check_fold(fold)
 
 
 def test_nothing_left_is_not_an_error():
