@@ -8,12 +8,13 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bloodcell.errors import BadInput
+from bloodcell.quiet import quiet_stderr
 
 __all__ = [
     "MAX_BYTES",
@@ -99,7 +100,9 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
         BadInput: it is empty, no such image, broken, cut off, too large or too small.
     """
     with _opened(data, name) as image:
-        image.load()
+        # libtiff prints what it thinks of damaged pixels before Pillow raises.
+        with quiet_stderr() if image.format == "TIFF" else nullcontext():
+            image.load()
         return _turned(_rgb(image, printable(name)), _orientation(image))
 
 

@@ -163,6 +163,13 @@ class TestRefused:
         with pytest.raises(BadInput, match=r"cut off|no image"):
             decode_image(data[: int(len(data) * share)], "cell")
 
+    def test_and_the_decoder_says_nothing_on_stderr(self, capfd):
+        data = bytearray(encoded(pixels(1, 64), "TIFF", compression="tiff_adobe_deflate"))
+        data[200:400] = b"?" * 200
+        with pytest.raises(BadInput):
+            decode_image(bytes(data), "cell.tif")
+        assert capfd.readouterr().err == ""
+
     def test_before_any_pixel_is_decoded(self):
         with pytest.raises(BadInput, match="at most 40 million"):
             image_size(png_header(8000, 5001), "cell.png")
