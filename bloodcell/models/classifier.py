@@ -15,6 +15,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput, Offline
+from bloodcell.models.normalisation import fuse_normalisation
 from bloodcell.quiet import quiet_stderr
 
 __all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
@@ -82,7 +83,9 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(len(CLASS_NAMES), name="logits", dtype="float32")(x)
     x = keras.layers.Softmax(name="probabilities", dtype="float32")(x)
-    return keras.Model(image, x, name=backbone)
+    model = keras.Model(image, x, name=backbone)
+    fuse_normalisation(model)
+    return model
 
 
 def _backbone(backbone: str, size: int, weights: str):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import platform
 import subprocess
@@ -18,16 +17,16 @@ from bloodcell import __version__
 from bloodcell.augment.policy import find_policy, policy_to_json
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
-from bloodcell.errors import BadInput, NameTaken
+from bloodcell.errors import NameTaken
 from bloodcell.files import write_json
 from bloodcell.runs.carry_out import DETACHED, check_startable, hold
 from bloodcell.runs.run import ACTIVE, Run, create_run
+from bloodcell.runs.weights import check_weights
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
 __all__ = ["DETACHED", "ask_to_stop", "prepare", "start"]
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
@@ -45,26 +44,14 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
     if dataset.path.parent != workspace.datasets:
         # The run's process may have another working directory.
         config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))
-    weights: dict[str, Any] = {}
-    if config.weights not in ("none", "imagenet"):
-        path = Path(config.weights).expanduser().absolute()
-        if not path.is_file():
-            raise BadInput(
-                f"There is no weights file {config.weights}: give the path of a .weights.h5 file "
-                "without top, or --weights imagenet, or --weights none."
-            )
-        content = path.read_bytes()
-        if not content.startswith(HDF5):
-            raise BadInput(
-                f"{config.weights} is not an HDF5 file: give a .weights.h5 file without top, "
-                "or --weights imagenet, or --weights none."
-            )
-        config = dataclasses.replace(config, weights=str(path))
-        weights = {"weights_sha256": hashlib.sha256(content).hexdigest()}
-    record = {
-        "policy": policy_to_json(policy),
+    fingerprints = {
         "dataset_fingerprint": dataset.fingerprint,
         "curation_fingerprint": dataset.curation.fingerprint,
+    }
+    config, weights = check_weights(workspace, config, fingerprints)
+    record = {
+        "policy": policy_to_json(policy),
+        **fingerprints,
         "environment": _environment(),
         **weights,
     }

@@ -17,6 +17,7 @@ __all__ = ["OPTIMIZERS", "PRESETS", "SCHEDULES", "TrainConfig", "make_config", "
 OPTIMIZERS = ("lion", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "none")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class TrainConfig:
         dataset: name in the workspace, or path.
         preset: what the other values started from.
         backbone: a key of ``bloodcell.models.classifier.BACKBONES``.
-        weights: "imagenet", "none" or the path of a local weights file.
+        weights: "imagenet", "none", the path of a local weights file, or that of the best epoch
+            of another run of the same backbone (``checkpoint/best-N.npz``).
         input_size: pixels a side.
         policy: augmentations: a preset, a name in the workspace or a path.
         optimizer: "lion", "adamw" or "sgd" (momentum 0.9, Nesterov).
@@ -38,6 +40,8 @@ class TrainConfig:
         warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
         plateau_patience: see `schedule`.
         epochs, batch_size: as named.
+        precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
+            variables and sums in float32; only faster where the processor has it.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.
         time_budget: minutes of training after which the present epoch is the last; 0 = no limit.
         label_smoothing: 0 up to 1.
@@ -71,6 +75,7 @@ class TrainConfig:
     dropout: float = 0.2
     ema: float = 0.0
     sample_weights: str = "none"
+    precision: str = "float32"
     seed: int = 0
     split_seed: int = 0
     split_shares: tuple[float, float, float] = SHARES
@@ -87,6 +92,7 @@ class TrainConfig:
             "optimizer": OPTIMIZERS,
             "schedule": SCHEDULES,
             "sample_weights": SAMPLE_WEIGHTS,
+            "precision": PRECISIONS,
         }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:

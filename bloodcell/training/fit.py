@@ -26,6 +26,8 @@ from bloodcell.training.step import (
     make_evaluate,
     make_optimizer,
     make_step,
+    mean_recall,
+    recalls,
 )
 
 __all__ = ["Fitted", "Watch", "fit"]
@@ -50,8 +52,10 @@ class _Sums:
 
     images: int = 0
     loss: float = 0.0
-    right: float = 0.0
     seconds: float = 0.0
+    confusion: list[list[int]] = field(
+        default_factory=lambda: np.zeros((len(CLASS_NAMES),) * 2, int).tolist()
+    )
 
 
 @dataclass
@@ -110,8 +114,12 @@ class _Training:
         saved = load_state(folder)
         # A continued training has its weights in the checkpoint, whatever became of the file.
         weights = config.weights if saved is None else "none"
+        earlier = Path(weights) if weights.endswith(".npz") else None
+        weights = "none" if earlier else weights
         self.config, self.folder, self.dataset = config, folder, dataset
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
+        if earlier:
+            _start_from(self.model, earlier)
         self.optimizer = make_optimizer(config, self.model)
         self.averaged = make_average(self.model) if config.ema else []
         self.state = [*self.model.variables, *self.optimizer.variables, *self.averaged]
@@ -154,12 +162,12 @@ class _Training:
             number = (place.epoch - 1) * len(self.batches) + place.batch
             rate = learning_rate(self.config, number, len(self.batches), place.patience.drops)
             self.optimizer.learning_rate.assign(rate)
-            loss, right = self.step(
+            loss, confusion = self.step(
                 images, one_hot, sample_weights, self.tf.constant(number, self.tf.float32)
             )
             sums.images += len(images)
             sums.loss += _finite(float(loss), place) * len(images)
-            sums.right += float(right)
+            sums.confusion = (np.array(sums.confusion) + confusion.numpy()).tolist()
             now = time.monotonic()
             sums.seconds, clock = sums.seconds + now - clock, now
             place.batch += 1
@@ -178,10 +186,12 @@ class _Training:
             lambda i: read_images(self.dataset, i, config.input_size), self.validation, self.labels
         )
         _finite(judged["val_loss"], place)
+        confusion = np.array(sums.confusion)
         record = {
             "epoch": place.epoch,
             "loss": sums.loss / sums.images,
-            "accuracy": sums.right / sums.images,
+            "accuracy": float(confusion.trace() / confusion.sum()),
+            "macro_recall": mean_recall(recalls(confusion)),
             **judged,
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "seconds": round(sums.seconds, 3),
@@ -211,6 +221,18 @@ class _Training:
 def _assign(variables: list, values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _start_from(model: Any, path: Path) -> None:
+    """Take over all weights of another run; none depends on the size of the images."""
+    arrays = load_arrays(path)[0]
+    if [a.shape for a in arrays] != [tuple(w.shape) for w in model.weights]:
+        raise BadInput(
+            f"{path} does not hold the weights of a {model.name}: start from a run of the same "
+            "backbone."
+        )
+    _assign(model.weights, arrays)
+    _finalize(model)
 
 
 def _finite(loss: float, place: _Place) -> float:
@@ -257,11 +279,11 @@ def fit(
     if training.resumed:
         say(f"continued at epoch {place.epoch}, batch {place.batch + 1}")
         watch.epoch(place.history)
-    while place.epoch <= config.epochs and not place.patience.exhausted(config):
-        if reason := training.train_epoch(watch):
+    while not (reason := _end(config, place)):
+        if stop := training.train_epoch(watch):
             training.save()
-            say(f"stopped after epoch {place.epoch}, batch {place.batch}: {reason}")
-            return Fitted(training.model, place.history, False, reason)
+            say(f"stopped after epoch {place.epoch}, batch {place.batch}: {stop}")
+            return Fitted(training.model, place.history, False, stop)
         record = training.end_epoch()
         say(
             "epoch {epoch}: loss {loss:.4f}, accuracy {accuracy:.4f}, validation loss "
@@ -269,9 +291,16 @@ def fit(
         )
         watch.epoch(place.history)
     training.restore_best()
-    reason = (
-        f"no lower validation loss for {config.early_stopping} epochs"
-        if place.epoch <= config.epochs
-        else f"all {config.epochs} epochs are done"
-    )
     return Fitted(training.model, place.history, True, reason)
+
+
+def _end(config: TrainConfig, place: _Place) -> str:
+    """Why the training is over after an epoch; empty while it is not."""
+    minutes = sum(r["seconds"] for r in place.history) / 60
+    if place.epoch > config.epochs:
+        return f"all {config.epochs} epochs are done"
+    if place.patience.exhausted(config):
+        return f"no lower validation loss for {config.early_stopping} epochs"
+    if place.history and 0 < config.time_budget <= minutes:
+        return f"the time budget of {config.time_budget:g} minutes is used"
+    return ""

@@ -8,7 +8,15 @@ import numpy as np
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.training.config import TrainConfig
 
-__all__ = ["averaged_weights", "make_average", "make_evaluate", "make_optimizer", "make_step"]
+__all__ = [
+    "averaged_weights",
+    "make_average",
+    "make_evaluate",
+    "make_optimizer",
+    "make_step",
+    "mean_recall",
+    "recalls",
+]
 
 EVALUATION_BATCH = 64
 
@@ -49,7 +57,7 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable
 
     Returns:
         (images uint8 n×S×S×3, labels float32 n×8, weights float32 n, step float32) →
-        (mean weighted loss, number of images whose likeliest class is right).
+        (mean weighted loss, int64 confusion 8×8: rows true, in a mixed image the larger share).
 
     With `averaged` (one variable a weight of the model) it also keeps the moving average of
     the weights, with the warm-up of the decay of Tan and Le's EfficientNet training.
@@ -57,6 +65,9 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable
     import keras
     import tensorflow as tf
 
+    # Set either way: it holds for the whole process.
+    bfloat16 = config.precision == "bfloat16"
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": bfloat16})
     size, smoothing = config.input_size, config.label_smoothing
     trainable = keras.Model(model.input, model.get_layer("logits").output)
 
@@ -81,10 +92,23 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable
             for average, weight in zip(averaged, averaged_weights(model), strict=True):
                 value = tf.convert_to_tensor(weight)
                 average.assign(value + decay * (average - value))
-        right = tf.argmax(logits, 1) == tf.argmax(labels, 1)
-        return loss, tf.reduce_sum(tf.cast(right, tf.float32))
+        truth, found = tf.argmax(labels, 1), tf.argmax(logits, 1)
+        return loss, tf.math.confusion_matrix(truth, found, len(CLASS_NAMES), dtype=tf.int64)
 
     return step
+
+
+def recalls(confusion: np.ndarray) -> list[float | None]:
+    """Recall of each class from a confusion matrix (8×8, rows true); None for an absent one."""
+    counts = confusion.sum(1)
+    return [
+        float(confusion[k, k] / counts[k]) if counts[k] else None for k in range(len(CLASS_NAMES))
+    ]
+
+
+def mean_recall(recall: list[float | None]) -> float:
+    """Macro recall over the classes that are there."""
+    return float(np.mean([r for r in recall if r is not None]))
 
 
 def make_evaluate(model) -> Callable:
@@ -110,16 +134,12 @@ def make_evaluate(model) -> Callable:
         probabilities = np.concatenate(parts)
         confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
         np.add.at(confusion, (truth, probabilities.argmax(1)), 1)
-        counts = confusion.sum(1)
-        recall = [
-            float(confusion[k, k] / counts[k]) if counts[k] else None
-            for k in range(len(CLASS_NAMES))
-        ]
+        recall = recalls(confusion)
         chosen = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
         return {
             "val_loss": float(-np.log(chosen).mean()),
-            "val_accuracy": float(confusion.trace() / counts.sum()),
-            "val_macro_recall": float(np.mean([r for r in recall if r is not None])),
+            "val_accuracy": float(confusion.trace() / confusion.sum()),
+            "val_macro_recall": mean_recall(recall),
             "val_recall": recall,
             "val_confusion": confusion.tolist(),
         }

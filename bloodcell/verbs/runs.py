@@ -23,7 +23,7 @@ def train(
         str | None, typer.Option(help="mobilenetv2, efficientnetb3, resnet50 or tiny.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="imagenet, none, or a local .weights.h5 without top.")
+        str | None, typer.Option(help="imagenet, none, a local .weights.h5 without top, or a run.")
     ] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     policy: Annotated[str | None, typer.Option(help="Augmentations: preset, name or path.")] = None,
@@ -39,6 +39,7 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="0 up to 0.9.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights; 0 = off.")] = None,
     sample_weights: Annotated[str | None, typer.Option(help="balanced or none.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split.")] = None,
     detach: Annotated[

@@ -1,0 +1,74 @@
+"""Where a run's first weights come from: checked before it is launched."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from bloodcell.errors import BadInput
+from bloodcell.runs.run import Run, open_run
+from bloodcell.training.config import TrainConfig
+from bloodcell.workspace import Workspace
+
+__all__ = ["check_weights"]
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+# What must be the same for a run and the one it starts from: otherwise the first would have been
+# trained on what the second calls unseen.
+SPLIT = ("split_seed", "split_shares", "split_fold")
+FINGERPRINTS = ("dataset_fingerprint", "curation_fingerprint")
+
+
+def check_weights(
+    workspace: Workspace, config: TrainConfig, fingerprints: dict[str, str]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """A config whose weights are there, and what is recorded of them.
+
+    Args:
+        config: its weights are "none", "imagenet", the path of a weights file, or the id or path
+            of a finished or stopped run, whose best epoch is then the start.
+        fingerprints: `dataset_fingerprint` and `curation_fingerprint` of its dataset.
+
+    Raises:
+        BadInput: no such file, another kind of file, a run of another backbone, or one that was
+            divided into other parts.
+    """
+    if config.weights in ("none", "imagenet"):
+        return config, {}
+    path = Path(config.weights).expanduser().absolute()
+    if path.is_dir() or (workspace.runs / config.weights).is_dir():
+        run = open_run(workspace, config.weights)
+        return dataclasses.replace(config, weights=str(_best(run, config, fingerprints))), {
+            "started_from": run.id
+        }
+    if not path.is_file():
+        raise BadInput(
+            f"There is no weights file {config.weights}: give the path of a .weights.h5 file "
+            "without top, the id of a run, --weights imagenet or --weights none."
+        )
+    content = path.read_bytes()
+    if not content.startswith(HDF5):
+        raise BadInput(
+            f"{config.weights} is not an HDF5 file: give a .weights.h5 file without top, "
+            "the id of a run, --weights imagenet or --weights none."
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    return dataclasses.replace(config, weights=str(path)), {"weights_sha256": digest}
+
+
+def _best(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
+    record, earlier = run.record(), run.config()
+    if earlier.backbone != config.backbone:
+        raise BadInput(
+            f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
+        )
+    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
+    if not same_data or any(getattr(earlier, key) != getattr(config, key) for key in SPLIT):
+        raise BadInput(
+            f"{run.id} was trained on other parts of the data, so images that are unseen here "
+            "may be known to it: start from a run with the same dataset, decisions and split."
+        )
+    found = sorted(run.checkpoint.glob("best-*.npz"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise BadInput(f"{run.id} has finished no epoch yet: wait, or start from another run.")
+    return found[-1].absolute()

@@ -1,0 +1,66 @@
+"""The start of a run: a weights file, or the best epoch of another run with the same parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloodcell.data.dataset import open_dataset
+from bloodcell.errors import BadInput
+from bloodcell.runs.carry_out import carry_out
+from bloodcell.runs.launch import prepare
+from bloodcell.runs.run import Run, list_runs
+from bloodcell.training.checkpoint import load_arrays, load_state
+from bloodcell.training.config import TrainConfig, make_config
+from bloodcell.workspace import Workspace
+
+
+@pytest.fixture
+def finished(trained_home: Path) -> tuple[Workspace, Run]:
+    workspace = Workspace(trained_home)
+    return workspace, list_runs(workspace)[0]
+
+
+def again(run: Run, **changes) -> TrainConfig:
+    return TrainConfig(**{**run.config().to_json(), "weights": run.id, **changes})
+
+
+def copied(workspace: Workspace, to: Path) -> Workspace:
+    import shutil
+
+    shutil.copytree(workspace.home, to)
+    return Workspace(to)
+
+
+def test_a_run_starts_from_the_best_epoch_of_another_at_another_size(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    earlier = list_runs(workspace)[0]
+    run = prepare(workspace, again(earlier, input_size=32, epochs=1, learning_rate=1e-8))
+    assert run.record()["started_from"] == earlier.id
+    carry_out(workspace, run, echo=False)
+    best = load_arrays(next(earlier.checkpoint.glob("best-*.npz")))[0]
+    trained = load_state(run.checkpoint)[0]
+    # With next to no learning rate the kernels are those of the other run still.
+    np.testing.assert_allclose(trained[0], best[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"split_seed": 1}, {"split_shares": (0.6, 0.2, 0.2)}])
+def test_a_run_with_other_parts_is_no_start(finished, change: dict):
+    workspace, run = finished
+    with pytest.raises(BadInput, match="other parts of the data"):
+        prepare(workspace, again(run, **change))
+
+
+def test_a_run_before_a_decision_is_no_start(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    run = list_runs(workspace)[0]
+    dataset = open_dataset(workspace, "demo")
+    dataset.curation.exclude([3], "blurred")
+    with pytest.raises(BadInput, match="other parts of the data"):
+        prepare(workspace, again(run))
+
+
+def test_a_run_of_another_backbone_is_no_start(finished):
+    workspace, run = finished
+    with pytest.raises(BadInput, match="a mobilenetv2 cannot start from it"):
+        prepare(workspace, make_config("demo", backbone="mobilenetv2", weights=run.id))
