@@ -1,12 +1,13 @@
 """Augmentation: the catalogue, policies made of it, and the engine that carries them out."""
 
 from bloodcell.augment.apply import apply
-from bloodcell.augment.catalogue import CATALOGUE, Augmentation, Parameter
+from bloodcell.augment.catalogue import CATALOGUE, Augmentation, Parameter, catalogue_json
+from bloodcell.augment.cautions import Caution, cautions
+from bloodcell.augment.ladder import Rung, extreme, ladder
 from bloodcell.augment.policy import (
     PRESETS,
     Policy,
     Step,
-    cautions,
     find_policy,
     load_policy,
     policy_from_json,
@@ -16,21 +17,29 @@ from bloodcell.augment.policy import (
     step,
     validate,
 )
+from bloodcell.augment.trash import delete_policy, restore_policy
 
 __all__ = [
     "CATALOGUE",
     "PRESETS",
     "Augmentation",
+    "Caution",
     "Parameter",
     "Policy",
+    "Rung",
     "Step",
     "apply",
+    "catalogue_json",
     "cautions",
+    "delete_policy",
+    "extreme",
     "find_policy",
+    "ladder",
     "load_policy",
     "policy_from_json",
     "policy_names",
     "policy_to_json",
+    "restore_policy",
     "save_policy",
     "step",
     "validate",

@@ -3,7 +3,8 @@
 Both draw from the operations of AutoAugment (Cubuk et al. 2019) with its ranges, built here from
 the same maps, matrices and curves as everything else, so that a chain of them is still one
 resampling. Each operation does nothing at magnitude 0. Autocontrast and equalise, which have no
-magnitude in the paper, are blended in by theirs: in full, equalise turns a stained cell black.
+magnitude in the paper, are blended in by theirs, and so is solarise: in full, equalise turns a
+stained cell black, and solarise the bright field around it.
 """
 
 from collections.abc import Callable
@@ -66,8 +67,8 @@ def _posterise(canvas: Canvas, m: float) -> None:
 
 
 def _solarise(canvas: Canvas, m: float) -> None:
-    values = np.arange(256)
-    canvas.curve(np.where(values >= 256 * (1 - abs(m)), 255 - values, values).astype(np.uint8))
+    inverted = np.where(256 * (1 - abs(m)) <= _VALUES, 255 - _VALUES, _VALUES)
+    _blended_curve(canvas, inverted[:, None], abs(m))
 
 
 _MOVES: tuple[Operation, ...] = (
@@ -141,7 +142,7 @@ AUGMENTATIONS = (
             strength(0.25, 0.4, "The strength of each.", key="magnitude", title="Magnitude"),
         ),
         randaugment,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "augmix",
@@ -159,6 +160,6 @@ AUGMENTATIONS = (
             ),
         ),
         augmix,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
 )

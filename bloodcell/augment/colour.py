@@ -185,7 +185,7 @@ AUGMENTATIONS = (
             ),
         ),
         hue,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "saturation",
@@ -204,7 +204,7 @@ AUGMENTATIONS = (
             ),
         ),
         saturation,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "random_color_degeneration",
@@ -214,7 +214,7 @@ AUGMENTATIONS = (
         "keras_cv.layers.RandomColorDegeneration; AutoAugment's Color (Cubuk et al. 2019)",
         (strength(0.5, 0.5, "The image is blended with its grey by up to this."),),
         degenerate,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "tint",
@@ -238,7 +238,7 @@ AUGMENTATIONS = (
             ),
         ),
         tint,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "channel_shuffle",
@@ -248,7 +248,7 @@ AUGMENTATIONS = (
         "keras_cv.layers.ChannelShuffle",
         (strength(1.0, 0.3, "How much of the shuffled image is blended in; 1 is all."),),
         channel_shuffle,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "gain_gamma",
@@ -276,7 +276,7 @@ AUGMENTATIONS = (
             ),
         ),
         gain_gamma,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
     Augmentation(
         "stain",
@@ -297,6 +297,6 @@ AUGMENTATIONS = (
             ),
         ),
         stain,
-        caution=COLOUR_CUE,
+        cue=COLOUR_CUE,
     ),
 )

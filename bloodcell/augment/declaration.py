@@ -12,6 +12,7 @@ __all__ = [
     "MIDDLE_CUE",
     "SIZE_CUE",
     "Augmentation",
+    "Cue",
     "Parameter",
     "Parameters",
     "count",
@@ -22,12 +23,42 @@ __all__ = [
 Value = float | int | bool
 Parameters = Mapping[str, Value]
 
-SIZE_CUE = (
-    "Size tells platelets and lymphocytes from larger cells: a strong change of scale blurs it."
+
+@dataclass(frozen=True)
+class Cue:
+    """What tells classes apart and is lost when an augmentation goes too far.
+
+    Attributes:
+        sentence: for a person.
+        changed: name of the class that loses its mark.
+        beside: name of the class that it is then taken for.
+    """
+
+    sentence: str
+    changed: str
+    beside: str
+
+
+SIZE_CUE = Cue(
+    "Size tells platelets and lymphocytes from larger cells: a strong change of scale blurs it.",
+    "platelet",
+    "lymphocyte",
 )
-COLOUR_CUE = "Stain colour tells eosinophils from neutrophils: a strong change of colour blurs it."
-GRAIN_CUE = "Granules tell basophils, eosinophils and neutrophils apart: too much of it hides them."
-MIDDLE_CUE = "The cell to be named is in the middle: moved too far, its neighbours take its place."
+COLOUR_CUE = Cue(
+    "Stain colour tells eosinophils from neutrophils: a strong change of colour blurs it.",
+    "eosinophil",
+    "neutrophil",
+)
+GRAIN_CUE = Cue(
+    "Granules tell basophils, eosinophils and neutrophils apart: too much of it hides them.",
+    "basophil",
+    "monocyte",
+)
+MIDDLE_CUE = Cue(
+    "The cell to be named is in the middle: moved too far, its neighbours take its place.",
+    "platelet",
+    "erythroblast",
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +163,7 @@ class Augmentation:
         act: the function that does it: of (canvas, parameters, rng) for one image, or, where
             labels are mixed, of (canvases, labels, chosen, parameters, rng) for a batch.
         mixes_labels: whether it makes one image, and its label, out of two.
-        caution: one sentence on the class cue that too much of it destroys, or "".
+        cue: the class cue that too much of it destroys, or None.
     """
 
     key: str
@@ -143,7 +174,7 @@ class Augmentation:
     parameters: tuple[Parameter, ...]
     act: Callable[..., None]
     mixes_labels: bool = False
-    caution: str = ""
+    cue: Cue | None = None
 
     def defaults(self) -> dict[str, Value]:
         """Each parameter's default."""

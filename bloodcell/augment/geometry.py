@@ -160,7 +160,7 @@ AUGMENTATIONS = (
             ),
         ),
         zoom,
-        caution=SIZE_CUE,
+        cue=SIZE_CUE,
     ),
     Augmentation(
         "translation",
@@ -178,7 +178,7 @@ AUGMENTATIONS = (
             ),
         ),
         translate,
-        caution=MIDDLE_CUE,
+        cue=MIDDLE_CUE,
     ),
     Augmentation(
         "crop",
@@ -196,6 +196,6 @@ AUGMENTATIONS = (
             ),
         ),
         crop,
-        caution=SIZE_CUE,
+        cue=SIZE_CUE,
     ),
 )

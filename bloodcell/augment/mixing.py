@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
-from bloodcell.augment.declaration import Augmentation, Parameters, strength
+from bloodcell.augment.declaration import Augmentation, Cue, Parameters, strength
 
 __all__ = ["AUGMENTATIONS", "cutmix", "mixup"]
 
@@ -103,7 +103,11 @@ AUGMENTATIONS = (
         ),
         cutmix,
         mixes_labels=True,
-        caution="A cell fills the middle: a pasted corner may bring a label but no cell.",
+        cue=Cue(
+            "A cell fills the middle: a pasted corner may bring a label but no cell.",
+            "lymphocyte",
+            "monocyte",
+        ),
     ),
     Augmentation(
         "mixup",

@@ -22,7 +22,6 @@ __all__ = [
     "PRESETS",
     "Policy",
     "Step",
-    "cautions",
     "find_policy",
     "load_policy",
     "policy_from_json",
@@ -107,21 +106,6 @@ def _checked(key: Any, probability: Any, parameters: Any, where: str) -> Step:
             "expected: correct or remove them."
         )
     return Step(key, float(probability), CATALOGUE[key].checked(parameters, where))
-
-
-def cautions(policy: Policy) -> list[str]:
-    """One sentence for each step whose setting may destroy what tells the classes apart."""
-    found = []
-    for i, s in enumerate(policy.steps, 1):
-        augmentation = CATALOGUE[s.key]
-        beyond = augmentation.insensible(s.parameters) if s.probability > 0 else []
-        for p in beyond:
-            found.append(
-                f"Step {i}, {augmentation.title}: {p.title.lower()} "
-                f"{s.parameters.get(p.key, p.default):g} is beyond {p.sensible[1]:g}, the most "
-                f"that is sensible for blood cells. {augmentation.caution}".rstrip()
-            )
-    return found
 
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from bloodcell.augment.canvas import Canvas
 from bloodcell.augment.declaration import (
     GRAIN_CUE,
     Augmentation,
+    Cue,
     Parameter,
     Parameters,
     count,
@@ -127,7 +128,7 @@ AUGMENTATIONS = (
             ),
         ),
         resample,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
     Augmentation(
         "gaussian_noise",
@@ -147,7 +148,7 @@ AUGMENTATIONS = (
             ),
         ),
         noise,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
     Augmentation(
         "defocus",
@@ -167,7 +168,7 @@ AUGMENTATIONS = (
             ),
         ),
         defocus,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
     Augmentation(
         "sharpening",
@@ -191,7 +192,7 @@ AUGMENTATIONS = (
             ),
         ),
         unsharp,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
     Augmentation(
         "jpeg",
@@ -211,7 +212,7 @@ AUGMENTATIONS = (
             ),
         ),
         jpeg,
-        caution=GRAIN_CUE,
+        cue=GRAIN_CUE,
     ),
     Augmentation(
         "random_erasing",
@@ -231,6 +232,10 @@ AUGMENTATIONS = (
             ),
         ),
         erase,
-        caution="A platelet is small: a large rectangle can cover the whole of it.",
+        cue=Cue(
+            "A platelet is small: a large rectangle can cover the whole of it.",
+            "platelet",
+            "erythroblast",
+        ),
     ),
 )

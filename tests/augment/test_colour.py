@@ -140,3 +140,22 @@ def test_dyes_are_jittered_apart():
         out = canvas.settle().astype(float)
         ratios.append((out[0, 0, 0] / NUCLEUS[0]) / (out[0, 8, 1] / EOSIN[1]))
     assert np.std(ratios) > 0.05
+
+
+def test_boost_raises_only_the_largest_saturation():
+    canvas = Canvas(middle())
+    colour.saturation(canvas, {"amount": 0.5, "boost": 0.1}, Fixed())
+    expected = Canvas(middle())
+    colour.desaturate(expected, 1.6)
+    np.testing.assert_array_equal(canvas.settle(), expected.settle())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tinted_grey_has_one_colour_at_every_brightness(seed):
+    image, canvas = middle(), Canvas(middle())
+    colour.tint(canvas, {"amount": 1.0, "tint": 0.2}, np.random.default_rng(seed))
+    shares = canvas.settle() / (image @ LUMA)[..., None]
+    assert np.all((shares > 0.79) & (shares < 1.21))
+    # rounding to whole values moves a share by half a value
+    assert np.ptp(shares, axis=(0, 1)).max() < 2 / 90
+    assert np.ptp(shares[0, 0]) > 0.01

@@ -1,11 +1,23 @@
 """What holds for every augmentation of the catalogue, and for every preset."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bloodcell.augment import CATALOGUE, PRESETS, Augmentation, Policy, Step, apply, step
+from bloodcell.augment import (
+    CATALOGUE,
+    PRESETS,
+    Augmentation,
+    Policy,
+    Step,
+    apply,
+    catalogue_json,
+    step,
+)
+from bloodcell.classes import CLASS_NAMES
 
 SIZES = st.integers(28, 224)
 POLICIES = [Policy(key, (step(key),)) for key in CATALOGUE] + list(PRESETS.values())
@@ -35,7 +47,10 @@ def draw_parameters(data: st.DataObject, augmentation: Augmentation) -> dict:
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_any_parameters_in_range_give_images_and_labels_of_the_same_kind(augmentation, data):
-    images, labels = batch(data.draw(st.sampled_from([1, 3])), data.draw(SIZES), data.draw(SIZES))
+    n = data.draw(st.sampled_from([1, 3, 33]))
+    # 33 images of 224 pixels in each of the examples would take minutes
+    sides = SIZES if n < 33 else st.integers(28, 48)
+    images, labels = batch(n, data.draw(sides), data.draw(sides))
     policy = Policy("p", (step(augmentation.key, **draw_parameters(data, augmentation)),))
 
     out, mixed = apply(policy, images, labels, np.random.default_rng(1))
@@ -44,6 +59,26 @@ def test_any_parameters_in_range_give_images_and_labels_of_the_same_kind(augment
     assert out.dtype == np.uint8
     assert mixed.shape == labels.shape
     assert mixed.dtype == np.float32
+    assert np.all(mixed >= 0)
+    # NaN would be neither
+    np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
+
+
+@each_policy
+@pytest.mark.parametrize("shape", [(28, 28), (224, 224), (28, 224), (101, 64)])
+def test_works_at_any_size_from_28_to_224(policy, shape):
+    images, labels = batch(2, *shape)
+    out, mixed = apply(policy, images, labels, np.random.default_rng(2))
+    assert out.shape == images.shape
+    assert out.dtype == np.uint8
+    np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
+
+
+@each_policy
+def test_labels_that_are_mixed_already_still_sum_to_one(policy):
+    images, _ = batch(12, 40, 40)
+    soft = np.random.default_rng(0).dirichlet(np.ones(8), 12).astype(np.float32)
+    _, mixed = apply(policy, images, soft, np.random.default_rng(2))
     assert np.all(mixed >= 0)
     np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
 
@@ -148,12 +183,26 @@ def test_declares_what_a_person_needs_to_choose_it(augmentation):
     assert "\n" not in augmentation.summary
     assert augmentation.source
     assert augmentation.group in {"geometry", "colour", "texture", "chains", "mixing"}
+    if augmentation.cue:
+        assert augmentation.cue.sentence.endswith(".")
+        assert {augmentation.cue.changed, augmentation.cue.beside} <= set(CLASS_NAMES)
     assert any(p.strength for p in augmentation.parameters)
     for p in augmentation.parameters:
         assert p.low <= p.default <= p.high
         assert p.low <= p.sensible[0] <= p.sensible[1] <= p.high
         assert p.help.endswith(".")
         assert p.checked(p.default, "here") == p.default
+
+
+def test_the_catalogue_as_json_holds_all_that_is_declared():
+    listed = json.loads(json.dumps(catalogue_json(), allow_nan=False))
+    assert [a["key"] for a in listed] == list(CATALOGUE)
+    for entry, augmentation in zip(listed, CATALOGUE.values(), strict=True):
+        assert (entry["title"], entry["source"]) == (augmentation.title, augmentation.source)
+        written = {p["key"]: p["default"] for p in entry["parameters"]}
+        assert augmentation.checked(written, "here") == augmentation.defaults()
+        for p, declared in zip(entry["parameters"], augmentation.parameters, strict=True):
+            assert (p["low"], p["high"], p["unit"]) == (declared.low, declared.high, declared.unit)
 
 
 def test_the_catalogue_holds_what_the_forerunner_had_and_what_a_cell_lab_adds():

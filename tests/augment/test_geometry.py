@@ -149,3 +149,13 @@ def test_a_copy_of_a_canvas_goes_its_own_way():
     other.move(LEFT_RIGHT)
     np.testing.assert_array_equal(canvas.settle(), image[:, ::-1])
     np.testing.assert_array_equal(other.settle(), image)
+
+
+def test_shrink_lowers_only_the_smallest_scale():
+    rng, seen = np.random.default_rng(0), []
+    for _ in range(400):
+        canvas = Canvas(np.zeros((8, 8, 3), np.uint8))
+        geometry.zoom(canvas, {"amount": 0.35, "shrink": 0.05}, rng)
+        seen.append(1 / canvas._map[0, 0])
+    assert 0.6 <= min(seen) < 0.62
+    assert 1.33 < max(seen) <= 1.35

@@ -158,5 +158,12 @@ def test_a_step_made_in_python_is_checked_too():
 def test_settings_that_hide_what_tells_cells_apart_are_pointed_out():
     policy = Policy("p", (step("flip"), step("zoom", amount=0.5), step("hue", 0.0, angle=90)))
     (only,) = cautions(policy)
-    assert only.startswith("Step 2, Random zoom: amount 0.5 is beyond 0.15")
-    assert "platelets" in only
+    assert (only.place, only.step) == (2, policy.steps[1])
+    assert only.sentence.startswith("Step 2, Random zoom: amount 0.5 is beyond 0.15")
+    assert "platelets" in only.sentence
+    assert (only.cue.changed, only.cue.beside) == ("platelet", "lymphocyte")
+
+
+def test_several_settings_of_one_step_are_one_caution():
+    (only,) = cautions(Policy("p", (step("gain_gamma", gain=0.4, gamma=1.0),)))
+    assert "gain 0.4 is beyond 0.15 and gamma 1 is beyond 0.3" in only.sentence

@@ -107,3 +107,22 @@ def test_sharpen_runs_from_smoothed_to_sharper():
         return float(np.abs(np.diff(canvas.settle().astype(int), axis=1)).mean())
 
     assert edge(0) < edge(0.5) < edge(1) < edge(1.5)
+
+
+class Most:
+    """A generator that always draws the upper end of its range."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
+
+
+def test_unsharp_masking_steepens_edges_and_leaves_flat_fields():
+    def edge(amount: float) -> float:
+        canvas = Canvas(sharp())
+        texture.unsharp(canvas, {"amount": amount, "radius": 0.012}, Most())
+        return float(np.abs(np.diff(canvas.settle().astype(int), axis=1)).mean())
+
+    assert edge(0) < edge(0.5) < edge(2)
+    canvas = Canvas(GREY)
+    texture.unsharp(canvas, {"amount": 5.0, "radius": 0.05}, Most())
+    np.testing.assert_array_equal(canvas.settle(), GREY)
