@@ -1,6 +1,7 @@
 """The command line: the verbs of the pages, for scripts and clusters.
 
     python -m bloodcell demo --name demo
+    python -m bloodcell augment gentle --dataset demo --out grid.png
     python -m bloodcell train --dataset demo --backbone tiny --epochs 3
     python -m bloodcell runs
     python -m bloodcell ensemble RUN --name first
@@ -18,7 +19,7 @@ import typer
 
 from bloodcell import __version__
 from bloodcell.errors import BloodCellError
-from bloodcell.verbs import data, ensembles, runs
+from bloodcell.verbs import augment, data, ensembles, library, queue, runs
 from bloodcell.workspace import open_workspace
 
 __all__ = ["app", "main"]
@@ -31,7 +32,7 @@ app = typer.Typer(
     epilog="For research use only. Not a medical device.",
 )
 
-for _verbs in (data, runs, ensembles):
+for _verbs in (data, augment, library, runs, queue, ensembles):
     app.add_typer(_verbs.app)
 
 # Typer brings its own copy of click along in some versions; this is its ClickException in all.

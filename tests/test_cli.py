@@ -20,7 +20,8 @@ from bloodcell.workspace import Workspace
 REPOSITORY = Path(__file__).parents[1]
 VERBS = {
     "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs", "stop",
-    "resume", "ensemble", "evaluate", "classify",
+    "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
+    "restore", "trash",
 }  # fmt: skip
 
 

@@ -4,4 +4,5 @@ __all__ = [
     "carry_out",
     "launch",
     "run",
+    "uses",
 ]

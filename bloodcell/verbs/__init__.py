@@ -1,8 +1,11 @@
 """The verbs of the command line, a module for each kind of thing they act on."""
 
 __all__ = [
+    "augment",
     "data",
     "ensembles",
+    "library",
     "options",
+    "queue",
     "runs",
 ]

@@ -1,0 +1,90 @@
+"""split, export, rename, delete, restore, trash: the verbs of the Dataset page."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bloodcell.cli import app
+from bloodcell.data.dataset import open_dataset
+from bloodcell.data.split_choice import chosen_split
+from bloodcell.errors import BadInput
+from bloodcell.workspace import Workspace
+
+Say = Callable[..., Any]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a verb with --json on a workspace; returns the document that it prints."""
+
+    def run(home: Path, *arguments: object) -> Any:
+        app(["--home", str(home), *map(str, arguments), "--json"], standalone_mode=False)
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_split_says_how_a_dataset_is_divided_and_keeps_what_is_chosen(demo_copy: Path, say: Say):
+    found = say(demo_copy, "split", "demo")
+    assert found["parts"] == {"train": 128, "validation": 16, "test": 16}
+    assert found["shared_images"] == 0
+    say(demo_copy, "split", "demo", "--seed", 4)
+    found = say(demo_copy, "split", "demo", "--shares", "0.5,0.25,0.25")
+    assert found["parts"] == {"train": 80, "validation": 40, "test": 40}
+    dataset = open_dataset(Workspace(demo_copy), "demo")
+    assert chosen_split(dataset) == (4, (0.5, 0.25, 0.25))
+
+
+@pytest.mark.parametrize("shares", ["much", "1,1,1", "0.5,0.5"])
+def test_shares_that_cannot_be_are_one_sentence(demo_copy: Path, say: Say, shares: str):
+    with pytest.raises(BadInput, match=r"shares .* cannot"):
+        say(demo_copy, "split", "demo", "--shares", shares)
+
+
+def test_export_writes_what_is_left_after_the_decisions(demo_copy: Path, tmp_path: Path, say: Say):
+    open_dataset(Workspace(demo_copy), "demo").curation.exclude([5], "a test")
+    target = tmp_path / "out.npz"
+    assert say(demo_copy, "export", "demo", target)["n"] == 159
+    with np.load(target) as file:
+        assert file["images"].shape == (159, 48, 48, 3)
+    say(demo_copy, "export", "demo", target, "--parts")
+    with np.load(target) as file:
+        assert len(file["train_labels"]) + len(file["val_labels"]) + len(file["test_labels"]) == 159
+
+
+def test_a_dataset_goes_to_the_trash_and_comes_back(demo_copy: Path, say: Say):
+    entry = say(demo_copy, "delete", "demo")["entry"]
+    assert say(demo_copy, "datasets") == []
+    assert [t["entry"] for t in say(demo_copy, "trash")["datasets"]] == [entry]
+    say(demo_copy, "restore", "demo", "--name", "back")
+    assert [d["name"] for d in say(demo_copy, "datasets")] == ["back"]
+    say(demo_copy, "delete", "back")
+    assert say(demo_copy, "trash", "--empty")["deleted"] == 1
+    assert say(demo_copy, "trash")["datasets"] == []
+
+
+def test_a_dataset_that_runs_refer_to_is_renamed_only_if_one_insists(home: Path, say: Say):
+    (run,) = say(home, "runs")
+    for verb in (("rename", "demo", "cells"), ("delete", "demo")):
+        with pytest.raises(BadInput, match=rf"1 run refers to demo \({run['id']}\).*--yes"):
+            say(home, *verb)
+    assert say(home, "rename", "demo", "cells", "--yes")["name"] == "cells"
+    # Nothing refers to the new name.
+    say(home, "delete", "cells")
+
+
+def test_a_dataset_that_a_run_waits_for_stays(home: Path, say: Say):
+    (run,) = say(home, "runs")
+    folder = home / "runs" / run["id"]
+    shutil.rmtree(folder / "checkpoint")
+    status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    (folder / "status.json").write_text(
+        json.dumps({**status, "state": "queued"}), encoding="utf-8"
+    )
+    with pytest.raises(BadInput, match=f"{run['id']} on demo is queued"):
+        say(home, "delete", "demo", "--yes")
