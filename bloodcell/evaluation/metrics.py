@@ -8,12 +8,14 @@ import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
+from bloodcell.evaluation.confusion_scores import class_scores, confusion_scores
 from bloodcell.evaluation.intervals import (
     Interval,
     auc_interval,
     confusion_intervals,
     ece_interval,
-    mean_interval,
+    f1_interval,
+    loss_interval,
     wilson,
 )
 
@@ -38,8 +40,8 @@ class Judgement:
         log_loss: mean of -log p(true class), nats.
         ece: expected calibration error, 15 bins of equal width of the top probability.
         per_class: one dict for each class that occurs in truth or prediction: ``name``, ``n``
-            (true images), ``predicted``, ``precision``, ``recall``, ``f1``,
-            ``precision_interval``, ``recall_interval`` (Wilson).
+            (true images), ``predicted``, ``precision``, ``recall``, ``f1``, ``auc`` (one class
+            against the rest; None if it does not occur), each with ``…_interval``.
         confusion_matrix: 8×8 counts, rows true.
         intervals: name → (low, high), 95 %.
     """
@@ -64,8 +66,8 @@ class Judgement:
         found = asdict(self)
         found["intervals"] = {name: list(pair) for name, pair in self.intervals.items()}
         for row in found["per_class"]:
-            row["precision_interval"] = list(row["precision_interval"])
-            row["recall_interval"] = list(row["recall_interval"])
+            for key, value in row.items():
+                row[key] = list(value) if isinstance(value, tuple) else value
         return {**found, "classes": list(CLASS_NAMES)}
 
 
@@ -148,37 +150,25 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
     )
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-
-def _per_class(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # cells: float (R, 8, 8) → precision, recall, F1, each (R, 8)
-    hits = np.diagonal(cells, axis1=1, axis2=2).copy()
-    true, predicted = cells.sum(2), cells.sum(1)
-    return _ratio(hits, predicted), _ratio(hits, true), _ratio(2 * hits, true + predicted)
-
-
-def _auc(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    # Mean one-vs-rest AUC, its influence of each image (DeLong's placements), class counts.
+def _aucs(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # One-vs-rest AUC of each class (NaN where it does not occur), and DeLong's influence of
+    # each image on it: float (8,), (8, N).
     # Imported late: it takes a second, and classifying never needs it.
     from scipy.stats import rankdata
 
-    n = len(labels)
-    counts = np.bincount(labels, minlength=len(CLASS_NAMES))
-    present = np.flatnonzero(counts)
-    influence, areas = np.zeros(n), []
-    for c in present:
+    n, classes = len(labels), len(CLASS_NAMES)
+    counts = np.bincount(labels, minlength=classes)
+    areas, influence = np.full(classes, np.nan), np.zeros((classes, n))
+    for c in np.flatnonzero((counts > 0) & (counts < n)):
         score, mine = probabilities[:, c], labels == c
         positives, negatives = counts[c], n - counts[c]
         ranks = rankdata(score)
         placement = np.empty(n)
         placement[mine] = (ranks[mine] - rankdata(score[mine])) / negatives
         placement[~mine] = 1 - (ranks[~mine] - rankdata(score[~mine])) / positives
-        area = placement[mine].mean()
-        areas.append(area)
-        influence += (placement - area) * np.where(mine, n / positives, n / negatives)
-    return float(np.mean(areas)), influence / len(present), counts[present]
+        areas[c] = placement[mine].mean()
+        influence[c] = (placement - areas[c]) * np.where(mine, n / positives, n / negatives)
+    return areas, influence
 
 
 def judge(
@@ -189,41 +179,54 @@ def judge(
     Args:
         labels: int64, N, 0 to 7.
         probabilities: float, N×8, rows sum to 1.
-        resamples: draws behind each interval that needs draws.
+        resamples: draws behind the interval of the calibration error.
         seed: makes the draws repeatable.
 
     Raises:
         BadInput: the arrays do not fit each other or hold impossible values.
     """
     labels, probabilities = checked(labels, probabilities)
-    rng = np.random.default_rng(seed)
     n, predicted, confidence = len(labels), probabilities.argmax(1), probabilities.max(1)
     matrix = confusion_matrix(labels, predicted)
     true_counts, predicted_counts = matrix.sum(1), matrix.sum(0)
-    occurs = (true_counts + predicted_counts) > 0
-
-    precision, recall, f1 = (values[0] for values in _per_class(matrix[None].astype(float)))
-    scores = {}
-    for place, name in enumerate(("precision", "recall", "f1")):
-        scores[f"macro_{name}"] = lambda cells, p=place: _per_class(cells)[p][:, occurs].mean(1)
-        scores[f"weighted_{name}"] = lambda cells, p=place: (
-            (_per_class(cells)[p] * cells.sum(2)).sum(1) / cells.sum((1, 2))
-        )
-    values = {name: float(score(matrix[None].astype(float))[0]) for name, score in scores.items()}
-    intervals = confusion_intervals(matrix, scores, resamples=resamples, rng=rng)
+    values = {name: value for name, (value, _) in confusion_scores(matrix).items()}
+    intervals = confusion_intervals(matrix)
 
     correct = predicted == labels
     hits = int(correct.sum())
     intervals["accuracy"] = intervals["weighted_recall"] = wilson(hits, n)
     losses = -np.log(np.maximum(probabilities[np.arange(n), labels], SMALLEST))
-    intervals["log_loss"] = mean_interval(losses)
+    intervals["log_loss"] = loss_interval(losses, probabilities)
+    rng = np.random.default_rng(seed)
     intervals["ece"] = ece_interval(confidence, correct, BINS, resamples=resamples, rng=rng)
+    areas, influence = _aucs(labels, probabilities)
+    present = np.flatnonzero(~np.isnan(areas))
     auc = None
-    if np.count_nonzero(true_counts) > 1:
-        auc, influence, positives = _auc(labels, probabilities)
-        intervals["auc"] = auc_interval(auc, influence, positives, n)
-    table = reliability(labels, probabilities)
-    filled = table[table.n > 0]
+    if len(present):
+        auc = float(areas[present].mean())
+        mean = influence[present].mean(0)
+        intervals["auc"] = auc_interval(auc, mean, true_counts[present], n)
+    filled = reliability(labels, probabilities).query("n > 0")
+    precision, recall, f1 = class_scores(matrix)
+
+    def row(c: int) -> dict[str, Any]:
+        area = None if np.isnan(areas[c]) else float(areas[c])
+        hit, true, said = int(matrix[c, c]), int(true_counts[c]), int(predicted_counts[c])
+        return {
+            "name": CLASS_NAMES[c],
+            "n": true,
+            "predicted": said,
+            "precision": float(precision[c]),
+            "recall": float(recall[c]),
+            "f1": float(f1[c]),
+            "auc": area,
+            "precision_interval": wilson(hit, said),
+            "recall_interval": wilson(hit, true),
+            "f1_interval": f1_interval(hit, true + said - 2 * hit),
+            "auc_interval": None
+            if area is None
+            else auc_interval(area, influence[c], true_counts[c : c + 1], n),
+        }
 
     return Judgement(
         n=n,
@@ -232,19 +235,7 @@ def judge(
         auc=auc,
         log_loss=float(losses.mean()),
         ece=float((filled.n * (filled.confidence - filled.accuracy).abs()).sum() / n),
-        per_class=[
-            {
-                "name": CLASS_NAMES[c],
-                "n": int(true_counts[c]),
-                "predicted": int(predicted_counts[c]),
-                "precision": float(precision[c]),
-                "recall": float(recall[c]),
-                "f1": float(f1[c]),
-                "precision_interval": wilson(int(matrix[c, c]), int(predicted_counts[c])),
-                "recall_interval": wilson(int(matrix[c, c]), int(true_counts[c])),
-            }
-            for c in np.flatnonzero(occurs)
-        ],
+        per_class=[row(int(c)) for c in np.flatnonzero(true_counts + predicted_counts)],
         confusion_matrix=matrix.tolist(),
         intervals=intervals,
     )
