@@ -19,7 +19,7 @@ from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = {
-    "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs", "stop",
+    "augment", "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs", "stop",
     "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
     "restore", "trash",
 }  # fmt: skip

@@ -155,7 +155,7 @@ AUGMENTATIONS = (
         "colour",
         "Makes the field lighter or darker, as the lamp or the exposure does.",
         "keras.layers.RandomBrightness",
-        (strength(0.1, 0.2, "Every value is shifted by ± this share of 255."),),
+        (strength(0.1, 0.2, "Every value is shifted by ± this.", unit="share of 255"),),
         brightness,
     ),
     Augmentation(

@@ -149,7 +149,9 @@ AUGMENTATIONS = (
         "Makes the cell larger or smaller about the centre; what is missing is mirrored.",
         "keras.layers.RandomZoom",
         (
-            strength(0.1, 0.15, "The scale is drawn from 1 ± this.", high=0.8),
+            strength(
+                0.1, 0.15, "The scale is drawn from 1 ± this.", high=0.8, unit="share of the size"
+            ),
             strength(
                 0.0,
                 0.15,
@@ -157,6 +159,7 @@ AUGMENTATIONS = (
                 key="shrink",
                 title="Shrink further",
                 high=0.8,
+                unit="share of the size",
             ),
         ),
         zoom,
