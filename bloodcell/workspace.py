@@ -55,6 +55,10 @@ class Workspace:
         return self.home / "trash"
 
     @property
+    def queue(self) -> Path:
+        return self.home / "queue"
+
+    @property
     def downloads(self) -> Path:
         return self.home / "downloads"
 

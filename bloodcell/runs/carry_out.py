@@ -7,7 +7,6 @@ one and one whose process was killed are continued by the same words.
 import contextlib
 import json
 import os
-import platform
 import signal
 import sys
 import threading
@@ -16,10 +15,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-import psutil
 
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
@@ -27,6 +25,8 @@ from bloodcell.data.split import Split, make_split
 from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, is_out_of_space
 from bloodcell.files import replacing, write_json, write_text
 from bloodcell.models.litert import LiteModel
+from bloodcell.runs.lock import acquire
+from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
@@ -77,14 +77,12 @@ class _Watch:
         self._ended = threading.Event()
         # A beat that was being written must not land on top of the final state.
         self._writing = threading.Lock()
-        me = psutil.Process()
+        before = {k: v for k, v in run.status().items() if k not in ("launched", "ended")}
         self.status: dict[str, Any] = {
-            **run.status(),
+            **before,
             "state": "running",
             "reason": "",
-            "pid": me.pid,
-            "process_started": me.create_time(),
-            "host": platform.node(),
+            **this_process(),
             "epochs": run.config().epochs,
         }
 
@@ -158,7 +156,7 @@ def hold(run: Run) -> Iterator[None]:
     """
     end = time.monotonic() + DYING_S
     with run.lock_path.open("a") as file:
-        while not _lock(file):
+        while not acquire(file):
             # A killed process may be gone for everyone but the system, which still holds its files.
             if run.status()["state"] != "lost" or time.monotonic() > end:
                 raise NameTaken(
@@ -167,21 +165,6 @@ def hold(run: Run) -> Iterator[None]:
                 )
             time.sleep(0.05)
         yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

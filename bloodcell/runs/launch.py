@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from bloodcell import __version__
-from bloodcell.augment.policy import find_policy, policy_to_json
+from bloodcell.augment.policy import Policy, find_policy, policy_to_json
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
 from bloodcell.errors import NameTaken
@@ -25,20 +25,39 @@ from bloodcell.runs.weights import check_weights
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "ask_to_stop", "prepare", "start"]
+__all__ = ["DETACHED", "ask_to_stop", "check", "prepare", "spawn", "start", "wait_for_end"]
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
-def prepare(workspace: Workspace, config: TrainConfig) -> Run:
+def prepare(
+    workspace: Workspace, config: TrainConfig, policy: Policy | None = None, **record: Any
+) -> Run:
     """Check a config against what is on disk and make its run, queued.
+
+    Args:
+        policy: instead of the one that has the config's name now.
+        record: further keys for ``config.json``.
+
+    Raises:
+        NotFound: no such dataset or policy.
+        BadInput: the split is unsound, a class too small, or the weights file missing.
+    """
+    config, found = check(workspace, config, policy)
+    return create_run(workspace, config, {**found, **record})
+
+
+def check(
+    workspace: Workspace, config: TrainConfig, policy: Policy | None = None
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Check a config against what is on disk; the config with whole paths, and its record.
 
     Raises:
         NotFound: no such dataset or policy.
         BadInput: the split is unsound, a class too small, or the weights file missing.
     """
     dataset = open_dataset(workspace, config.dataset)
-    policy = find_policy(workspace, config.policy)
+    policy = policy or find_policy(workspace, config.policy)
     split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
     check_startable(dataset, split)
     if dataset.path.parent != workspace.datasets:
@@ -55,7 +74,7 @@ def prepare(workspace: Workspace, config: TrainConfig) -> Run:
         "environment": _environment(),
         **weights,
     }
-    return create_run(workspace, config, record)
+    return config, record
 
 
 def _environment() -> dict[str, Any]:
@@ -101,19 +120,35 @@ def start(workspace: Workspace, run: Run) -> int:
         if status["state"] != "finished":
             # Until the new process speaks up, the run waits; what it was before is in its log.
             status |= {"state": "queued", "reason": "", "launched": time.time()}
+            status |= {"engine": "local", "host": platform.node()}
             write_json(run.status_path, {k: v for k, v in status.items() if k != "pid"})
-    home, path = str(workspace.home), str(run.path.absolute())
-    command = [sys.executable, "-m", "bloodcell", "--home", home, "resume", path]
+    return spawn(workspace, ["resume", str(run.path.absolute())], run.log_path, DETACHED)
+
+
+def spawn(workspace: Workspace, verb: list[str], log: Path, *flags: str) -> int:
+    """Run a verb in a process that outlives this one, its terminal and its server.
+
+    Args:
+        verb: with its arguments.
+        log: what it prints to stderr is added to this file.
+        flags: environment variables to set to 1.
+
+    Returns:
+        Its pid.
+    """
+    command = [sys.executable, "-m", "bloodcell", "--home", str(workspace.home), *verb]
     root = Path(__file__).parents[2]
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with run.log_path.open("ab") as log:
+    environment = {k: v for k, v in os.environ.items() if k != DETACHED}
+    environment |= {"PYTHONPATH": os.pathsep.join(paths), **dict.fromkeys(flags, "1")}
+    with log.open("ab") as file:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=log,
+            stderr=file,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), DETACHED: "1"},
+            env=environment,
         )
     return process.pid
 
@@ -134,7 +169,12 @@ def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
             write_json(run.status_path, status)
     if run.status()["state"] in ACTIVE:
         run.stop_path.touch()
-        end = time.monotonic() + wait_s
-        while time.monotonic() < end and run.status()["state"] in ACTIVE:
-            time.sleep(0.2)
-    return run.status()["state"]
+    return wait_for_end(run, wait_s)
+
+
+def wait_for_end(run: Run, wait_s: float) -> str:
+    """Wait until no process carries the run out, or for `wait_s` seconds; its state then."""
+    end = time.monotonic() + wait_s
+    while (state := run.status()["state"]) in ACTIVE and time.monotonic() < end:
+        time.sleep(0.2)
+    return state

@@ -6,7 +6,6 @@ process that carries the run out is its only writer, but for ``stop`` (a request
 """
 
 import json
-import platform
 import secrets
 import time
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bloodcell.augment.policy import Policy, policy_from_json
 from bloodcell.errors import BadInput
 from bloodcell.files import new_folder, read_json, write_json
+from bloodcell.runs.process import is_alive, is_recent
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
@@ -26,8 +24,6 @@ __all__ = ["ACTIVE", "STATES", "Run", "create_run", "list_runs", "open_run"]
 
 STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "lost")
 ACTIVE = ("running", "stopping")
-# A process on another machine cannot be looked at; its heartbeat comes every few seconds.
-SILENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,10 @@ class Run:
     def lock_path(self) -> Path:
         return self.path / "lock"
 
+    @property
+    def labels_path(self) -> Path:
+        return self.path / "labels.json"
+
     def record(self) -> dict[str, Any]:
         """All of ``config.json``: the config, its policy, and where the run was made."""
         record = read_json(self.config_path)
@@ -109,10 +109,14 @@ class Run:
                 f"{self.status_path} holds no state of {', '.join(STATES)}: restore the run from "
                 "a copy or remove its folder."
             )
-        if status["state"] in ACTIVE and not _alive(status):
+        if status["state"] in ACTIVE and not is_alive(status):
             status["state"] = "lost"
             status["reason"] = "its process ended without a word"
-        elif status["state"] == "queued" and time.time() - status.get("launched", 1e18) > SILENCE_S:
+        elif (
+            status["state"] == "queued"
+            and "launched" in status
+            and not is_recent(status["launched"])
+        ):
             status["state"] = "lost"
             status["reason"] = "its process never began; see train.log"
         elif status["state"] == "running" and self.stop_path.exists():
@@ -156,22 +160,6 @@ class Run:
             "seconds": round(sum(m["seconds"] for m in metrics), 1),
             "reason": status.get("reason", ""),
         }
-
-
-def _alive(status: dict[str, Any]) -> bool:
-    """Whether the process that wrote `status` still works.
-
-    A pid alone is no proof: children become zombies and pids are reused, so the time at which
-    the process started must match too.
-    """
-    if status.get("host") != platform.node():
-        return time.time() - status.get("heartbeat", 0) < SILENCE_S
-    try:
-        process = psutil.Process(status["pid"])
-        same = abs(process.create_time() - status["process_started"]) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, KeyError, TypeError):
-        return False
 
 
 def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]) -> Run:

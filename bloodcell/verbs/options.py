@@ -5,11 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["AsJson", "DatasetName", "EnsembleName", "Name", "RunName", "Tta", "show", "table"]
+__all__ = [
+    "AsJson",
+    "DatasetName",
+    "Detach",
+    "EnsembleName",
+    "Name",
+    "RunName",
+    "Tta",
+    "show",
+    "table",
+]
 
 Name = Annotated[str, typer.Option("--name", help="What to call it in the workspace.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name or path.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Queue it for a process of its own and return at once.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or path.")]
 EnsembleName = Annotated[
     str, typer.Argument(metavar="ENSEMBLE", help="An ensemble's name, folder or zip.")

@@ -1,13 +1,18 @@
-"""Verbs on runs: train, runs, stop, resume."""
+"""Verbs that carry runs out: train, runs, stop, resume."""
 
+import contextlib
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bloodcell.verbs.options import AsJson, RunName, show, table
+from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.verbs.options import AsJson, Detach, RunName, show, table
 from bloodcell.workspace import Workspace
+
+if TYPE_CHECKING:
+    from bloodcell.runs.run import Run
 
 __all__ = ["app"]
 
@@ -42,37 +47,72 @@ def train(
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split.")] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Train in a process of its own and return at once.")
+    time_budget: Annotated[float | None, typer.Option(help="Minutes; 0 = no limit.")] = None,
+    members: Annotated[
+        bool, typer.Option("--members", help="Queue one run for each of the three backbones.")
     ] = False,
+    folds: Annotated[
+        int | None, typer.Option(help="Queue a cross-validation of so many folds.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Queue so many runs with other seeds.")] = None,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a classifier.
+    """Train a classifier, here or, with --detach, in the queue.
 
     Stop it with Ctrl-C or `stop`, continue it with `resume`. A value that is not given is the
     preset's: `cpu` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
     """
-    from bloodcell.runs.launch import prepare
+    from bloodcell.runs import batch
+    from bloodcell.runs.act import prepare_all
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
-    for key in ("dataset", "preset", "detach", "as_json"):
+    for key in ("dataset", "preset", "members", "folds", "seeds", "detach", "as_json"):
         given.pop(key)
-    run = prepare(context.obj, make_config(dataset, preset, **given))
-    _go_on(context.obj, run, detach, as_json)
-
-
-def _go_on(workspace: Workspace, run: Any, detach: bool, as_json: bool) -> None:
-    from bloodcell.runs.carry_out import carry_out
-    from bloodcell.runs.launch import DETACHED, start
-
-    if DETACHED not in os.environ:
-        print(f"run {run.id}", file=sys.stderr, flush=True)
-    if detach:
-        start(workspace, run)
+    configs = [make_config(dataset, preset, **given)]
+    if members:
+        configs = [c for one in configs for c in batch.members(one)]
+    if folds is not None:
+        configs = [c for one in configs for c in batch.k_folds(one, folds)]
+    if seeds is not None:
+        configs = [c for one in configs for c in batch.seeds(one, seeds)]
+    made = prepare_all(context.obj, configs)
+    if members or folds is not None or seeds is not None:
+        _queue(context.obj, made)
+        rows = [run.summary() for run in made]
+        show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))
     else:
-        # A detached process has the run's log as its stderr: once is enough there.
-        carry_out(workspace, run, echo=DETACHED not in os.environ)
+        _go_on(context.obj, made[0], detach, as_json)
+
+
+def _queue(workspace: Workspace, runs: list["Run"]) -> None:
+    from bloodcell.runs.queue import enqueue
+    from bloodcell.runs.supervisor import wake
+
+    for run in runs:
+        print(f"run {run.id}", file=sys.stderr, flush=True)
+    enqueue(workspace, runs)
+    wake(workspace)
+
+
+def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
+    from bloodcell.runs.carry_out import carry_out
+    from bloodcell.runs.launch import DETACHED
+    from bloodcell.runs.supervisor import wake
+
+    if detach:
+        _queue(workspace, [run])
+    else:
+        if DETACHED not in os.environ:
+            print(f"run {run.id}", file=sys.stderr, flush=True)
+        try:
+            # A detached process has the run's log as its stderr: once is enough there.
+            carry_out(workspace, run, echo=DETACHED not in os.environ)
+        finally:
+            # A place is free now; should the supervisor have been killed, here is the next.
+            with contextlib.suppress(BloodCellError, OSError):
+                wake(workspace)
     summary = run.summary()
     show(summary, as_json, f"{summary['id']} {summary['state']}")
 
@@ -80,22 +120,32 @@ def _go_on(workspace: Workspace, run: Any, detach: bool, as_json: bool) -> None:
 @app.command()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, newest first."""
+    from bloodcell.runs.labels import read_labels
+    from bloodcell.runs.queue import waiting
     from bloodcell.runs.run import list_runs
+    from bloodcell.runs.supervisor import wake
 
-    found = [r.summary() for r in list_runs(context.obj)]
+    wake(context.obj)
+    places = {run.id: i + 1 for i, run in enumerate(waiting(context.obj))}
+    found = []
+    for run in list_runs(context.obj):
+        labels = read_labels(run)
+        row = {**run.summary(), "place": places.get(run.id)}
+        found.append({**row, "name": labels.name, "tags": list(labels.tags), "note": labels.note})
     rows = [
         [
             r["id"],
-            r["state"],
+            r["state"] if r["place"] is None else f"{r['state']} ({r['place']})",
             r["backbone"],
             r["dataset"],
             f"{r['epoch']}/{r['epochs']}",
             None if r["val_accuracy"] is None else f"{100 * r['val_accuracy']:.2f} %",
             f"{r['seconds']:.0f}",
+            " ".join([r["name"], *(f"#{tag}" for tag in r["tags"])]).strip(),
         ]
         for r in found
     ]
-    head = ["id", "state", "backbone", "dataset", "epoch", "val accuracy", "seconds"]
+    head = ["id", "state", "backbone", "dataset", "epoch", "val accuracy", "seconds", "labels"]
     show(found, as_json, table(rows, head) if rows else "No runs yet.")
 
 
@@ -107,11 +157,13 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Stop a run after its current batch, with its state saved."""
-    from bloodcell.runs.launch import ask_to_stop
+    from bloodcell.runs.launch import wait_for_end
+    from bloodcell.runs.queue import cancel
     from bloodcell.runs.run import open_run
 
     opened = open_run(context.obj, run)
-    state = ask_to_stop(opened, wait)
+    cancel(context.obj, opened)
+    state = wait_for_end(opened, wait)
     show({"id": opened.id, "state": state}, as_json, f"{opened.id} {state}")
 
 
@@ -119,12 +171,22 @@ def stop(
 def resume(
     context: typer.Context,
     run: RunName,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="In a process of its own; return at once.")
-    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Go on to so many in all, also if it is finished.")
+    ] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(help="With --epochs: a new patience; 0 = never.")
+    ] = None,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Carry on with a run that was stopped, failed or lost, from its last saved state."""
+    from bloodcell.runs.act import extend
     from bloodcell.runs.run import open_run
 
-    _go_on(context.obj, open_run(context.obj, run), detach, as_json)
+    opened = open_run(context.obj, run)
+    if epochs is not None:
+        extend(opened, epochs, early_stopping)
+    elif early_stopping is not None:
+        raise BadInput("--early-stopping goes with --epochs: give both, or neither to resume.")
+    _go_on(context.obj, opened, detach, as_json)

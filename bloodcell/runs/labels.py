@@ -1,0 +1,64 @@
+"""What people call a run: a name to show, tags and a note, in its ``labels.json``."""
+
+import dataclasses
+from typing import Any
+
+from bloodcell.errors import BadInput
+from bloodcell.files import read_json, write_json
+from bloodcell.runs.run import Run
+
+__all__ = ["Labels", "read_labels", "write_labels"]
+
+LONGEST = {"name": 80, "tag": 40, "note": 10_000}
+MOST_TAGS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What people call a run; it may change at any time and says nothing of how it was made.
+
+    Attributes:
+        name: shown instead of the id; "" for none. Names need not differ.
+        tags: words to find it by, each once, in the order given.
+        note: free text.
+    """
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def __post_init__(self):
+        tags = self.tags if isinstance(self.tags, list | tuple) else (None,)
+        for kind, value in (("name", self.name), ("note", self.note), *(("tag", t) for t in tags)):
+            if not isinstance(value, str) or len(value) > LONGEST[kind]:
+                raise BadInput(
+                    f"The {kind} {str(value)[:40]!r} of a run is no text of at most "
+                    f"{LONGEST[kind]:,} characters: shorten it."
+                )
+        clean = tuple(dict.fromkeys(t for t in (" ".join(tag.split()) for tag in tags) if t))
+        if len(clean) > MOST_TAGS:
+            raise BadInput(f"A run has at most {MOST_TAGS} tags, not {len(clean)}: remove some.")
+        object.__setattr__(self, "name", " ".join(self.name.split()))
+        object.__setattr__(self, "tags", clean)
+
+
+def read_labels(run: Run) -> Labels:
+    """The labels of a run; none if it has no ``labels.json``.
+
+    Raises:
+        BadInput: the file is damaged.
+    """
+    if not run.labels_path.exists():
+        return Labels()
+    found = read_json(run.labels_path)
+    if not isinstance(found, dict):
+        raise BadInput(f"{run.labels_path} holds no labels: remove it and label the run again.")
+    known = {f.name for f in dataclasses.fields(Labels)}
+    return Labels(**{k: v for k, v in found.items() if k in known})
+
+
+def write_labels(run: Run, **changes: Any) -> Labels:
+    """Change `name`, `tags` or `note` of a run; what is not given stays."""
+    new = dataclasses.replace(read_labels(run), **changes)
+    write_json(run.labels_path, dataclasses.asdict(new))
+    return new

@@ -1,0 +1,105 @@
+"""The process that starts the next run when a place is free.
+
+``python -m bloodcell queue --supervise`` is the process; :func:`wake` starts it where runs wait.
+It outlives the browser, the server and the terminal, there is one to a workspace (by a lock),
+and it ends when nobody waits. All it knows it reads from disk at every step, so that after a
+kill the next one goes on; a run that goes on has no need of it.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+from bloodcell.errors import BloodCellError
+from bloodcell.files import write_json
+from bloodcell.runs.engines import ENGINES
+from bloodcell.runs.launch import spawn
+from bloodcell.runs.lock import locked
+from bloodcell.runs.queue import (
+    engaged,
+    is_listed,
+    queue_lock,
+    read_order,
+    settings,
+    waiting,
+    write_order,
+)
+from bloodcell.runs.run import Run
+from bloodcell.workspace import Workspace
+
+__all__ = ["supervise", "wake"]
+
+EVERY_S = 0.5
+# Whoever only looks whether there is a supervisor holds its lock for a moment.
+PROBE_S = 1.0
+
+
+def wake(workspace: Workspace) -> int | None:
+    """Start the supervisor if runs wait and there is none; its pid, or None.
+
+    Call it after every change to the queue, and wherever runs are looked at: it costs little.
+    """
+    if not waiting(workspace):
+        return None
+    with locked(workspace.queue / "supervisor", 0) as free:
+        if not free:
+            return None
+    return spawn(workspace, ["queue", "--supervise"], workspace.queue / "supervisor.log")
+
+
+def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
+    """Start waiting runs as places become free, until nobody waits.
+
+    Args:
+        every_s: seconds between two looks.
+
+    Returns:
+        False if another process does it already.
+    """
+    with ExitStack() as stack:
+        if not stack.enter_context(locked(workspace.queue / "supervisor", PROBE_S)):
+            return False
+        while True:
+            with queue_lock(workspace):
+                if not _start_next(workspace):
+                    # Let go of before the queue is: whoever queues a run from now on finds no
+                    # supervisor and starts one.
+                    stack.close()
+                    return True
+            time.sleep(every_s)
+
+
+def _start_next(workspace: Workspace) -> bool:
+    """Fill the free places; False when nobody waits any more."""
+    chosen = settings(workspace)
+    engine = ENGINES[chosen.engine](workspace)
+    free = chosen.places - len(engaged(workspace, engine.name))
+    begun = waiting(workspace)[: max(free, 0)]
+    for run in begun:
+        _say(f"starts {run.id}")
+        _submit(run, engine.submit)
+    # Written after the start: if this process is killed in between, the next one finds the run
+    # listed, and looks after it until its process speaks up.
+    ids = {run.id for run in begun}
+    order = read_order(workspace)
+    left = [i for i in order if i not in ids and is_listed(Run(workspace.runs / i))]
+    if order != left:
+        write_order(workspace, left)
+    return bool(left)
+
+
+def _submit(run: Run, submit: Callable[[Run], None]) -> None:
+    """Start a run; one that cannot be started must not keep the others waiting."""
+    try:
+        submit(run)
+    except (BloodCellError, OSError) as error:
+        _say(f"{run.id} was not started: {error}")
+        if run.status()["state"] == "queued":
+            reason = f"it could not be started: {error}"
+            write_json(run.status_path, {**run.status(), "state": "failed", "reason": reason})
+
+
+def _say(text: str) -> None:
+    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,160 @@
+"""Verbs on the queue and on what is kept of runs: queue, edit, duplicate, remove, pack."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bloodcell.errors import BadInput
+from bloodcell.verbs.options import AsJson, RunName, show, table
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A value of its config; may be repeated."),
+]
+
+
+def _values(changes: list[str] | None) -> dict[str, Any]:
+    """``epochs=12`` → {"epochs": 12}; a value that is no JSON is a text."""
+    found: dict[str, Any] = {}
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise BadInput(f"--set {change!r} is no change: expected KEY=VALUE such as epochs=12.")
+        try:
+            found[key.strip().replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key.strip().replace("-", "_")] = value
+    return found
+
+
+@app.command()
+def queue(
+    context: typer.Context,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="To queue or move.")] = None,
+    place: Annotated[int | None, typer.Option(help="Where to put RUN; 1 is next.")] = None,
+    places: Annotated[int | None, typer.Option(help="How many runs at a time.")] = None,
+    supervise: Annotated[bool, typer.Option("--supervise", hidden=True)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that wait for a free place; queue or move one; set the number of places."""
+    from bloodcell.runs import queue as waits
+    from bloodcell.runs.run import open_run
+    from bloodcell.runs.supervisor import supervise as carry_on
+    from bloodcell.runs.supervisor import wake
+
+    workspace = context.obj
+    if supervise:
+        carry_on(workspace)
+        return
+    if places is not None:
+        waits.change_settings(workspace, places=places)
+    if run is not None:
+        opened = open_run(workspace, run)
+        if opened.id not in [r.id for r in waits.waiting(workspace)]:
+            waits.enqueue(workspace, [opened])
+        if place is not None:
+            waits.move(workspace, opened, place)
+    elif place is not None:
+        raise BadInput("--place needs a RUN: give the id of one that waits.")
+    wake(workspace)
+    chosen = waits.settings(workspace)
+    found = {
+        **dataclasses.asdict(chosen),
+        "engaged": [r.id for r in waits.engaged(workspace, chosen.engine)],
+        "waiting": [r.id for r in waits.waiting(workspace)],
+    }
+    rows = [[i + 1, name] for i, name in enumerate(found["waiting"])]
+    text = table(rows, ["place", "id"]) if rows else "No run waits."
+    show(found, as_json, f"{len(found['engaged'])} of {chosen.places} places taken.\n{text}")
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    run: RunName,
+    name: Annotated[str | None, typer.Option(help='Shown instead of the id; "" for none.')] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="To add; may be repeated.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="To remove; may be repeated.")] = None,
+    note: Annotated[str | None, typer.Option(help="Replaces the old one.")] = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name, tag or annotate a run; with --set, change the config of one that has not begun."""
+    from bloodcell.runs.labels import read_labels, write_labels
+    from bloodcell.runs.queue import edit as edit_config
+    from bloodcell.runs.run import open_run
+
+    opened = open_run(context.obj, run)
+    if changes:
+        edit_config(context.obj, opened, **_values(changes))
+    tags = [t for t in [*read_labels(opened).tags, *(tag or [])] if t not in (untag or [])]
+    given = {"name": name, "note": note, "tags": tags if tag or untag else None}
+    labels = write_labels(opened, **{k: v for k, v in given.items() if v is not None})
+    found = {
+        "id": opened.id,
+        **dataclasses.asdict(labels),
+        "config": opened.config().to_json(),
+    }
+    text = "  ".join([opened.id, labels.name, *(f"#{t}" for t in labels.tags), labels.note])
+    show(found, as_json, text.rstrip())
+
+
+@app.command()
+def duplicate(
+    context: typer.Context, run: RunName, changes: Changes = None, as_json: AsJson = False
+) -> None:
+    """Queue a new run like RUN, with changes."""
+    from bloodcell.runs.act import duplicate as like
+    from bloodcell.runs.queue import enqueue
+    from bloodcell.runs.run import open_run
+    from bloodcell.runs.supervisor import wake
+
+    made = like(context.obj, open_run(context.obj, run), **_values(changes))
+    enqueue(context.obj, [made])
+    wake(context.obj)
+    summary = made.summary()
+    show(summary, as_json, f"{summary['id']} {summary['state']}")
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    run: RunName,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring it back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move a run into the workspace's trash, or back with --undo."""
+    from bloodcell.runs.act import delete, restore
+    from bloodcell.runs.run import open_run
+
+    path = (
+        restore(context.obj, run).path if undo else delete(context.obj, open_run(context.obj, run))
+    )
+    show({"id": path.name, "path": str(path)}, as_json, str(path))
+
+
+@app.command()
+def pack(
+    context: typer.Context,
+    run: RunName,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The zip to write.")],
+    checkpoint: Annotated[
+        bool, typer.Option(help="With the training state, to continue it elsewhere.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's folder as a zip."""
+    from bloodcell.runs.export import export_run
+    from bloodcell.runs.run import open_run
+
+    opened = open_run(context.obj, run)
+    path = export_run(opened, target, checkpoint=checkpoint)
+    found = {"id": opened.id, "path": str(path), "bytes": path.stat().st_size}
+    show(found, as_json, f"{path} ({found['bytes'] / 1e6:.1f} MB)")
