@@ -19,7 +19,7 @@ import typer
 
 from bloodcell import __version__
 from bloodcell.errors import BloodCellError
-from bloodcell.verbs import augment, data, ensembles, library, queue, runs
+from bloodcell.verbs import augment, classify, data, ensembles, library, queue, runs
 from bloodcell.workspace import open_workspace
 
 __all__ = ["app", "main"]
@@ -32,7 +32,7 @@ app = typer.Typer(
     epilog="For research use only. Not a medical device.",
 )
 
-for _verbs in (data, augment, library, runs, queue, ensembles):
+for _verbs in (data, augment, library, runs, queue, ensembles, classify):
     app.add_typer(_verbs.app)
 
 # Typer brings its own copy of click along in some versions; this is its ClickException in all.

@@ -2,6 +2,7 @@
 
 __all__ = [
     "augment",
+    "classify",
     "data",
     "ensembles",
     "library",
