@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "runs": {"data", "augment", "models", "training"},
     # What an ensemble measures on the way, it measures with the evaluation's own formulas.
     "ensemble": {"data", "models", "runs", "evaluation"},
-    "evaluation": {"data", "ensemble"},
+    "evaluation": {"data", "ensemble", "runs"},
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
     "figures": {

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.files import write_json
 from bloodcell.runs.carry_out import hold
-from bloodcell.runs.labels import Labels, write_labels
+from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import begun, changed
 from bloodcell.runs.run import ACTIVE, Run
@@ -90,19 +91,24 @@ def _waited(run: Run) -> int:
 
 
 def prepare_all(
-    workspace: Workspace, configs: list[TrainConfig], tags: tuple[str, ...] = ()
+    workspace: Workspace,
+    configs: list[TrainConfig],
+    tags: tuple[str, ...] = (),
+    mirrors: Sequence[dict[str, str]] = (),
 ) -> list[Run]:
     """Make a run for each config, or none of them if one cannot be started.
 
     Args:
         tags: to find them by.
+        mirrors: where to show them too, see :func:`bloodcell.runs.mirror.parse_mirror`.
     """
+    record = {"mirrors": list(mirrors)} if mirrors else {}
     made: list[Run] = []
     try:
         for config in configs:
-            made.append(prepare(workspace, config))
+            made.append(prepare(workspace, config, **record))
             if tags:
-                write_labels(made[-1], **dataclasses.asdict(Labels(tags=tags)))
+                write_labels(made[-1], tags=tags)
     except BaseException:
         for run in made:
             shutil.rmtree(run.path)

@@ -26,6 +26,7 @@ from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, is_ou
 from bloodcell.files import replacing, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.runs.lock import acquire
+from bloodcell.runs.mirror import LiveMirrors
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
@@ -72,6 +73,7 @@ class _Watch:
     def __init__(self, run: Run, say: Callable[[str], None]):
         self.run = run
         self.say = say
+        self.mirrors = LiveMirrors(run, say)
         self.reason: str | None = None
         self._asked = 0.0
         self._ended = threading.Event()
@@ -98,6 +100,7 @@ class _Watch:
                 self.beat()
 
     def end(self, state: str, reason: str) -> None:
+        self.mirrors.close(state)
         self._ended.set()
         self.status.update(state=state, reason=reason, ended=time.time())
         self.beat()
@@ -135,6 +138,7 @@ class _Watch:
         elif there != "".join(lines):
             # A crash between checkpoint and append, or in the middle of a line.
             write_text(path, "".join(lines))
+        self.mirrors.update(history)
 
     def stop_reason(self) -> str | None:
         now = time.monotonic()

@@ -1,4 +1,5 @@
-"""Verbs on the queue and on what is kept of runs: queue, edit, duplicate, remove, pack."""
+"""Verbs on the queue and on what is kept of runs: queue, edit, duplicate, remove, pack,
+compare, mirror."""
 
 import dataclasses
 import json
@@ -158,3 +159,60 @@ def pack(
     path = export_run(opened, target, checkpoint=checkpoint)
     found = {"id": opened.id, "path": str(path), "bytes": path.stat().st_size}
     show(found, as_json, f"{path} ({found['bytes'] / 1e6:.1f} MB)")
+
+
+@app.command()
+def mirror(
+    context: typer.Context,
+    run: RunName,
+    to: Annotated[str, typer.Option("--to", help="tensorboard=FOLDER or mlflow=FOLDER-OR-URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the epochs of a run in TensorBoard or MLflow too."""
+    from bloodcell.runs.mirror import mirror_run, parse_mirror
+    from bloodcell.runs.run import open_run
+
+    opened, wanted = open_run(context.obj, run), parse_mirror(to)
+    n = mirror_run(opened, wanted)
+    show({"id": opened.id, **wanted, "epochs": n}, as_json, f"{n} epochs in {wanted['where']}")
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or paths of runs.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: configs, accuracy with intervals, and with two whether they really differ."""
+    from bloodcell.evaluation.compare import compare_runs, paired_test
+    from bloodcell.runs.run import open_run
+
+    opened = [open_run(context.obj, run) for run in runs]
+    rows = compare_runs(opened)
+    found: dict[str, Any] = {"runs": [dataclasses.asdict(row) for row in rows], "paired": None}
+    keys = list(rows[0].values)
+    texts = [
+        [
+            row.name or row.id,
+            row.state,
+            *(
+                f"{100 * s.accuracy:.2f} % ({100 * s.low:.1f} to {100 * s.high:.1f}, n = {s.n:,})"
+                if (s := row.scores.get(part))
+                else ""
+                for part in ("validation", "test")
+            ),
+            *(row.values[key] for key in keys),
+        ]
+        for row in rows
+    ]
+    text = table(texts, ["run", "state", "validation accuracy", "test accuracy", *keys])
+    if len(opened) == 2 and all(row.scores for row in rows):
+        shared = paired_test(*opened)
+        found["paired"] = dataclasses.asdict(shared)
+        d = shared.difference
+        text += (
+            f"\n{100 * d.difference:+.2f} points ({100 * d.low:+.2f} to {100 * d.high:+.2f}) on "
+            f"{d.n:,} test images, {d.only_a} right by the first alone, {d.only_b} by the second: "
+            f"{d.verdict} (McNemar, p = {d.p_value:.3g})."
+        )
+    show(found, as_json, text)

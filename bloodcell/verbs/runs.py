@@ -55,6 +55,10 @@ def train(
         int | None, typer.Option(help="Queue a cross-validation of so many folds.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Queue so many runs with other seeds.")] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(help="Also show it: tensorboard=FOLDER or mlflow=FOLDER-OR-URL."),
+    ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,10 +69,11 @@ def train(
     """
     from bloodcell.runs import batch
     from bloodcell.runs.act import prepare_all
+    from bloodcell.runs.mirror import parse_mirror
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
-    for key in ("dataset", "preset", "members", "folds", "seeds", "detach", "as_json"):
+    for key in ("dataset", "preset", "members", "folds", "seeds", "mirror", "detach", "as_json"):
         given.pop(key)
     configs = [make_config(dataset, preset, **given)]
     if members:
@@ -77,7 +82,8 @@ def train(
         configs = [c for one in configs for c in batch.k_folds(one, folds)]
     if seeds is not None:
         configs = [c for one in configs for c in batch.seeds(one, seeds)]
-    made = prepare_all(context.obj, configs)
+    mirrors = [parse_mirror(text) for text in mirror or []]
+    made = prepare_all(context.obj, configs, mirrors=mirrors)
     if members or folds is not None or seeds is not None:
         _queue(context.obj, made)
         rows = [run.summary() for run in made]
