@@ -1,19 +1,26 @@
-"""Training: start runs, watch them, stop and resume them."""
+"""Training: launch runs, watch them, act on them, compare them."""
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
+from bloodcell.runs.supervisor import wake
 from bloodcell.ui.bring_in import draw_demo_button
+from bloodcell.ui.compare_view import show_comparison
 from bloodcell.ui.jobs import show_job
 from bloodcell.ui.launch_form import launch_form
-from bloodcell.ui.run_view import is_live, mark_started, show_run
+from bloodcell.ui.run_acts import VIEW, show_acts, show_deleted, show_undo
+from bloodcell.ui.run_queue import show_queue
+from bloodcell.ui.run_state import is_live, labels_of
+from bloodcell.ui.run_table import COLUMNS, run_rows, table_height
+from bloodcell.ui.run_view import show_run
 from bloodcell.ui.state import heading, sentences, set_active, workspace
 
-REFRESH_S = 2.0
+VIEWS = ("Watch", "Launch", "Compare")
+LIVE_S, IDLE_S = 2.0, 6.0
+DRAWN = "training_drawn"
 
 
 def chosen_run(runs: list[Run]) -> Run | None:
@@ -28,42 +35,25 @@ def chosen_run(runs: list[Run]) -> Run | None:
     return (live or runs or [None])[0]
 
 
-def rows(runs: list[Run]) -> list[dict[str, Any]]:
+def what_is_there(runs: list[Run]) -> list[Any]:
+    """What, if it changes, changes more of the page than its figures."""
     found = []
     for run in runs:
-        with sentences():
-            found.append(run.summary())
+        status = run.status()
+        found.append((run.id, status["state"], "launched" in status, labels_of(run)))
     return found
 
 
 def table(runs: list[Run], chosen: Run | None) -> None:
-    summaries = rows(runs)
-    shown = pd.DataFrame(
-        {
-            "run": [s["id"] for s in summaries],
-            "state": [s["state"] for s in summaries],
-            "backbone": [s["backbone"] for s in summaries],
-            "dataset": [s["dataset"] for s in summaries],
-            "epochs": [f"{s['epoch']} of {s['epochs']}" for s in summaries],
-            "validation accuracy": [
-                s["val_accuracy"] and 100 * s["val_accuracy"] for s in summaries
-            ],
-            "minutes": [s["seconds"] / 60 for s in summaries],
-        }
-    )
-    ids = list(shown["run"])
+    shown = run_rows(runs)
+    ids = list(shown["id"])
     default = [ids.index(chosen.id)] if chosen is not None and chosen.id in ids else []
     selected = st.dataframe(
         shown,
         hide_index=True,
         placeholder="–",
-        height=min(38 + 35 * max(len(shown), 1), 320),
-        column_config={
-            "validation accuracy": st.column_config.NumberColumn(
-                format="%.2f %%", help="Of the epoch with the lowest validation loss."
-            ),
-            "minutes": st.column_config.NumberColumn(format="%.1f", help="Of training."),
-        },
+        height=table_height(len(shown)),
+        column_config=COLUMNS,
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": default}},
@@ -75,53 +65,73 @@ def table(runs: list[Run], chosen: Run | None) -> None:
         st.rerun(scope="app")
 
 
-def live(chosen: Run) -> None:
+def live_table(chosen: Run) -> None:
     runs = list_runs(workspace())
-    table(runs, chosen)
-    with st.container(border=True):
-        show_run(chosen)
-    # The last beat of a run ends the beat of the page too.
-    if st.session_state.get("page_beats") and not any(is_live(run) for run in runs):
-        st.session_state["page_beats"] = False
+    if what_is_there(runs) != st.session_state.get(DRAWN):
+        # Another browser, the queue or the run itself: the buttons must follow.
+        wake(workspace())
         st.rerun(scope="app")
+    table(runs, chosen)
+
+
+def watch(runs: list[Run]) -> None:
+    show_undo()
+    run = chosen_run(runs)
+    if run is None:
+        st.info(
+            "No run yet: launch one, and it is here with its curves from its first batch on.",
+            icon=":material/show_chart:",
+        )
+        show_deleted()
+        return
+    show_queue()
+    beat = LIVE_S if any(is_live(r.status()) for r in runs) else IDLE_S
+    st.fragment(live_table, run_every=beat)(run)
+    with st.container(border=True):
+        with sentences():
+            show_acts(run)
+        st.fragment(show_run, run_every=beat if is_live(run.status()) else None)(run)
+    show_deleted()
+
+
+def launch() -> None:
+    if not workspace().names("datasets"):
+        st.info(
+            "There is no dataset to train on yet: draw one to try it, or bring your images in on "
+            "the Dataset page.",
+            icon=":material/grid_view:",
+        )
+        draw_demo_button("training_demo")
+        return
+    begun = launch_form()
+    if begun is not None:
+        st.query_params["run"] = begun.id
+        st.session_state["next_view"] = "Watch"
+        st.rerun()
 
 
 heading(
     "Training",
-    "Start a run and watch it. A run goes on when this page is closed, and can be stopped and "
-    "resumed at any batch.",
+    "Launch runs, watch them, compare them. A run goes on when this page is closed, and can be "
+    "stopped and resumed at any batch.",
 )
 job = show_job()
-if job is not None:
+if job is not None and hasattr(job.result, "name"):
     set_active("datasets", job.result.name)
     st.rerun()
 
 runs = list_runs(workspace())
-if workspace().names("datasets"):
-    # A form that has done its work makes room for the run it began.
-    if st.session_state.pop("form_done", False):
-        st.session_state["new_run"] = False
-    with st.expander(
-        "New run", icon=":material/add:", expanded=not runs, key="new_run", on_change="rerun"
-    ):
-        begun = launch_form()
-    if begun is not None:
-        mark_started(begun)
-        st.session_state["form_done"] = True
-        st.query_params["run"] = begun
-        st.rerun()
-else:
-    st.info(
-        "There is no dataset to train on yet: draw one to try it, or bring your images in on the "
-        "Dataset page.",
-        icon=":material/grid_view:",
-    )
-    draw_demo_button("training_demo")
-
-run = chosen_run(runs)
-if run is None:
-    st.caption("No run yet: it will be listed here, with its curves, from its first batch on.")
-else:
-    beats = any(is_live(r) for r in runs)
-    st.session_state["page_beats"] = beats
-    st.fragment(live, run_every=REFRESH_S if beats else None)(run)
+st.session_state[DRAWN] = what_is_there(runs)
+wake(workspace())
+if view := st.session_state.pop("next_view", None):
+    st.session_state[VIEW] = view
+view = st.segmented_control(
+    "View",
+    VIEWS,
+    default="Watch" if runs or st.query_params.get("run") else "Launch",
+    required=True,
+    label_visibility="collapsed",
+    key=VIEW,
+    bind="query-params",
+)
+{"Watch": lambda: watch(runs), "Launch": launch, "Compare": lambda: show_comparison(runs)}[view]()

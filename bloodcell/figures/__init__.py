@@ -1,11 +1,13 @@
 """Every Plotly figure: pure functions from tables and arrays to ``go.Figure``."""
 
-from bloodcell.figures.confusion import confusion
+from bloodcell.figures.confusion import confusion, confusion_difference
 from bloodcell.figures.counts import class_counts
+from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
 from bloodcell.figures.evaluation import metric_intervals, reliability_diagram
 from bloodcell.figures.prediction import probabilities_bar
+from bloodcell.figures.stress import home_and_away, stress_curves
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
-from bloodcell.figures.training import learning_curves, learning_rate_curve
+from bloodcell.figures.training import learning_curves, learning_rate_curve, recall_by_epoch
 
 __all__ = [
     "ACCENT",
@@ -15,10 +17,17 @@ __all__ = [
     "SHORT_TITLES",
     "class_counts",
     "confusion",
+    "confusion_difference",
+    "home_and_away",
     "learning_curves",
     "learning_rate_curve",
     "metric_intervals",
+    "precision_recall_figure",
     "probabilities_bar",
+    "recall_by_epoch",
     "reliability_diagram",
+    "review_figure",
+    "roc_figure",
+    "stress_curves",
     "style",
 ]

@@ -6,9 +6,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from bloodcell.figures.theme import RUN_COLOURS, style
+from bloodcell.classes import CLASSES
+from bloodcell.figures.theme import CLASS_COLOURS, RUN_COLOURS, SHORT_TITLES, style
 
-__all__ = ["learning_curves", "learning_rate_curve"]
+__all__ = ["learning_curves", "learning_rate_curve", "recall_by_epoch"]
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 WORDS = {
@@ -16,8 +17,19 @@ WORDS = {
     "val_loss": "loss, validation",
     "accuracy": "accuracy, training",
     "val_accuracy": "accuracy, validation",
+    "macro_recall": "macro recall, training",
     "val_macro_recall": "macro recall, validation",
 }
+SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "cross",
+    "x",
+    "triangle-down",
+    "pentagon",
+)
 MANY = 40
 
 Lines = Sequence[Mapping[str, Any]]
@@ -55,6 +67,9 @@ def learning_curves(
     number = ".2%" if percent else ".4g"
     for place, (run, lines) in enumerate(runs.items()):
         for nth, name in enumerate(names):
+            # Records of earlier versions lack some; the others keep their colours.
+            if lines and all(line.get(name) is None for line in lines):
+                continue
             colour = RUN_COLOURS[(nth if len(runs) == 1 else place) % len(RUN_COLOURS)]
             words = WORDS.get(name, name.replace("_", " "))
             label = " · ".join(part for part in (run, words) if part)
@@ -99,7 +114,7 @@ def learning_rate_curve(
             hovertemplate="epoch %{x}: %{y:.3g}<extra></extra>",
             showlegend=len(runs) > 1,
         )
-    style(fig, 240, title=title)
+    style(fig, 340, title=title)
     _epoch_axis(fig, runs)
     rates = [y for trace in fig.data for y in trace.y if y]
     # Plotly's own labels between the decades ("9 8 7 6") say more about logarithms than rates.
@@ -114,4 +129,38 @@ def learning_rate_curve(
         ticktext=[f"1e{d}" for d in decades],
         title="learning rate",
     )
+    return fig
+
+
+def recall_by_epoch(metrics: Lines, *, title: str = "") -> go.Figure:
+    """Recall of each class in the validation part over the epochs, in the classes' colours.
+
+    Args:
+        metrics: the lines of ``metrics.jsonl``, each with ``val_recall`` (8 shares, None where
+            the part has no image of a class).
+        title: one line above the figure.
+    """
+    fig = go.Figure()
+    epochs = [line["epoch"] for line in metrics]
+    for c in CLASSES:
+        values = [line["val_recall"][c.id] for line in metrics]
+        if all(value is None for value in values):
+            continue
+        fig.add_scatter(
+            x=epochs,
+            y=values,
+            mode="lines" if len(metrics) > MANY else "lines+markers",
+            name=SHORT_TITLES[c.name],
+            # Eight colours alone are too many to tell apart for some.
+            line={"color": CLASS_COLOURS[c.name], "width": 2, "dash": DASHES[c.id % 4]},
+            marker={"size": 6, "symbol": SYMBOLS[c.id]},
+            hovertemplate=f"epoch %{{x}}, {c.title}: %{{y:.1%}}<extra></extra>",
+            showlegend=True,
+        )
+    style(fig, 420, title=title)
+    # Eight names above the figure would run into its title on a phone.
+    fig.update_layout(hovermode="closest", legend={"y": -0.12, "yanchor": "top"})
+    _epoch_axis(fig, {"": metrics})
+    fig.update_xaxes(title="")
+    fig.update_yaxes(title="", tickformat=".0%")
     return fig

@@ -5,6 +5,7 @@ is thrown away and prints one JSON document. The pages run it in a process of it
 they import no TensorFlow.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -102,7 +103,14 @@ def _policy_mark(policy: Policy) -> str:
 
 def speed_key(config: TrainConfig, policy: Policy) -> str:
     """The settings that decide on speed, and the machine, as one text."""
-    parts = (config.backbone, config.input_size, config.batch_size, _policy_mark(policy), machine())
+    parts = (
+        config.backbone,
+        config.input_size,
+        config.batch_size,
+        config.precision,
+        _policy_mark(policy),
+        machine(),
+    )
     return " ".join(map(str, parts))
 
 
@@ -130,17 +138,14 @@ def known_speed(
     """The speed of these settings on this machine, or None where nobody has seen it.
 
     Args:
-        runs: runs of the workspace, newest first (`bloodcell.runs.run.Run`): one with the same
-            settings, trained on this machine, tells more than a few measured batches.
+        runs: runs of the workspace (`bloodcell.runs.run.Run`): one with the same settings that
+            was trained on this machine tells as much as measured batches.
     """
-    for run in runs:
-        speed = _of_run(run, config, policy)
-        if speed is not None:
-            return speed
-    try:
-        return Speed(**_read(workspace)[speed_key(config, policy)])
-    except (KeyError, TypeError):
-        return None
+    found = [_of_run(run, config, policy) for run in runs]
+    with contextlib.suppress(KeyError, TypeError):
+        found.append(Speed(**_read(workspace)[speed_key(config, policy)]))
+    # The newest: another version may be faster, and the machine busier.
+    return max((s for s in found if s is not None), key=lambda s: s.when, default=None)
 
 
 def _of_run(run: Any, config: TrainConfig, policy: Policy) -> Speed | None:

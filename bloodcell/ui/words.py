@@ -8,7 +8,7 @@ import numpy as np
 
 from bloodcell.classes import CLASSES
 
-__all__ = ["interval", "percent", "swatch", "thumbnail"]
+__all__ = ["PERCENT", "duration", "interval", "percent", "swatch", "thumbnail"]
 
 
 # A number and its unit stay on one line.
@@ -24,6 +24,16 @@ def percent(share: float, digits: int = 1) -> str:
     if 100 - least < value < 100:
         return f">\N{NO-BREAK SPACE}{100 - least:.{digits}f}{PERCENT}"
     return f"{value:.{digits}f}{PERCENT}"
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min", "3 h 05 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f}\N{NO-BREAK SPACE}s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes}\N{NO-BREAK SPACE}min"
+    return f"{minutes // 60}\N{NO-BREAK SPACE}h {minutes % 60:02d}\N{NO-BREAK SPACE}min"
 
 
 def interval(pair: tuple[float, float], digits: int = 1) -> str:

@@ -1,0 +1,102 @@
+"""The runs that wait: their order, and how many go on at a time."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from bloodcell.errors import BloodCellError
+from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
+from bloodcell.runs.run import Run
+from bloodcell.ui.launch_form import begin_from
+from bloodcell.ui.run_acts import VIEW
+from bloodcell.ui.run_state import title_of
+from bloodcell.ui.state import sentences, workspace
+
+__all__ = ["show_queue"]
+
+PROBLEM = "queue_problem"
+
+
+def _do(act, *arguments) -> None:
+    try:
+        act(*arguments)
+    except BloodCellError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _edit(run: Run) -> None:
+    begin_from(run, "edit")
+    st.session_state[VIEW] = "Launch"
+
+
+def _places() -> None:
+    places = int(st.session_state["queue_places"])
+    change_settings(workspace(), places=places)
+
+
+def show_queue() -> None:
+    """The waiting runs in their order, each with the buttons to move, edit and cancel it."""
+    runs = waiting(workspace())
+    if problem := st.session_state.pop(PROBLEM, None):
+        st.error(problem, icon=":material/error:")
+    if not runs:
+        return
+    with st.container(border=True, key="queue"), sentences():
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown(
+                f"**{len(runs)} {'runs wait' if len(runs) > 1 else 'run waits'}** for a free place."
+            )
+            st.number_input(
+                "Runs at a time",
+                1,
+                64,
+                settings(workspace()).places,
+                key="queue_places",
+                width=150,
+                help="On two cores one at a time is quickest.",
+                on_change=_do,
+                args=(_places,),
+            )
+        for place, run in enumerate(runs, 1):
+            _row(run, place, len(runs))
+
+
+def _row(run: Run, place: int, last: int) -> None:
+    config = run.config()
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"waits_{run.id}"
+    ):
+        st.markdown(
+            f"{place}. **{title_of(run)}** on {Path(config.dataset).name}, "
+            f"{config.epochs} epochs, {config.policy}",
+            width="stretch",
+        )
+        for text, icon, to, off in (
+            ("Earlier", "arrow_upward", place - 1, place == 1),
+            ("Later", "arrow_downward", place + 1, place == last),
+        ):
+            st.button(
+                "",
+                icon=f":material/{icon}:",
+                key=f"{text}_{run.id}",
+                disabled=off,
+                help=text,
+                on_click=_do,
+                args=(move, workspace(), run, max(to, 1)),
+            )
+        st.button(
+            "",
+            icon=":material/edit:",
+            key=f"edit_{run.id}",
+            help="Edit",
+            on_click=_edit,
+            args=(run,),
+        )
+        st.button(
+            "",
+            icon=":material/close:",
+            key=f"cancel_{run.id}",
+            help="Cancel: it can be started later",
+            on_click=_do,
+            args=(cancel, workspace(), run),
+        )
