@@ -2,8 +2,9 @@
 
 It holds ``ensemble.json`` (members with weights, temperature, novelty, where it was trained and
 measured), ``members/NAME.tflite``, ``members/NAME.features.npy`` (known cells in the member's
-feature space), ``seen.npy`` (identities of all images that a member saw in training or
-validation) and ``card.md``. A zip is read in memory and never unpacked to disk.
+feature space) and ``known.npy`` (their identities), ``seen.npy`` (identities of all images that a
+member saw in training or validation) and ``card.md``. A zip is read in memory and never
+unpacked to disk.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ __all__ = ["Bundle", "write_zip"]
 MAX_FILE_BYTES = 512 * 1024**2
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
 _KNOWN = re.compile(
-    r"ensemble\.json|card\.md|seen\.npy|members/[A-Za-z0-9._-]+\.(tflite|features\.npy)"
+    r"ensemble\.json|card\.md|(seen|known)\.npy|members/[A-Za-z0-9._-]+\.(tflite|features\.npy)"
 )
 # A damaged or hostile zip makes zipfile and its decompressors raise all of these.
 _ZIP_ERRORS = (

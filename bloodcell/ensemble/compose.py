@@ -1,10 +1,12 @@
 """Make an ensemble of finished runs: everything is fitted on validation images alone."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
+from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.files import new_folder, write_array, write_json, write_text
@@ -29,6 +32,9 @@ from bloodcell.workspace import Workspace
 __all__ = ["compose"]
 
 COVERAGE = 0.95
+# Those that a reader of the evaluation may choose from.
+COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
+FOUND = "found"
 KNOWN_PER_CLASS = 250
 MIN_VALIDATION = 16
 
@@ -38,7 +44,7 @@ def compose(
     runs: list[Run],
     name: str,
     *,
-    weights: list[float] | None = None,
+    weights: list[float] | Literal["found"] | None = None,
     tta: bool = False,
     zipped: bool = True,
     progress: Progress = silent,
@@ -51,7 +57,9 @@ def compose(
 
     Args:
         runs: finished runs on one dataset.
-        weights: of the members, above or equal 0; equal by default.
+        weights: of the members, at least 0; equal by default; "found": those that fit the
+            validation images best (:func:`bloodcell.ensemble.weights.find_weights`). A run
+            that weighs 0 is left out.
         tta: average over the eight flips and turns from now on.
         zipped: also write ``NAME.zip`` beside the folder.
 
@@ -65,49 +73,53 @@ def compose(
         raise NameTaken(
             f"There is a {packed} without a folder {name}: choose another name or move the zip."
         )
-    _check(runs, weights)
-    shares = np.array(weights or [1.0] * len(runs), float)
-    shares /= shares.sum()
+    by_hand = None if weights == FOUND else weights
+    _check(runs, by_hand)
+    shares = np.array(by_hand or [1.0] * len(runs), float)
+    if by_hand is not None:
+        # Who weighs nothing is left out: running it would cost time for nothing.
+        runs = [run for run, share in zip(runs, shares, strict=True) if share > 0]
+        shares = shares[shares > 0]
     dataset = open_dataset(workspace, runs[0].config().dataset)
     validation, train, seen = _images(dataset, runs)
     labels = dataset.labels
+    truth = labels[validation]
     known = _sample(train, labels)
+    models = _models(runs)
+    probabilities, features = _run(models, dataset, validation, tta, progress, "validation")
+    left_out: list[str] = []
+    if weights == FOUND:
+        shares = find_weights(truth, probabilities)
+        kept = np.flatnonzero(shares > 0)
+        left_out = [run.id for run, share in zip(runs, shares, strict=True) if share == 0]
+        runs, models = [runs[i] for i in kept], [models[i] for i in kept]
+        probabilities, features = probabilities[kept], [features[i] for i in kept]
+        shares = shares[kept]
+    shares = shares / shares.sum()
 
     with new_folder(path) as folder:
         (folder / "members").mkdir()
         members: list[dict[str, Any]] = []
-        models = []
-        for run, share in zip(runs, shares, strict=True):
-            member = _member_name(run, [m["name"] for m in members])
-            content = run.litert_path.read_bytes()
-            (folder / "members" / f"{member}.tflite").write_bytes(content)
-            models.append(LiteModel(content, member))
+        for run, model, share, said in zip(runs, models, shares, probabilities, strict=True):
+            shutil.copyfile(run.litert_path, folder / "members" / f"{model.name}.tflite")
             members.append(
                 {
-                    "name": member,
-                    "file": f"members/{member}.tflite",
-                    "features": f"members/{member}.features.npy",
+                    "name": model.name,
+                    "file": f"members/{model.name}.tflite",
+                    "features": f"members/{model.name}.features.npy",
                     "backbone": run.config().backbone,
-                    "input_size": models[-1].size,
+                    "input_size": model.size,
                     "weight": float(share),
                     "run": run.id,
+                    "validation_accuracy": float((said.argmax(1) == truth).mean()),
                 }
             )
-        probabilities, features = _run(models, dataset, validation, tta, progress, "validation")
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
-        novelty = np.zeros(len(validation))
-        for m, found, reference in zip(members, features, of_known, strict=True):
-            rows = unit(reference).astype(np.float16)
-            write_array(folder / m["features"], rows)
-            distance = neighbour_distance(found, rows, NEIGHBOURS)
-            m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
-            novelty += distance / m["novelty_scale"] / len(members)
-        truth = labels[validation]
-        for m, of_member in zip(members, probabilities, strict=True):
-            m["validation_accuracy"] = float((of_member.argmax(1) == truth).mean())
+        novelty = _novelty(folder, members, features, of_known)
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
+        write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
         write_array(folder / "seen.npy", np.array(seen, "S32"))
         info = {
             "format_version": FORMAT_VERSION,
@@ -129,7 +141,10 @@ def compose(
             "conformal": {
                 "coverage": COVERAGE,
                 "threshold": fit_conformal(truth, calibrated, COVERAGE),
+                "thresholds": [[c, fit_conformal(truth, calibrated, c)] for c in COVERAGES],
             },
+            "weighting": "found on validation" if weights == FOUND else "given",
+            "left_out": left_out,
             "trained_on": {
                 "dataset": dataset.name,
                 "source": dataset.info["source"],
@@ -138,11 +153,13 @@ def compose(
                 "images_seen": len(seen),
                 "split_seed": runs[0].config().split_seed,
                 "split_shares": list(runs[0].config().split_shares),
+                "split_fold": list(runs[0].config().split_fold),
             },
             "measured": {
                 "validation": {
                     "n": len(validation),
                     "accuracy": float((calibrated.argmax(1) == truth).mean()),
+                    **_without_each(truth, probabilities, shares),
                 }
             },
         }
@@ -260,8 +277,37 @@ def _run(
     )
 
 
-def _member_name(run: Run, taken: list[str]) -> str:
-    name, count = run.config().backbone, 2
-    while name in taken:
-        name, count = f"{run.config().backbone}-{count}", count + 1
-    return name
+def _novelty(
+    folder: Path,
+    members: list[dict[str, Any]],
+    features: list[np.ndarray],
+    of_known: list[np.ndarray],
+) -> np.ndarray:
+    """Novelty of the validation images; writes each member's known cells and its scale."""
+    novelty = np.zeros(len(features[0]))
+    for m, found, reference in zip(members, features, of_known, strict=True):
+        rows = unit(reference).astype(np.float16)
+        write_array(folder / m["features"], rows)
+        distance = neighbour_distance(found, rows, NEIGHBOURS)
+        m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
+        novelty += distance / m["novelty_scale"] / len(members)
+    return novelty
+
+
+def _models(runs: list[Run]) -> list[LiteModel]:
+    """The network of each run, named after its backbone."""
+    found: list[LiteModel] = []
+    for run in runs:
+        name, count, taken = run.config().backbone, 2, {m.name for m in found}
+        while name in taken:
+            name, count = f"{run.config().backbone}-{count}", count + 1
+        found.append(LiteModel(run.litert_path.read_bytes(), name))
+    return found
+
+
+def _without_each(truth: np.ndarray, probabilities: np.ndarray, shares: np.ndarray) -> dict:
+    """What leaving out each member would do, for ``measured.validation``."""
+    if len(shares) < 2:
+        return {}
+    _, loss, without = contributions(truth, probabilities, shares)
+    return {"log_loss": loss, "without": [asdict(found) for found in without]}

@@ -1,22 +1,25 @@
 """Judge an ensemble on a part of a dataset, counting nothing that it has seen."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import make_split
+from bloodcell.data.split import NO_FOLD, Split, make_split
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.evaluation.metrics import Judgement, judge
 from bloodcell.progress import Progress, silent
 
-__all__ = ["EVALUATED", "Evaluation", "evaluate"]
+__all__ = ["EVALUATED", "Evaluation", "answer", "evaluate", "judged_images", "split_of"]
 
 EVALUATED = ("test", "validation", "train", "all")
+# Images whose activation maps are held in memory at once.
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ class Evaluation:
         ensemble, dataset, part: what was judged on what.
         indices: int64, n: images of the dataset.
         labels: int64, n: their classes.
-        answers: the ensemble's answers.
+        tta: whether each answer is an average over flips and turns.
+        answers: the ensemble's answers, without activation maps, which can be had again for any
+            image and would grow with their number.
         judgement: of the ensemble.
         members: (name, judgement) of each member alone.
         set_aside: images of the part left out because a member saw them in training or validation.
@@ -39,6 +44,7 @@ class Evaluation:
     part: str
     indices: np.ndarray
     labels: np.ndarray
+    tta: bool
     answers: Answers
     judgement: Judgement
     members: list[tuple[str, Judgement]]
@@ -69,31 +75,35 @@ class Evaluation:
         }
 
 
-def evaluate(
-    ensemble: Ensemble,
-    dataset: Dataset,
-    part: str = "test",
-    *,
-    tta: bool | None = None,
-    progress: Progress = silent,
-) -> Evaluation:
-    """Judge an ensemble.
-
-    The parts are those of the split the ensemble was trained with. For the test part, an image
-    that any member saw in training or validation, whatever dataset it came from, is set aside.
+def split_of(info: dict[str, Any], dataset: Dataset) -> Split:
+    """The split of a dataset by the rule that an ensemble was trained with.
 
     Args:
-        part: "test", "validation", "train" or "all".
-        tta: average over flips and turns; None: as the ensemble was composed.
+        info: the content of ``ensemble.json``.
+    """
+    trained = info["trained_on"]
+    fold = tuple(trained.get("split_fold", NO_FOLD))
+    return make_split(dataset, trained["split_seed"], tuple(trained["split_shares"]), fold)
+
+
+def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.ndarray, int, int]:
+    """The images of a part that may be judged.
+
+    For the test part, an image that any member saw in training or validation, whatever dataset
+    it came from, is set aside.
+
+    Args:
+        part: one of EVALUATED.
+
+    Returns:
+        Indices of the dataset; how many were set aside; how many of the indices were seen.
 
     Raises:
-        BadInput: no image of the part is left to judge.
+        BadInput: there is no such part, or no image of it is left.
     """
     if part not in EVALUATED:
         raise BadInput(f"There is no part {part!r}: expected one of {', '.join(EVALUATED)}.")
-    trained = ensemble.info["trained_on"]
-    split = make_split(dataset, trained["split_seed"], tuple(trained["split_shares"]))
-    indices = split.indices(part)
+    indices = split_of(ensemble.info, dataset).indices(part)
     seen = np.isin(dataset.hashes[indices], ensemble.seen())
     set_aside = 0
     if part == "test":
@@ -104,8 +114,59 @@ def evaluate(
             f"No image of the {part} part of {dataset.name} is left to judge ({set_aside} were "
             "seen in training): choose another part or another dataset."
         )
-    answers = ensemble.predict_from(
-        lambda i: read_images(dataset, i, ensemble.size), indices, tta, progress
+    return indices, set_aside, int(seen.sum())
+
+
+def answer(
+    ensemble: Ensemble,
+    read: Callable[[np.ndarray], np.ndarray],
+    indices: np.ndarray,
+    tta: bool | None = None,
+    progress: Progress = silent,
+) -> Answers:
+    """The ensemble's answers for many images, without activation maps.
+
+    Args:
+        read: images of some indices as uint8, n×S×S×3.
+    """
+    parts = []
+    for start in range(0, len(indices), CHUNK):
+
+        def onward(done: int, total: int, what: str, before: int = start) -> None:
+            progress(before + done, len(indices), what)
+
+        some = ensemble.predict_from(read, indices[start : start + CHUNK], tta, onward)
+        parts.append(replace(some, maps=[]))
+    return Answers(
+        probabilities=np.concatenate([p.probabilities for p in parts]),
+        members=np.concatenate([p.members for p in parts], axis=1),
+        prediction_sets=np.concatenate([p.prediction_sets for p in parts]),
+        novelty=np.concatenate([p.novelty for p in parts]),
+        recognised=np.concatenate([p.recognised for p in parts]),
+        maps=[],
+    )
+
+
+def evaluate(
+    ensemble: Ensemble,
+    dataset: Dataset,
+    part: str = "test",
+    *,
+    tta: bool | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Judge an ensemble on images of a part, see :func:`judged_images`.
+
+    Args:
+        part: "test", "validation", "train" or "all" of the split the ensemble was trained with.
+        tta: average over flips and turns; None: as the ensemble was composed.
+
+    Raises:
+        BadInput: no image of the part is left to judge.
+    """
+    indices, set_aside, seen = judged_images(ensemble, dataset, part)
+    answers = answer(
+        ensemble, lambda i: read_images(dataset, i, ensemble.size), indices, tta, progress
     )
     labels = dataset.labels[indices]
     names = [m["name"] for m in ensemble.info["members"]]
@@ -115,9 +176,10 @@ def evaluate(
         part,
         indices,
         labels,
+        bool(ensemble.info["tta"] if tta is None else tta),
         answers,
         judge(labels, answers.probabilities),
         [(n, judge(labels, p)) for n, p in zip(names, answers.members, strict=True)],
         set_aside,
-        int(seen.sum()),
+        seen,
     )

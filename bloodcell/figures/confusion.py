@@ -1,12 +1,14 @@
 """The confusion matrix, drawn so that one error among thousands is seen and can be clicked."""
 
+from collections.abc import Callable
+
 import numpy as np
 import plotly.graph_objects as go
 
 from bloodcell.classes import CLASSES
 from bloodcell.figures.theme import SHORT_TITLES, style
 
-__all__ = ["confusion"]
+__all__ = ["confusion", "confusion_difference"]
 
 # Errors are orange, so that "wrong" does not rest on brightness alone. All four are opaque and
 # dark enough for white text at 4.5:1, whatever the page behind them.
@@ -51,7 +53,6 @@ def confusion(
     rows = counts.sum(1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     names = [c.title for c in CLASSES]
-    short = [SHORT_TITLES[c.name] for c in CLASSES]
     k = len(CLASSES)
 
     def written(i: int, j: int) -> str:
@@ -66,9 +67,51 @@ def confusion(
             return f"{names[i]} recognised as such: {n}"
         return f"{names[i]} taken for {names[j].lower()}: {n}"
 
+    text = [[written(i, j) for j in range(k)] for i in range(k)]
+    fig = _matrix(_shades(counts, shares), text, words)
+    style(fig, 520, title=title)
+    return _axes(fig, "predicted" + (", % of row" if normalise else ""))
+
+
+def confusion_difference(
+    first: np.ndarray | list[list[int]],
+    second: np.ndarray | list[list[int]],
+    names: tuple[str, str],
+) -> go.Figure:
+    """Counts of one confusion matrix minus those of another on the same images.
+
+    Violet is in favour of the first, orange of the second: on the diagonal more is better,
+    elsewhere less. Clicks are as in :func:`confusion`.
+
+    Args:
+        first, second: 8×8 counts, rows true.
+        names: of the two.
+    """
+    apart = np.asarray(first, np.int64) - np.asarray(second, np.int64)
+    k = len(CLASSES)
+    favour = np.where(np.eye(k, dtype=bool), apart, -apart)
+    most = max(2, int(np.abs(apart).max(initial=0)))
+    size = 0.12 + 0.88 * np.log(np.maximum(np.abs(favour), 1)) / np.log(most)
+    shades = np.sign(favour) * np.minimum(size, 1)
+
+    def words(i: int, j: int) -> str:
+        what = f"{CLASSES[i].title} answered {CLASSES[j].title.lower()}"
+        return f"{what}: {names[0]} {apart[i, j]:+,} against {names[1]}"
+
+    text = [[f"{n:+d}" if n else "" for n in row] for row in apart]
+    fig = _matrix(shades, text, words)
+    style(fig, 520)
+    return _axes(fig, f"predicted; {names[0]} minus {names[1]}")
+
+
+def _matrix(
+    shades: np.ndarray, text: list[list[str]], words: Callable[[int, int], str]
+) -> go.Figure:
+    # Cells with their numbers, and over each a transparent marker that can be clicked.
+    k = len(CLASSES)
     fig = go.Figure(
         go.Heatmap(
-            z=_shades(counts, shares),
+            z=shades,
             zmin=-1,
             zmax=1,
             x=list(range(k)),
@@ -77,7 +120,7 @@ def confusion(
             showscale=False,
             xgap=2,
             ygap=2,
-            text=[[written(i, j) for j in range(k)] for i in range(k)],
+            text=text,
             texttemplate="%{text}",
             textfont={"size": 13, "color": "#ffffff"},
             hoverinfo="skip",
@@ -96,14 +139,17 @@ def confusion(
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    style(fig, 520, title=title)
+    return fig
+
+
+def _axes(fig: go.Figure, label: str) -> go.Figure:
+    short = [SHORT_TITLES[c.name] for c in CLASSES]
+    k = len(CLASSES)
     fig.update_layout(
         dragmode=False, clickmode="event+select", hovermode="closest", hoverdistance=40
     )
     ticks = {"tickvals": list(range(k)), "ticktext": short, "showgrid": False, "fixedrange": True}
-    fig.update_xaxes(
-        **ticks, range=[-0.5, k - 0.5], title="predicted" + (", % of row" if normalise else "")
-    )
+    fig.update_xaxes(**ticks, range=[-0.5, k - 0.5], title=label)
     fig.update_xaxes(tickangle=-45)
     fig.update_yaxes(**ticks, range=[k - 0.5, -0.5], title="true class")
     return fig

@@ -1,5 +1,7 @@
 """How far an ensemble can be trusted: reliability and metrics with their intervals."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -64,15 +66,31 @@ def reliability_diagram(
     return fig
 
 
-def metric_intervals(table: pd.DataFrame, *, title: str = "") -> go.Figure:
+def metric_intervals(
+    table: pd.DataFrame, *, title: str = "", references: Mapping[str, float] | None = None
+) -> go.Figure:
     """Dots with 95 % intervals: what overlaps has no measurable difference at a glance.
 
     Args:
         table: columns ``name`` (member or ensemble), ``metric``, ``value``, ``low``, ``high``
             (0 to 1) and ``n``, in the order in which they are to be read from the top.
         title: one line above the figure.
+        references: published values to draw as lines, words → value (0 to 1).
     """
     fig = go.Figure()
+    for words, value in (references or {}).items():
+        fig.add_vline(x=value, line={"color": MUTED, "dash": "dot", "width": 1.5})
+        fig.add_annotation(
+            x=value,
+            y=0,
+            yref="paper",
+            yanchor="bottom",
+            xanchor="right",
+            text=words,
+            textangle=-90,
+            showarrow=False,
+            font={"size": 11, "color": MUTED},
+        )
     names = list(dict.fromkeys(table["name"])) if len(table) else []
     metrics = list(dict.fromkeys(table["metric"])) if len(table) else []
     place = {name: i for i, name in enumerate(names)}

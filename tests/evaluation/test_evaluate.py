@@ -11,7 +11,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.demo import make_demo
 from bloodcell.data.split import make_split
-from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.evaluate import evaluate
 from bloodcell.workspace import Workspace
@@ -21,11 +21,6 @@ KEYS = {
     "weighted_recall", "auc", "ece", "intervals", "classes", "confusion_matrix", "members",
     "recognised",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def first(trained_home: Path) -> Ensemble:
-    return open_ensemble(Workspace(trained_home), "first")
 
 
 @pytest.fixture(scope="module")

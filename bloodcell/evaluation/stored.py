@@ -1,0 +1,136 @@
+"""Evaluations kept beside their dataset, so that none is worked out twice.
+
+``DATASET/evaluations/KEY.npz`` holds the answers and the judgements. KEY names everything that
+they depend on: the ensemble's files, the dataset's images, the decisions about them, the part,
+the flips and turns, and the version of the formulas. A file that is damaged or cannot be
+written is as good as none.
+"""
+
+import errno
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bloodcell import __version__
+from bloodcell.data.dataset import Dataset
+from bloodcell.ensemble.ensemble import Answers, Ensemble
+from bloodcell.evaluation.evaluate import Evaluation, evaluate
+from bloodcell.evaluation.metrics import Judgement
+from bloodcell.files import replacing
+from bloodcell.progress import Progress, silent
+
+__all__ = ["evaluated", "evaluation_key", "load_evaluation", "save_evaluation", "unless_read_only"]
+
+# Raise it whenever a formula changes: what was kept before is then worked out anew.
+FORMAT = 1
+# Evaluations kept for a dataset; the oldest go.
+KEPT = 40
+ANSWERS = ("probabilities", "members", "prediction_sets", "novelty", "recognised")
+
+
+def evaluation_key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool | None) -> str:
+    """What an evaluation depends on, as 32 hex digits.
+
+    Args:
+        info: the content of ``ensemble.json``; it has the checksum of every file.
+        tta: None: as the ensemble was composed.
+    """
+    depends = [
+        [FORMAT, __version__],
+        info,
+        [dataset.fingerprint, dataset.curation.fingerprint],
+        [part, bool(info["tta"] if tta is None else tta)],
+    ]
+    text = json.dumps(depends, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _path(dataset: Dataset, key: str) -> Path:
+    return dataset.path / "evaluations" / f"{key}.npz"
+
+
+@contextmanager
+def unless_read_only() -> Iterator[None]:
+    """A block whose write is let be where the place can only be read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def save_evaluation(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> None:
+    """Keep an evaluation, unless its dataset may only be read.
+
+    Raises:
+        NoSpace: the disk is full.
+    """
+    path = _path(dataset, evaluation_key(info, dataset, found.part, found.tta))
+    judged = [["", asdict(found.judgement)], *([n, asdict(j)] for n, j in found.members)]
+    rest = {"judged": judged, "set_aside": found.set_aside, "seen": found.seen}
+    arrays = {key: getattr(found.answers, key) for key in ANSWERS}
+    with unless_read_only():
+        with replacing(path) as temporary:
+            text = np.frombuffer(json.dumps(rest).encode(), np.uint8)
+            np.savez(temporary, indices=found.indices, labels=found.labels, rest=text, **arrays)
+        old = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime)[:-KEPT]
+        for forgotten in old:
+            forgotten.unlink(missing_ok=True)
+
+
+def _judgement(found: dict[str, Any]) -> Judgement:
+    intervals = {name: tuple(pair) for name, pair in found.pop("intervals").items()}
+    for row in found["per_class"]:
+        row |= {k: tuple(v) for k, v in row.items() if isinstance(v, list)}
+    return Judgement(**found, intervals=intervals)
+
+
+def load_evaluation(
+    info: dict[str, Any], dataset: Dataset, part: str, tta: bool | None = None
+) -> Evaluation | None:
+    """The evaluation of exactly this, or None where it has to be worked out."""
+    try:
+        with np.load(
+            _path(dataset, evaluation_key(info, dataset, part, tta)), allow_pickle=False
+        ) as held:
+            arrays = {key: held[key] for key in ("indices", "labels", *ANSWERS)}
+            rest = json.loads(held["rest"].tobytes())
+        judged = [(name, _judgement(found)) for name, found in rest["judged"]]
+        return Evaluation(
+            info["name"],
+            dataset.name,
+            part,
+            arrays["indices"],
+            arrays["labels"],
+            bool(info["tta"] if tta is None else tta),
+            Answers(**{key: arrays[key] for key in ANSWERS}, maps=[]),
+            judged[0][1],
+            judged[1:],
+            rest["set_aside"],
+            rest["seen"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile):
+        return None
+
+
+def evaluated(
+    ensemble: Ensemble,
+    dataset: Dataset,
+    part: str = "test",
+    *,
+    tta: bool | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """:func:`bloodcell.evaluation.evaluate`, from the disk where it was done before."""
+    found = load_evaluation(ensemble.info, dataset, part, tta)
+    if found is None:
+        found = evaluate(ensemble, dataset, part, tta=tta, progress=progress)
+        save_evaluation(ensemble.info, dataset, found)
+    return found
