@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,31 @@ def pixel_hash(image: np.ndarray) -> str:
     digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(image, dtype=np.uint8))
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _list_items(path: Path, n: int, modified: int, inode: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Items and hashes; a page opens the same dataset at every click."""
+    # Everything but the index is text: a file called 0001 must not become the number 1.
+    kinds = {"index": int, "name": str, "hash": str, "part": str}
+    try:
+        found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
+        sound = np.array_equal(found["index"], np.arange(n))
+        sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
+        sound &= bool(found["hash"].str.fullmatch("[0-9a-f]{32}").all())
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(
+            f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
+            "import it again."
+        ) from error
+    if not sound:
+        raise BadInput(
+            f"{path} does not list the {n} images in order with {', '.join(kinds)}: "
+            "restore the dataset from a copy or import it again."
+        )
+    hashes = found["hash"].to_numpy(dtype=str)
+    hashes.flags.writeable = False
+    return found, hashes
 
 
 class Dataset:
@@ -115,33 +140,28 @@ class Dataset:
         """int64, N: labels as imported."""
         return self._array("labels.npy", np.int64, 1, None)
 
-    @cached_property
+    @property
     def items(self) -> pd.DataFrame:
-        """Columns index (int), name, hash, part ("" or one of PARTS), in index order."""
-        path = self.path / "items.csv"
-        # Everything but the index is text: a file called 0001 must not become the number 1.
-        kinds = {"index": int, "name": str, "hash": str, "part": str}
-        try:
-            found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
-            sound = np.array_equal(found["index"], np.arange(len(self)))
-            sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
-            sound &= bool(found["hash"].str.fullmatch("[0-9a-f]{32}").all())
-        except (OSError, ValueError, KeyError) as error:
-            raise BadInput(
-                f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
-                "import it again."
-            ) from error
-        if not sound:
-            raise BadInput(
-                f"{path} does not list the {len(self)} images in order with {', '.join(kinds)}: "
-                "restore the dataset from a copy or import it again."
-            )
-        return found
+        """Columns index (int), name, hash, part ("" or one of PARTS), in index order. Shared:
+        not to be changed."""
+        return self._listed[0]
 
     @property
     def hashes(self) -> np.ndarray:
-        """str, N: pixel hashes."""
-        return self.items["hash"].to_numpy(dtype=str)
+        """str, N: pixel hashes. Shared: not to be changed."""
+        return self._listed[1]
+
+    @cached_property
+    def _listed(self) -> tuple[pd.DataFrame, np.ndarray]:
+        path = self.path / "items.csv"
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise BadInput(
+                f"{path} is missing ({error.strerror}): restore the dataset from a copy or import "
+                "it again."
+            ) from error
+        return _list_items(path, len(self), stat.st_mtime_ns, stat.st_ino)
 
     @cached_property
     def curation(self) -> Curation:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import PARTS, Dataset
@@ -59,9 +60,10 @@ class Split:
     def shared_images(self) -> int:
         """Distinct images that lie in more than one part; 0 for a sound split."""
         used = self.parts != LEFT_OUT
-        _, group = np.unique(self.hashes[used], return_inverse=True)
-        pairs = np.unique(np.stack([group, self.parts[used]]), axis=1)
-        return int((np.bincount(pairs[0]) > 1).sum()) if pairs.size else 0
+        group, unique = _groups(self.hashes[used])
+        seen = np.zeros((len(unique), len(PARTS)), bool)
+        seen[group, self.parts[used]] = True
+        return int((seen.sum(axis=1) > 1).sum())
 
 
 def check_shares(shares: Sequence[float]) -> None:
@@ -86,6 +88,11 @@ def check_fold(fold: Sequence[int]) -> None:
             f"The fold {fold} is none of a cross-validation: expected two whole numbers such as "
             f"2, 5 for the second of five folds, at most {MOST_FOLDS} of them, or 0, 0 for none."
         )
+
+
+def _groups(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the distinct image that each is, and the hashes of these."""
+    return pd.factorize(hashes.astype(object))
 
 
 def _order(hashes: np.ndarray, seed: int) -> np.ndarray:
@@ -123,7 +130,8 @@ def split_parts(
     rows = np.flatnonzero(kept)
     if not len(rows):
         return parts
-    unique, group, size = np.unique(hashes[rows], return_inverse=True, return_counts=True)
+    group, unique = _groups(hashes[rows])
+    size = np.bincount(group)
     of_group = np.zeros(len(unique), np.int8)
     if given is not None:
         of_group[:] = len(PARTS)
