@@ -15,6 +15,7 @@ from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.resize import resized
+from bloodcell.data.strangers import with_strangers
 
 __all__ = ["TrainingBatches", "read_images"]
 
@@ -38,6 +39,7 @@ class TrainingBatches:
         policy: augmentations.
         batch_size, size: images in a batch, pixels a side.
         seed: of the run.
+        strangers: share of every batch that is made into pictures of none of the eight.
     """
 
     dataset: Dataset
@@ -48,6 +50,7 @@ class TrainingBatches:
     batch_size: int
     size: int
     seed: int
+    strangers: float = 0.0
 
     def __len__(self) -> int:
         return (len(self.indices) + self.batch_size - 1) // self.batch_size
@@ -63,6 +66,9 @@ class TrainingBatches:
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             images = read_images(self.dataset, chosen, self.size)
             one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[self.labels[chosen]]
+            count = round(self.strangers * len(images))
+            made = np.random.default_rng([self.seed, epoch, batch, 2])
+            images, one_hot = with_strangers(images, one_hot, count, made)
             rng = np.random.default_rng([self.seed, epoch, batch, 1])
             images, labels = apply(self.policy, images, one_hot, rng)
             return images, labels, (labels @ self.class_weights).astype(np.float32)

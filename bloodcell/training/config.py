@@ -40,6 +40,8 @@ class TrainConfig:
         warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
         plateau_patience: see `schedule`.
         epochs, batch_size: as named.
+        strangers: share of every batch that is made into pictures of none of the eight, of any
+            class alike (outlier exposure), so that the network can tell them apart.
         precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
             variables and sums in float32; only faster where the processor has it.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.
@@ -75,6 +77,7 @@ class TrainConfig:
     dropout: float = 0.2
     ema: float = 0.0
     sample_weights: str = "none"
+    strangers: float = 0.0
     precision: str = "float32"
     seed: int = 0
     split_seed: int = 0
@@ -112,6 +115,7 @@ class TrainConfig:
             "label_smoothing": (0, 0.9),
             "dropout": (0, 0.9),
             "ema": (0, 0.99999),
+            "strangers": (0, 0.5),
             "seed": (0, 2**31 - 1),
             "split_seed": (0, 2**31 - 1),
         }

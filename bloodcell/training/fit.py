@@ -147,6 +147,7 @@ class _Training:
             config.batch_size,
             config.input_size,
             config.seed,
+            config.strangers,
         )
         self.step = make_step(config, self.model, self.optimizer, self.averaged)
         self.evaluate = make_evaluate(self.model)

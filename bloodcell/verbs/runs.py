@@ -44,6 +44,9 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="0 up to 0.9.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights; 0 = off.")] = None,
     sample_weights: Annotated[str | None, typer.Option(help="balanced or none.")] = None,
+    strangers: Annotated[
+        float | None, typer.Option(help="Share of none-of-the-eight in a batch.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split.")] = None,
