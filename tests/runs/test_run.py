@@ -281,13 +281,13 @@ class TestPreparing:
         demo.curation.exclude(basophils, "x")
         assert prepare(workspace, make_config("demo", **TINY)).status()["state"] == "queued"
 
-    def test_a_split_of_the_source_without_a_test_part_is_refused(self, tmp_path: Path):
+    def test_a_split_of_the_source_without_a_train_part_is_refused(self, tmp_path: Path):
         workspace = Workspace(tmp_path)
         images = np.random.default_rng(0).integers(0, 256, (40, 48, 48, 3), dtype=np.uint8)
         with new_dataset(workspace, "d", (48, 48), "a test", "none") as writer:
             for i, image in enumerate(images):
-                writer.add(image, i % 2, str(i), ("train", "validation")[i // 30])
-        with pytest.raises(BadInput, match="test part of d has no basophil, eosinophil"):
+                writer.add(image, i % 2, str(i), ("validation", "test")[i // 30])
+        with pytest.raises(BadInput, match="train part of d has no basophil, eosinophil"):
             prepare(workspace, make_config("d", **TINY))
 
     def test_paths_do_not_depend_on_the_working_directory(

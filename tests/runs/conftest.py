@@ -1,0 +1,38 @@
+"""What the tests of runs share."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bloodcell.runs.launch import prepare
+from bloodcell.runs.run import Run
+from bloodcell.training.config import make_config
+from bloodcell.workspace import Workspace
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+@pytest.fixture
+def workspace(demo_copy: Path) -> Workspace:
+    """A private workspace with the dataset "demo" and no run."""
+    return Workspace(demo_copy)
+
+
+@pytest.fixture
+def three(workspace: Workspace) -> list[Run]:
+    """Three runs that have not begun."""
+    configs = [
+        make_config("demo", backbone="tiny", input_size=48, epochs=2, seed=seed)
+        for seed in range(3)
+    ]
+    return [prepare(workspace, config) for config in configs]
