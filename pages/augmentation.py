@@ -1,146 +1,37 @@
 """Augmentation: compose what training does to its images, and see it before it happens."""
 
-import json
-
-import numpy as np
 import streamlit as st
 
-from bloodcell.augment import PRESETS, cautions, policy_names, policy_to_json, save_policy
-from bloodcell.classes import CLASSES, title
-from bloodcell.errors import BloodCellError
-from bloodcell.ui.dataset_index import dataset_index
+from bloodcell.augment import CATALOGUE
+from bloodcell.figures import CONFIG
+from bloodcell.figures.augmentation import pixel_histograms
 from bloodcell.ui.gallery import gallery
-from bloodcell.ui.policy_editor import UNSAVED, choose_policy, edit_steps, edited_policy, load
-from bloodcell.ui.policy_preview import Cells, cells_of, drawn_cells, measure, mixes, preview, tiles
-from bloodcell.ui.state import active_dataset, heading, sentences, workspace
+from bloodcell.ui.policy_cells import Shown, choose_cells
+from bloodcell.ui.policy_cues import show_cues, warn
+from bloodcell.ui.policy_editor import choose_policy, edit_steps, edited_policy, step_names
+from bloodcell.ui.policy_keep import keep
+from bloodcell.ui.policy_preview import ladder_tiles, mixes, preview, rungs_of, tiles
+from bloodcell.ui.policy_speed import show_speed
+from bloodcell.ui.state import heading, sentences
 
-ONE, EACH = "One cell", "One of each class"
-VARIANTS, VARIANTS_EACH = 15, 4
-PARTNERS = 24
+VARIANTS, LADDER, HISTOGRAM = "Variants", "Strength ladder", "Pixel histogram"
+COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16
 
 
 def another(key: str) -> None:
     st.session_state[key] = (int(st.session_state[key]) + 1) % 2**31
 
 
-def choose_cells() -> tuple[Cells, Cells, bool]:
-    """The originals, cells they may be mixed with, and whether it is one original only."""
-    dataset = active_dataset()
-    st.session_state.setdefault("preview_cell", 0)
+def dice(shown: Shown) -> int:
+    """Another cell, another draw; returns the seed of the draw."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        mode = st.segmented_control(
-            "Show",
-            [ONE, EACH],
-            default=ONE,
-            required=True,
-            key="preview_mode",
-            persist_state="session",
-        )
-        label = 0
-        if mode == ONE:
-            label = st.selectbox(
-                "Class",
-                [c.id for c in CLASSES],
-                format_func=title,
-                key="preview_class",
-                width=210,
-                persist_state="session",
+        if st.session_state["preview_mode"] != "Your pictures":
+            st.button(
+                "Another cell" if shown.one else "Other cells",
+                icon=":material/casino:",
+                on_click=another,
+                args=("preview_cell",),
             )
-    seed = int(st.session_state["preview_cell"])
-    rng = np.random.default_rng(seed)
-    labels = (label,) if mode == ONE else tuple(c.id for c in CLASSES)
-    if dataset is None:
-        every = tuple(i % len(CLASSES) for i in range(PARTNERS))
-        st.caption("Drawn cells, since there is no dataset yet.")
-        return drawn_cells(labels, seed), drawn_cells(every, 1), mode == ONE
-    index = dataset_index(dataset)
-    chosen = [
-        int(rng.choice(members))
-        for k in labels
-        if len(members := np.flatnonzero((index.labels == k) & index.kept))
-    ]
-    if not chosen:
-        st.info(f"{dataset.name} has no {title(label).lower()}: drawn cells are shown instead.")
-        return drawn_cells(labels, seed), drawn_cells(labels, 1), mode == ONE
-    others = sorted(rng.choice(np.flatnonzero(index.kept), PARTNERS).tolist())
-    return cells_of(dataset, index, chosen), cells_of(dataset, index, others), mode == ONE
-
-
-def save(name: str, replace: bool) -> None:
-    """A callback: what it has to say is shown by the run that follows."""
-    try:
-        policy = edited_policy(name)
-        save_policy(workspace(), policy, replace=replace)
-    except BloodCellError as error:
-        st.session_state["save_problem"] = str(error)
-        return
-    load(name)
-    st.session_state["policy_choice"] = name
-    st.session_state["save_done"] = f"Saved as {name}: the Training page offers it now."
-
-
-def keep() -> None:
-    """Save under a name, or take the policy along as a file."""
-    st.subheader("Keep it", anchor=False)
-    if "policy_name" not in st.session_state:
-        loaded = st.session_state["policy_loaded"].name
-        st.session_state["policy_name"] = UNSAVED if loaded in PRESETS else loaded
-    name = st.text_input("Name", key="policy_name").strip()
-    taken = name in policy_names(workspace()) and name not in PRESETS
-    replace = taken and st.checkbox(f"Write over the saved policy {name}", key="policy_replace")
-    with st.container(horizontal=True):
-        st.button(
-            "Save", type="primary", icon=":material/save:", on_click=save, args=(name, replace)
-        )
-        policy = edited_policy(name or UNSAVED)
-        st.download_button(
-            "JSON",
-            json.dumps(policy_to_json(policy), indent=1),
-            file_name=f"{name or UNSAVED}.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    if len(policy.steps) < len(edited_policy(with_off=True).steps):
-        st.caption("Steps that are switched off are left out of what is kept.")
-    if problem := st.session_state.pop("save_problem", None):
-        st.error(problem, icon=":material/error:")
-    if done := st.session_state.pop("save_done", None):
-        st.success(done, icon=":material/check_circle:")
-
-
-def speed(cells: Cells, partners: Cells) -> None:
-    """How many images a second this machine augments, measured when asked for."""
-    policy = edited_policy()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Measure the speed", icon=":material/speed:", key="measure"):
-            with st.spinner("Measuring for a second"):
-                st.session_state["speed"] = (policy, *measure(policy, partners))
-        measured = st.session_state.get("speed")
-        if measured is not None and measured[0] == policy:
-            rate, n = measured[1:]
-            height, width = cells.images.shape[1:3]
-            text = (
-                f"**{rate:,.0f} images a second** on one core of this machine, measured over "
-                f"{n:,} images of {width}×{height} pixels."
-            )
-            dataset = active_dataset()
-            if dataset is not None:
-                train = int(dataset_index(dataset).counts[:, 0].sum())
-                text += f" An epoch of {train:,} images takes {train / rate:,.0f} s of it."
-            st.markdown(text)
-
-
-def look() -> None:
-    cells, partners, one = choose_cells()
-    st.session_state.setdefault("preview_seed", 0)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button(
-            "Another cell" if one else "Other cells",
-            icon=":material/casino:",
-            on_click=another,
-            args=("preview_cell",),
-        )
         seed = st.number_input(
             "Seed",
             0,
@@ -151,14 +42,16 @@ def look() -> None:
             persist_state="session",
         )
         st.button("Re-roll", icon=":material/refresh:", on_click=another, args=("preview_seed",))
-    for sentence in cautions(edited_policy(with_off=True)):
-        st.warning(sentence, icon=":material/warning:")
-    copies = VARIANTS if one else VARIANTS_EACH
-    made, labels = preview(edited_policy(), cells, copies, int(seed), partners)
+    return int(seed)
+
+
+def variants(shown: Shown, seed: int) -> None:
+    copies = COPIES if shown.one else COPIES_EACH
+    made, labels = preview(edited_policy(), shown.cells, copies, seed, shown.partners)
     gallery(
-        tiles(cells, made, labels, small=not one),
+        tiles(shown.cells, made, labels, small=not shown.one),
         key="preview_grid",
-        columns=4 if one else VARIANTS_EACH + 1,
+        columns=4 if shown.one else COPIES_EACH + 1,
         clickable=False,
     )
     if mixes(edited_policy()):
@@ -166,7 +59,75 @@ def look() -> None:
             "A bar at the foot of a picture shows its mixed label in the colours of the classes; "
             "hold the pointer over it for the shares."
         )
-    speed(cells, partners)
+
+
+def strengths(shown: Shown, seed: int) -> None:
+    names = step_names()
+    if not names:
+        st.info("No step: add an augmentation to see it at several strengths.")
+        return
+    steps = edited_policy(with_off=True).steps
+    graded = [i for i, s in enumerate(steps) if CATALOGUE[s.key].parameters[0].kind == "float"]
+    chosen = st.selectbox(
+        "Step",
+        range(len(names)),
+        index=graded[0] if graded else 0,
+        format_func=names.__getitem__,
+        key="preview_ladder",
+    )
+    step = steps[chosen]
+    ladders = rungs_of(step, shown.cells, shown.partners, seed)
+    gallery(
+        ladder_tiles(step, shown.cells, ladders),
+        key="ladder_grid",
+        columns=len(ladders[0]),
+        clickable=False,
+    )
+    strengths = [p.title.lower() for p in CATALOGUE[step.key].parameters if p.strength]
+    st.caption(
+        f"From nothing to twice the setting (framed), always at the end of what the strength "
+        f"allows: {', '.join(strengths)}."
+        + (" The two rows go towards the two ends." if len(ladders) > 1 else "")
+    )
+
+
+def histograms(shown: Shown, seed: int) -> None:
+    made, _ = preview(edited_policy(), shown.cells, COPIES_COUNTED, seed, shown.partners)
+    st.plotly_chart(
+        pixel_histograms(shown.cells.images, made),
+        key="histogram",
+        config=CONFIG,
+        theme="streamlit",
+        alt="Shares of pixels at each value of red, green and blue, before and after the policy",
+    )
+    st.caption(
+        f"Grey: before. In colour: after, over {made.shape[0] * made.shape[1]} variants. A peak "
+        "at 0 or 255 is detail that was cut off."
+    )
+
+
+def look() -> None:
+    st.session_state.setdefault("preview_cell", 0)
+    st.session_state.setdefault("preview_seed", 0)
+    cell = int(st.session_state["preview_cell"])
+    shown = choose_cells(cell)
+    if shown is None:
+        return
+    seed = dice(shown)
+    view = st.segmented_control(
+        "View",
+        [VARIANTS, LADDER, HISTOGRAM],
+        default=VARIANTS,
+        required=True,
+        key="preview_view",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    policy = edited_policy(with_off=True)
+    warn(policy)
+    {VARIANTS: variants, LADDER: strengths, HISTOGRAM: histograms}[view](shown, seed)
+    show_cues(policy, shown.source, cell)
+    show_speed(edited_policy(), shown.cells)
 
 
 @st.fragment

@@ -11,26 +11,33 @@ from bloodcell.augment.policy import Policy, Step
 
 __all__ = ["SHARES", "Rung", "extreme", "ladder"]
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+SHARES = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 class _Ends(np.random.Generator):
-    """Draws from a range its end farthest from 0, and partners that are never oneself."""
+    """Draws the ends of ranges, and partners that are never oneself.
+
+    Of a range about 0 it draws the upper end towards +1 and the lower one towards −1, of others
+    the end farthest from 0. Towards +1 what happens with probability one half, as a flip, does.
+    """
 
     def __init__(self, seed: int, direction: int):
         super().__init__(np.random.PCG64(seed))
         self._direction = direction
 
     def uniform(self, low=0.0, high=1.0, size=None):
-        if abs(low) != abs(high):
-            end = high if abs(high) > abs(low) else low
+        if low * high >= 0 or size is None:
+            upper = self._direction > 0 if low * high < 0 else abs(high) > abs(low)
+            end = high if upper else low
             return end if size is None else np.full(size, end)
-        if size is None:
-            return high * self._direction
-        signs = np.where(self.random(size) < 0.5, -1.0, 1.0)
+        signs = np.where(super().random(size) < 0.5, -1.0, 1.0)
         # all channels moved alike would change brightness and leave the colour
         signs[-1] = -signs[0]
-        return high * self._direction * signs
+        return np.where(self._direction * signs > 0, high, low)
+
+    def random(self, size=None, *arguments, **named):
+        drawn = super().random(size, *arguments, **named)
+        return drawn / 2 if self._direction > 0 else drawn
 
     def permutation(self, x, axis=0):
         return np.roll(np.arange(x), 1)

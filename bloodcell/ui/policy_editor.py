@@ -6,6 +6,7 @@ import streamlit as st
 
 from bloodcell.augment import (
     CATALOGUE,
+    PRESETS,
     Augmentation,
     Parameter,
     Policy,
@@ -16,12 +17,26 @@ from bloodcell.augment import (
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.state import workspace
 
-__all__ = ["UNSAVED", "choose_policy", "edit_steps", "edited_policy", "load"]
+__all__ = [
+    "CHOICE",
+    "UNSAVED",
+    "changed",
+    "choose_policy",
+    "edit_steps",
+    "edited_policy",
+    "load",
+    "loaded",
+    "put_in",
+    "saved_name",
+    "step_names",
+]
 
 UNSAVED = "my-policy"
 FIRST = "gentle"
 CHOICE = "policy_choice"
 STEPS = "policy_steps"
+LOADED = "policy_loaded"
+KEPT = "policy_kept"
 GROUPS = {
     "geometry": "Geometry",
     "colour": "Colour",
@@ -61,20 +76,48 @@ def _edited(step: Step) -> EditedStep:
     return EditedStep(_next_number(), step.key, True, step.probability, parameters)
 
 
+def put_in(policy: Policy, *, kept: bool = False) -> None:
+    """Put a policy into the editor, in place of what is there.
+
+    Args:
+        kept: whether it is a preset or saved under its name.
+    """
+    st.session_state[STEPS] = [_edited(s) for s in policy.steps]
+    st.session_state[LOADED] = policy
+    st.session_state[KEPT] = kept
+
+
 def load(name: str) -> None:
-    """Put the policy `name` into the editor, in place of what is there."""
+    """Put the policy `name` into the editor; if there is none, say so and leave it as it is."""
     try:
-        policy = find_policy(workspace(), name)
+        put_in(find_policy(workspace(), name), kept=True)
     except BloodCellError as error:
         st.session_state["policy_problem"] = str(error)
-        return
-    st.session_state[STEPS] = [_edited(s) for s in policy.steps]
-    st.session_state["policy_loaded"] = policy
+
+
+def loaded() -> Policy:
+    """The policy that was put into the editor last, as it was then."""
+    _steps()
+    return st.session_state[LOADED]
+
+
+def changed() -> bool:
+    """Whether the editor holds something else than what was put into it."""
+    return edited_policy(loaded().name) != loaded()
+
+
+def saved_name() -> str | None:
+    """The name under which training finds exactly what is in the editor, or None."""
+    name = loaded().name
+    kept = st.session_state[KEPT] and name in policy_names(workspace())
+    return name if kept and not changed() else None
 
 
 def _steps() -> list[EditedStep]:
     if STEPS not in st.session_state:
-        load(FIRST)
+        put_in(PRESETS[FIRST], kept=True)
+        if wanted := st.query_params.get("policy"):
+            load(wanted)
     return st.session_state[STEPS]
 
 
@@ -95,30 +138,40 @@ def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
 
 def choose_policy() -> None:
     """Choose among presets and saved policies; a choice replaces what is in the editor."""
-    _steps()
-    names = policy_names(workspace())
-    loaded: Policy = st.session_state["policy_loaded"]
-    if st.session_state.get(CHOICE) not in names:
-        st.session_state[CHOICE] = loaded.name if loaded.name in names else FIRST
+    names, at_first = policy_names(workspace()), loaded()
+    # A policy that was brought in or deleted is in the editor, but not among the saved ones.
+    kept = st.session_state[KEPT] and at_first.name in names
+    if not kept:
+        st.session_state[CHOICE] = None
+    elif st.session_state.get(CHOICE) not in names:
+        st.session_state[CHOICE] = at_first.name
     st.selectbox(
         "Policy",
         names,
+        index=None,
         key=CHOICE,
-        on_change=lambda: load(st.session_state[CHOICE]),
+        placeholder=f"{at_first.name} (not saved)",
+        on_change=lambda: st.session_state[CHOICE] and load(st.session_state[CHOICE]),
         help="Presets first, then what was saved in this workspace.",
     )
     if problem := st.session_state.pop("policy_problem", None):
         st.error(problem, icon=":material/error:")
-    if edited_policy(loaded.name) != loaded:
+    if changed():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Changed since {loaded.name} was loaded.")
+            st.caption(f"Changed since {at_first.name} was loaded.")
             st.button(
                 "Undo the changes",
                 type="tertiary",
                 icon=":material/undo:",
-                on_click=load,
-                args=(loaded.name,),
+                on_click=put_in,
+                args=(at_first,),
+                kwargs={"kept": kept},
             )
+
+
+def step_names() -> list[str]:
+    """ "3. Random zoom" for each step, those that are off included."""
+    return [f"{i}. {CATALOGUE[s.key].title}" for i, s in enumerate(_steps(), 1)]
 
 
 def _move(number: int, by: int) -> None:
@@ -215,8 +268,8 @@ def _edit_step(step: EditedStep, place: int, last: int) -> None:
                 step.probability = share / 100
             for p in augmentation.parameters:
                 _widget(step, p)
-            if augmentation.insensible(step.parameters) and augmentation.caution:
-                st.caption(f":orange[{augmentation.caution}]")
+            if augmentation.insensible(step.parameters) and augmentation.cue:
+                st.caption(f":orange[{augmentation.cue.sentence}]")
             with st.container(horizontal=True):
                 for icon, by, text, at_end in (
                     ("arrow_upward", -1, "Earlier", place == 0),

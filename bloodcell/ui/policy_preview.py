@@ -1,59 +1,24 @@
-"""What a policy does to cells, and how fast: originals beside augmented ones."""
-
-import time
-from dataclasses import dataclass
+"""What a policy does to cells: originals beside augmented ones, and at several strengths."""
 
 import numpy as np
-import streamlit as st
 
-from bloodcell.augment import CATALOGUE, Policy, apply
+from bloodcell.augment import CATALOGUE, Policy, Rung, Step, apply, ladder
 from bloodcell.classes import CLASS_NAMES, CLASSES
-from bloodcell.data.dataset import Dataset
-from bloodcell.data.demo import draw_cell
 from bloodcell.figures import SHORT_TITLES
-from bloodcell.ui.dataset_index import DatasetIndex
+from bloodcell.figures.theme import MUTED
 from bloodcell.ui.gallery import Picture
+from bloodcell.ui.policy_cells import OWN, Cells
 
-__all__ = [
-    "Cells",
-    "cells_of",
-    "drawn_cells",
-    "label_words",
-    "measure",
-    "mixes",
-    "preview",
-    "tiles",
-]
+__all__ = ["label_words", "ladder_tiles", "mixes", "one_hot", "preview", "rungs_of", "tiles"]
 
-DRAWN_SIDE = 96
-MEASURED_BATCH = 32
+_SHORT = [*(SHORT_TITLES[name] for name in CLASS_NAMES), "yours"]
+_TITLES = [*(c.title for c in CLASSES), "your picture"]
+_COLOURS = [*(c.colour for c in CLASSES), MUTED]
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Originals for a preview: images uint8, B×H×W×3, labels int64, B, and names, B."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
-
-
-def cells_of(dataset: Dataset, index: DatasetIndex, indices: list[int]) -> Cells:
-    """The images `indices` of a dataset."""
-    return Cells(
-        np.ascontiguousarray(dataset.images[indices]),
-        index.labels[indices],
-        tuple(f"image {i}" for i in indices),
-    )
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def drawn_cells(labels: tuple[int, ...], seed: int) -> Cells:
-    """Cells drawn by the program, one for each label."""
-    images = [
-        draw_cell(k, np.random.default_rng([seed, i]), DRAWN_SIDE) for i, k in enumerate(labels)
-    ]
-    return Cells(np.stack(images), np.array(labels, np.int64), ("drawn",) * len(labels))
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """Labels, int64, B, as float32, B×9; the last column is for `OWN`."""
+    return np.eye(OWN + 1, dtype=np.float32)[labels]
 
 
 def mixes(policy: Policy) -> bool:
@@ -70,7 +35,7 @@ def preview(
         partners: further cells to be mixed with; they are not among the results.
 
     Returns:
-        Images, uint8, B×copies×H×W×3, and labels, float32, B×copies×8.
+        Images, uint8, B×copies×H×W×3, and labels, float32, B×copies×9.
     """
     images = np.repeat(cells.images, copies, axis=0)
     labels = np.repeat(cells.labels, copies)
@@ -78,8 +43,7 @@ def preview(
     if partners is not None and mixes(policy):
         images = np.concatenate([images, partners.images])
         labels = np.concatenate([labels, partners.labels])
-    one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels]
-    made, mixed = apply(policy, images, one_hot, np.random.default_rng(seed))
+    made, mixed = apply(policy, images, one_hot(labels), np.random.default_rng(seed))
     shape = (len(cells.images), copies)
     return made[:n].reshape(*shape, *made.shape[1:]), mixed[:n].reshape(*shape, -1)
 
@@ -90,9 +54,13 @@ def _mixture(label: np.ndarray) -> list[int]:
     return parts if len(parts) > 1 else []
 
 
+def _bar(label: np.ndarray) -> tuple[tuple[float, str], ...]:
+    return tuple((float(label[k]), _COLOURS[k]) for k in _mixture(label))
+
+
 def label_words(label: np.ndarray) -> str:
-    """ "62 % Eosino, 38 % Lympho" for a mixed label, "" for a pure one (float32, 8)."""
-    return ", ".join(f"{label[k]:.0%} {SHORT_TITLES[CLASS_NAMES[k]]}" for k in _mixture(label))
+    """ "62 % Eosino, 38 % Lympho" for a mixed label, "" for a pure one (float32, 9)."""
+    return ", ".join(f"{label[k]:.0%} {_SHORT[k]}" for k in _mixture(label))
 
 
 def tiles(
@@ -108,9 +76,8 @@ def tiles(
     for row, (image, label, name) in enumerate(
         zip(cells.images, cells.labels, cells.names, strict=True)
     ):
-        cell = CLASSES[int(label)]
-        badge = SHORT_TITLES[cell.name] if small else "original"
-        words = f"Original: {cell.title}, {name}"
+        badge = _SHORT[label] if small else "original"
+        words = f"Original: {_TITLES[label]}, {name}"
         found.append(Picture(len(found), image, words, badge=badge, marked=True))
         for picture, mixed in zip(made[row], labels[row], strict=True):
             words = label_words(mixed)
@@ -118,28 +85,56 @@ def tiles(
                 Picture(
                     len(found),
                     picture,
-                    f"Augmented: {words or cell.title}",
+                    f"Augmented: {words or _TITLES[int(mixed.argmax())]}",
                     caption="" if small else words,
-                    bar=tuple((mixed[k], CLASSES[k].colour) for k in _mixture(mixed)),
+                    bar=_bar(mixed),
                 )
             )
     return found
 
 
-def measure(policy: Policy, cells: Cells, seconds: float = 1.0) -> tuple[float, int]:
-    """Images a second that one thread augments, and over how many images it was measured.
+def rungs_of(step: Step, cells: Cells, partners: Cells, seed: int) -> list[list[Rung]]:
+    """The ladders of a step: one for several cells, for one cell towards both ends.
 
-    Args:
-        cells: repeated to batches of 32.
-        seconds: how long to measure.
+    The first `len(cells.images)` images of a rung are the cells.
     """
-    chosen = np.resize(np.arange(len(cells.images)), MEASURED_BATCH)
-    images = cells.images[chosen]
-    one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[cells.labels[chosen]]
-    rng = np.random.default_rng(0)
-    apply(policy, images, one_hot, rng)  # tables that are made once are not counted
-    began, n = time.perf_counter(), 0
-    while (passed := time.perf_counter() - began) < seconds:
-        apply(policy, images, one_hot, rng)
-        n += len(images)
-    return n / passed, n
+    images = np.concatenate([cells.images, partners.images[:8]])
+    labels = one_hot(np.concatenate([cells.labels, partners.labels[:8]]))
+    up = ladder(step, images, labels, seed)
+    if len(cells.images) > 1:
+        return [up]
+    down = ladder(step, images, labels, seed, direction=-1)
+    alike = all(np.array_equal(a.images[0], b.images[0]) for a, b in zip(up, down, strict=True))
+    return [up] if alike else [up, down]
+
+
+def _value(step: Step, rung: Rung) -> str:
+    """The strength of a rung, as short as can be: its value, or its share of several values."""
+    moved = [p for p in CATALOGUE[step.key].parameters if p.strength and step.parameters[p.key]]
+    if any(p.kind == "switch" for p in moved) or not moved:
+        return "on" if rung.share else "off"
+    if len(moved) > 1:
+        return f"× {rung.share:g}"
+    return f"{rung.parameters[moved[0].key]:.3g}{'°' if moved[0].unit == '°' else ''}"
+
+
+def ladder_tiles(step: Step, cells: Cells, ladders: list[list[Rung]]) -> list[Picture]:
+    """A row for each ladder and cell; a tile says its strength, and where it goes too far."""
+    found: list[Picture] = []
+    for rungs in ladders:
+        for i, label in enumerate(cells.labels):
+            for rung in rungs:
+                value, set_now = _value(step, rung), rung.share == 1
+                words = f"{_TITLES[label]} at {value}{', the setting' if set_now else ''}"
+                found.append(
+                    Picture(
+                        len(found),
+                        rung.images[i],
+                        words if rung.sensible else f"{words}: beyond what is sensible",
+                        caption=value,
+                        note="" if rung.sensible else "too far",
+                        bar=_bar(rung.labels[i]),
+                        marked=set_now,
+                    )
+                )
+    return found

@@ -9,7 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.augment import CATALOGUE, PRESETS, Policy, find_policy, save_policy, step
-from bloodcell.ui.policy_preview import drawn_cells, label_words, measure, preview, tiles
+from bloodcell.ui.policy_cells import drawn_cells
+from bloodcell.ui.policy_preview import label_words, preview, tiles
+from bloodcell.ui.policy_speed import measure
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -52,7 +54,7 @@ class TestEditor:
         assert app.selectbox(key="policy_choice").options == [*PRESETS, "own"]
         choose(app, "own")
         assert [(s.key, s.probability, s.parameters) for s in steps(app)] == [
-            ("zoom", 0.5, {"amount": 0.12})
+            ("zoom", 0.5, {"amount": 0.12, "shrink": 0.0})
         ]
 
     def test_every_augmentation_has_a_widget_for_every_parameter(
