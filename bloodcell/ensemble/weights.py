@@ -11,6 +11,9 @@ __all__ = ["Contribution", "contributions", "find_weights"]
 
 ROUNDS = 50
 SMALLEST = 1e-12
+# By so much a bag must lower the loss of the best before it: less is chance, and no reason to
+# run another network.
+WORTH = 0.005
 
 
 def _loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -50,8 +53,7 @@ def find_weights(labels: np.ndarray, members: np.ndarray, rounds: int = ROUNDS) 
         chosen = int(np.argmin(tried))
         bag[chosen] += 1
         total += members[chosen]
-        # Larger bags follow validation more closely: the gain must be more than rounding.
-        if tried[chosen] < best_loss * (1 - 1e-4):
+        if tried[chosen] < best_loss * (1 - WORTH):
             best, best_loss = bag.copy(), tried[chosen]
     return best / best.sum()
 

@@ -3,7 +3,7 @@
 from bloodcell.figures.confusion import confusion, confusion_difference
 from bloodcell.figures.counts import class_counts
 from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
-from bloodcell.figures.evaluation import metric_intervals, reliability_diagram
+from bloodcell.figures.evaluation import members_figure, metric_intervals, reliability_diagram
 from bloodcell.figures.prediction import probabilities_bar
 from bloodcell.figures.stress import home_and_away, stress_curves
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
@@ -21,6 +21,7 @@ __all__ = [
     "home_and_away",
     "learning_curves",
     "learning_rate_curve",
+    "members_figure",
     "metric_intervals",
     "precision_recall_figure",
     "probabilities_bar",

@@ -5,10 +5,18 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.figures.theme import ACCENT, MUTED, RUN_COLOURS, style
 
-__all__ = ["metric_intervals", "reliability_diagram"]
+__all__ = ["PUBLISHED", "members_figure", "metric_intervals", "reliability_diagram"]
 
+# BloodCellCNN as published: its ensemble, and its three networks alone.
+PUBLISHED = {
+    "published ensemble 97.74 %": 0.9774,
+    "published 96.5 %": 0.965,
+    "published 95.2 %": 0.952,
+    "published 94.5 %": 0.945,
+}
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 
 
@@ -135,3 +143,26 @@ def metric_intervals(
         tickvals=list(place.values()), ticktext=names, range=[max(1, len(names)) - 0.5, -0.5]
     )
     return fig
+
+
+def members_figure(found: Evaluation) -> go.Figure:
+    """Accuracy of the ensemble and of each member, with the forerunner's published figures.
+
+    Args:
+        found: the evaluation.
+    """
+    rows = [(f"{found.ensemble} (ensemble)", found.judgement), *found.members]
+    table = pd.DataFrame(
+        [
+            {
+                "name": name,
+                "metric": "accuracy",
+                "value": j.accuracy,
+                "low": j.intervals["accuracy"][0],
+                "high": j.intervals["accuracy"][1],
+                "n": j.n,
+            }
+            for name, j in rows
+        ]
+    )
+    return metric_intervals(table, references=PUBLISHED)

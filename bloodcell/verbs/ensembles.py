@@ -1,11 +1,14 @@
-"""Verbs on ensembles: ensemble, evaluate."""
+"""Verbs on ensembles: ensemble, evaluate, stress."""
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bloodcell.errors import BadInput
+from bloodcell.files import write_text
 from bloodcell.progress import to_stderr
 from bloodcell.verbs.options import AsJson, EnsembleName, Name, Tta, show, table
 
@@ -31,6 +34,10 @@ def ensemble(
     weight: Annotated[
         list[float] | None, typer.Option(help="Once for each run; equal by default.")
     ] = None,
+    find_weights: Annotated[
+        bool,
+        typer.Option("--find-weights", help="Weights that fit the validation images best."),
+    ] = False,
     tta: Annotated[
         bool, typer.Option("--tta/--no-tta", help="Average over the eight flips and turns.")
     ] = False,
@@ -41,18 +48,30 @@ def ensemble(
     from bloodcell.ensemble.compose import compose
     from bloodcell.runs.run import open_run
 
+    if weight and find_weights:
+        raise BadInput("Both --weight and --find-weights were given: choose one of them.")
     opened = [open_run(context.obj, r) for r in runs]
-    path = compose(context.obj, opened, name, weights=weight, tta=tta, progress=to_stderr())
+    weights = "found" if find_weights else weight
+    path = compose(context.obj, opened, name, weights=weights, tta=tta, progress=to_stderr())
     info = Bundle(path).info
     found = {
         "name": name,
         "path": str(path),
         "zip": str(path.with_name(f"{name}.zip")),
         **{k: info[k] for k in ("members", "temperature", "tta", "novelty", "measured")},
+        "left_out": info["left_out"],
     }
     on = info["measured"]["validation"]
+    rows = [
+        [m["name"], f"{m['weight']:.3f}", f"{m['validation_accuracy']:.4f}"]
+        for m in info["members"]
+    ]
+    for row, without in zip(rows, on.get("without", []), strict=False):
+        row += [f"{100 * (on['accuracy'] - without['accuracy']):+.2f}"]
+    head = ["member", "weight", "accuracy", "adds, points"][: len(rows[0])]
     text = f"{path}: {100 * on['accuracy']:.2f} % right of {on['n']:,} validation images"
-    show(found, as_json, text)
+    left = f"\nleft out: {', '.join(info['left_out'])}" if info["left_out"] else ""
+    show(found, as_json, f"{text}\n{table(rows, head)}{left}")
 
 
 @app.command()
@@ -62,17 +81,32 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="A dataset's name or path.")],
     part: Annotated[Part, typer.Option(help="What to judge on.")] = Part.test,
     tta: Tta = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the whole evaluation as one HTML file.")
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="Write every table as CSV into a folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge an ensemble on images it has not seen."""
     from bloodcell.data.dataset import open_dataset
     from bloodcell.ensemble.ensemble import open_ensemble
-    from bloodcell.evaluation.evaluate import evaluate as judge
+    from bloodcell.evaluation.stored import evaluated
 
     opened = open_dataset(context.obj, dataset)
-    found = judge(
-        open_ensemble(context.obj, ensemble), opened, part.value, tta=tta, progress=to_stderr()
-    ).to_json()
+    loaded = open_ensemble(context.obj, ensemble)
+    judged = evaluated(loaded, opened, part.value, tta=tta, progress=to_stderr())
+    found = judged.to_json()
+    if tables is not None:
+        from bloodcell.evaluation.tables import all_tables
+
+        for name, content in all_tables(judged, opened, loaded.info).items():
+            write_text(tables / f"{name}.csv", content.to_csv(index=False))
+    if report is not None:
+        from bloodcell.figures.report import evaluation_report
+
+        write_text(report, evaluation_report(judged, opened, loaded.info))
     if found["seen"]:
         note = f"{found['seen']} of the {found['n']} images were seen in training or validation"
         print(f"warning: {note}, so these figures are not of unseen cells", file=sys.stderr)
@@ -92,3 +126,52 @@ def evaluate(
     ]
     head = f"{found['ensemble']} on {found['n']:,} images ({found['part']}) of {found['dataset']}"
     show(found, as_json, f"{head}\n{table(rows, ['', 'value', '95 % interval'])}")
+
+
+@app.command()
+def stress(
+    context: typer.Context,
+    ensemble: EnsembleName,
+    dataset: Annotated[str, typer.Option(help="A dataset's name or path.")],
+    part: Annotated[Part, typer.Option(help="What to corrupt.")] = Part.test,
+    images: Annotated[int, typer.Option(help="How many, spread over the classes; 0 for all.")] = 0,
+    tta: Tta = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge an ensemble on corrupted images: eleven corruptions at five strengths.
+
+    What is done is kept: a study that was stopped goes on where it was.
+    """
+    from bloodcell.data.dataset import open_dataset
+    from bloodcell.ensemble.ensemble import open_ensemble
+    from bloodcell.evaluation.corruptions import CORRUPTIONS
+    from bloodcell.evaluation.stress import CLEAN, study
+
+    done = study(
+        open_ensemble(context.obj, ensemble),
+        open_dataset(context.obj, dataset),
+        part.value,
+        images=images,
+        tta=tta,
+        progress=to_stderr(),
+    )
+    found = done.to_json()
+    long = done.table()
+    wide = long[long["network"] == done.networks[0]].pivot(
+        index="corruption", columns="strength", values="accuracy"
+    )
+    rows = [
+        [title, *(f"{100 * wide.loc[name, s]:.1f}" for s in range(1, 6))]
+        for name, title in CORRUPTIONS.items()
+    ]
+    means = [
+        [name, f"{m['accuracy']:.4f}", "{:.4f} to {:.4f}".format(*m["interval"])]
+        for name, m in found["mean"].items()
+    ]
+    head = (
+        f"{found['ensemble']} on {found['n']:,} images ({found['part']}) of {found['dataset']}; "
+        f"{100 * wide.loc[CLEAN, 0]:.1f} % right of the clean ones"
+    )
+    below = table(means, ["mean over all", "accuracy", "95 % interval"])
+    text = table(rows, ["% right at strength", "1", "2", "3", "4", "5"])
+    show(found, as_json, f"{head}\n{text}\n{below}")

@@ -1,0 +1,221 @@
+"""What a reviewer asks of an imaging study, answered as far as the files know.
+
+The topics follow CLAIM (Mongan, Moy & Kahn, "Checklist for Artificial Intelligence in Medical
+Imaging", Radiology: Artificial Intelligence 2, 2020; update 2024), in our own words. What no
+file can know is left open, and says so.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bloodcell.classes import CLASSES
+from bloodcell.data.dataset import Dataset
+from bloodcell.evaluation.evaluate import Evaluation
+
+__all__ = ["Item", "checklist", "checklist_markdown", "measured_card"]
+
+OPEN = "To be filled in by the authors."
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the checklist.
+
+    Attributes:
+        section: "Purpose", "Data", "Ground truth", "Model", "Training", "Evaluation" or "Limits".
+        topic: what is asked.
+        answer: what the files know, or OPEN with what is missing.
+        known: whether the files answer it.
+    """
+
+    section: str
+    topic: str
+    answer: str
+    known: bool
+
+
+def _percent(value: float, pair: tuple[float, float]) -> str:
+    return f"{100 * value:.2f} % (95 %: {100 * pair[0]:.2f} to {100 * pair[1]:.2f})"
+
+
+def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list[Item]:
+    """The checklist of one evaluation.
+
+    Args:
+        info: the content of ``ensemble.json``.
+        dataset: the one that was judged on.
+        found: the evaluation.
+    """
+    j, trained = found.judgement, info["trained_on"]
+    own = dataset.name == trained["dataset"]
+    shares = " / ".join(f"{100 * s:.0f}" for s in trained["split_shares"])
+    networks = ", ".join(f"{m['name']} ({m['weight']:.2f})" for m in info["members"])
+    counts = ", ".join(f"{c['name']} {c['n']:,}" for c in j.per_class)
+    excluded = int((~dataset.kept).sum())
+    accuracy = _percent(j.accuracy, j.intervals["accuracy"])
+    averaged = "averaged over the eight flips and turns" if found.tta else "one view of each image"
+    weighting = info.get("weighting", "given")
+    answers: list[tuple[str, str, str, bool]] = [
+        (
+            "Purpose",
+            "Intended use and users",
+            "Research on telling eight kinds of blood cell apart in photographs of single cells. "
+            "Not a medical device; not for diagnosis.",
+            True,
+        ),
+        ("Purpose", "Clinical question, study design, hypothesis", OPEN, False),
+        ("Purpose", "Approval, consent, de-identification", OPEN, False),
+        (
+            "Data",
+            "Source",
+            f"Trained on {trained['dataset']} ({trained['source']}); judged on {dataset.name} "
+            f"({dataset.info['source']}).",
+            True,
+        ),
+        (
+            "Data",
+            "Who the cells come from",
+            "The images carry no patient ids, no ages, no diagnoses: nothing can be said of "
+            f"subgroups. {OPEN}",
+            False,
+        ),
+        ("Data", "Stain, microscope, camera, dates", OPEN, False),
+        (
+            "Data",
+            "Inclusion and exclusion",
+            f"{len(dataset):,} images, {excluded:,} of them excluded; the decisions and their "
+            "reasons lie in the dataset's curation.json.",
+            True,
+        ),
+        (
+            "Data",
+            "Preprocessing",
+            f"{dataset.info['crop']}; {info['input_size']}×{info['input_size']} pixels, RGB.",
+            True,
+        ),
+        (
+            "Data",
+            "Partitions and their level",
+            f"Train / validation / test {shares} %, by image and class, seed "
+            f"{trained['split_seed']}; copies of an image never in two parts. As there are no "
+            "patient ids, cells of one patient may lie in several parts.",
+            True,
+        ),
+        (
+            "Data",
+            "Nothing of the test part was seen before",
+            f"Identity by pixel hash: {found.set_aside:,} images were set aside because a member "
+            f"saw them; {found.seen:,} of the {j.n:,} judged images were seen.",
+            True,
+        ),
+        ("Data", "Sample size and how it was chosen", f"n = {j.n:,}: {counts}. {OPEN}", False),
+        ("Ground truth", "Who labelled, how, and how far they agree", OPEN, False),
+        (
+            "Model",
+            "Architecture and output",
+            f"Average of {len(info['members'])} networks: {networks}; temperature "
+            f"{info['temperature']:.3f}; probabilities of {len(CLASSES)} classes, prediction sets, "
+            "and none of the eight by novelty.",
+            True,
+        ),
+        (
+            "Training",
+            "Procedure, augmentation, initial weights, seeds",
+            "In config.json of each run: " + ", ".join(m["run"] for m in info["members"]) + ".",
+            True,
+        ),
+        (
+            "Training",
+            "How the final model was chosen",
+            f"Weights {weighting}; weights, temperature and thresholds used validation images "
+            "alone.",
+            True,
+        ),
+        (
+            "Evaluation",
+            "Figures with their uncertainty",
+            f"{found.part} part of {dataset.name}, {averaged}: accuracy {accuracy}, macro F1 "
+            f"{_percent(j.macro_f1, j.intervals['macro_f1'])}, calibration error "
+            f"{_percent(j.ece, j.intervals['ece'])}, n = {j.n:,}.",
+            True,
+        ),
+        (
+            "Evaluation",
+            "Cells from another laboratory",
+            "This evaluation is on the dataset the members were trained on: home, not away."
+            if own
+            else f"This evaluation is on {dataset.name}, which no member was trained on.",
+            not own,
+        ),
+        (
+            "Evaluation",
+            "Robustness, failures, explanation",
+            "Corruption study, every error with its image, activation maps and similar training "
+            "cells: on the Evaluation page.",
+            True,
+        ),
+        (
+            "Limits",
+            "What limits it",
+            "One laboratory, one stain, one camera; division by image makes scores optimistic; "
+            "eight classes only. Conformal coverage and calibration hold for data like the "
+            "validation images and not elsewhere.",
+            True,
+        ),
+        ("Limits", "Registration, protocol, funding, availability", OPEN, False),
+    ]
+    return [Item(*answer) for answer in answers]
+
+
+def checklist_markdown(items: list[Item]) -> str:
+    """The checklist as a Markdown table; open lines are marked."""
+    lines = ["| section | topic | answer | |", "|---|---|---|---|"]
+    lines += [
+        f"| {i.section} | {i.topic} | {i.answer} | {'stated' if i.known else '**open**'} |"
+        for i in items
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def measured_card(card: str, info: dict[str, Any], dataset: Dataset, found: Evaluation) -> str:
+    """The ensemble's model card with this evaluation and the checklist behind it.
+
+    Args:
+        card: the content of ``card.md``.
+        info: the content of ``ensemble.json``.
+    """
+    j = found.judgement
+    names = {
+        "accuracy": "accuracy",
+        "macro_precision": "precision, mean over classes",
+        "macro_recall": "recall, mean over classes",
+        "macro_f1": "F1, mean over classes",
+        "auc": "AUC",
+        "log_loss": "log loss (nats)",
+        "ece": "calibration error (ECE)",
+    }
+    rows = [
+        f"| {words} | {getattr(j, key):.4f} | {j.intervals[key][0]:.4f} to "
+        f"{j.intervals[key][1]:.4f} |"
+        for key, words in names.items()
+        if key in j.intervals
+    ]
+    seen = f", {found.seen:,} of them seen in training" if found.seen else ""
+    return "\n".join(
+        [
+            card.rstrip(),
+            "",
+            f"## Measured on {dataset.name}",
+            "",
+            f"The {found.part} part, n = {j.n:,}{seen}; {found.set_aside:,} images set aside "
+            "because a member saw them.",
+            "",
+            "| | value | 95 % interval |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "## Checklist, after CLAIM",
+            "",
+            checklist_markdown(checklist(info, dataset, found)),
+        ]
+    )

@@ -1,0 +1,302 @@
+"""An evaluation as one HTML file: interactive, and whole without a network."""
+
+import html
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from bloodcell import __version__
+from bloodcell.classes import CLASS_NAMES, CLASSES
+from bloodcell.data.dataset import Dataset
+from bloodcell.evaluation.checklist import checklist
+from bloodcell.evaluation.corruptions import CORRUPTIONS
+from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
+from bloodcell.evaluation.evaluate import Evaluation
+from bloodcell.evaluation.metrics import confusion_matrix, reliability
+from bloodcell.evaluation.review import review_curve
+from bloodcell.evaluation.stress import Study
+from bloodcell.evaluation.tables import class_table, member_table, pair_table, set_table
+from bloodcell.figures.confusion import confusion
+from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
+from bloodcell.figures.evaluation import members_figure, reliability_diagram
+from bloodcell.figures.stress import stress_curves
+
+__all__ = ["evaluation_report"]
+
+_CSS = """
+:root { color-scheme: light dark; --ink: #1f1a2b; --page: #ffffff; --line: #d9d4e3; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e9e6f0; --page: #0e1117; --line: #3a3646; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
+  max-width: 62rem; margin: 0 auto; padding: 1rem; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; font-size: 0.9rem; }
+.wide { overflow-x: auto; } th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem;
+  text-align: right; vertical-align: top; } td.text, th.text { text-align: left; }
+.note { opacity: 0.8; font-size: 0.9rem; } .open { color: #b35c1e; font-weight: 600; }
+figure { margin: 1rem 0; }
+"""
+# The text of figures follows the page's colour, in light and in dark.
+_JS = """
+const ink = getComputedStyle(document.body).color;
+for (const element of document.querySelectorAll("figure[data-figure]")) {
+  const found = JSON.parse(document.getElementById(element.dataset.figure).textContent);
+  found.layout.font = Object.assign({}, found.layout.font, { color: ink });
+  Plotly.newPlot(element, found.data, found.layout, { displaylogo: false, responsive: true,
+    toImageButtonOptions: { format: "svg" },
+    modeBarButtonsToAdd: [{ name: "PNG", icon: Plotly.Icons.camera,
+      click: (plot) => Plotly.downloadImage(plot, { format: "png", scale: 3 }) }] });
+}
+"""
+
+
+def _figure(name: str, fig: go.Figure, words: str) -> str:
+    # "</" could end the script element from inside a name.
+    data = fig.to_json().replace("</", "<\\/")
+    return (
+        f'<figure data-figure="{name}" role="img" aria-label="{html.escape(words)}"></figure>'
+        f'<script type="application/json" id="{name}">{data}</script>'
+    )
+
+
+def _table(rows: Iterable[Iterable[Any]], head: list[str], texts: int = 1) -> str:
+    def line(cells: Iterable[Any], tag: str) -> str:
+        return "".join(
+            f'<{tag} class="text">{html.escape(str(c))}</{tag}>'
+            if place < texts
+            else f"<{tag}>{html.escape(str(c))}</{tag}>"
+            for place, c in enumerate(cells)
+        )
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{line(head, "th")}</tr>{body}</table></div>'
+
+
+def _share(value: float | None, digits: int = 2) -> str:
+    return "" if value is None or pd.isna(value) else f"{100 * value:.{digits}f} %"
+
+
+def _range(low: float | None, high: float | None, digits: int = 2) -> str:
+    if low is None or high is None or pd.isna(low):
+        return ""
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+def _headline(found: Evaluation) -> str:
+    j, document = found.judgement, found.to_json()
+    names = {
+        "accuracy": "Accuracy",
+        "macro_precision": "Precision, mean over classes",
+        "macro_recall": "Recall, mean over classes",
+        "macro_f1": "F1, mean over classes",
+        "weighted_precision": "Precision, weighted by images",
+        "weighted_recall": "Recall, weighted by images",
+        "weighted_f1": "F1, weighted by images",
+        "auc": "AUC, one against the rest",
+        "ece": "Calibration error (ECE, 15 bins)",
+        "recognised": "Recognised as one of the eight",
+    }
+    rows = [
+        [words, _share(document[key]), _range(*document["intervals"][key]), f"{j.n:,}"]
+        for key, words in names.items()
+        if key in document["intervals"]
+    ]
+    low, high = j.intervals["log_loss"]
+    rows.append(["Log loss, nats", f"{j.log_loss:.4f}", f"{low:.4f} to {high:.4f}", f"{j.n:,}"])
+    return _table(rows, ["", "value", "95 % interval", "n"])
+
+
+def _members(found: Evaluation, info: dict[str, Any]) -> str:
+    rows = [
+        [
+            m.member,
+            m.verdict,
+            f"{m.weight:.3f}",
+            _share(m.accuracy),
+            _range(m.low, m.high),
+            f"{100 * m.difference:+.2f} ({100 * m.difference_low:+.2f} to "
+            f"{100 * m.difference_high:+.2f})",
+            f"{m.p_value:.2g}",
+            _share(m.without),
+        ]
+        for m in member_table(found, info).itertuples()
+    ]
+    text = _table(
+        rows,
+        [
+            *("member", "paired test", "weight", "accuracy", "95 % interval"),
+            *("ensemble better by, points", "McNemar p", "ensemble without it"),
+        ],
+        texts=2,
+    )
+    agreement = [
+        [
+            f"{p.a} and {p.b}",
+            _share(p.differ),
+            _range(p.low, p.high),
+            p.both_wrong,
+            f"{p.kappa:.3f}",
+            "" if pd.isna(p.q) else f"{p.q:.3f}",
+        ]
+        for p in pair_table(found).itertuples()
+    ]
+    if agreement:
+        head = ["members", "differ on", "95 % interval", "both wrong", "kappa", "Q"]
+        text += "<h3>Do they err together?</h3>" + _table(agreement, head)
+    return text
+
+
+def _classes(found: Evaluation) -> str:
+    titles = {c.name: c.title for c in CLASSES}
+    rows = []
+    for c in class_table(found.judgement).to_dict("records"):
+        row = [titles[c["class"]], c["n"]]
+        for key in ("recall", "precision", "f1", "auc"):
+            row += [_share(c[key], 1), _range(c[f"{key}_low"], c[f"{key}_high"], 1)]
+        rows.append(row)
+    head = ["class", "n"]
+    for key in ("recall", "precision", "F1", "AUC"):
+        head += [key, "95 %"]
+    return _table(rows, head)
+
+
+def _errors(found: Evaluation, dataset: Dataset) -> str:
+    answers = found.answers
+    wrong = np.flatnonzero(answers.labels != found.labels)
+    wrong = wrong[np.argsort(-answers.probabilities[wrong].max(1), kind="stable")][:200]
+    names = dataset.items["name"].to_numpy(dtype=str)
+    titles = [c.title for c in CLASSES]
+    rows = [
+        [
+            names[found.indices[i]],
+            titles[found.labels[i]],
+            titles[answers.labels[i]],
+            _share(answers.probabilities[i].max(), 1),
+            ", ".join(
+                f"{name}: {CLASS_NAMES[p[i].argmax()]}"
+                for (name, _), p in zip(found.members, answers.members, strict=True)
+            ),
+        ]
+        for i in wrong
+    ]
+    if not rows:
+        return "<p>None.</p>"
+    return _table(rows, ["image", "true", "answer", "probability", "votes"], texts=3)
+
+
+def _stress(study: Study) -> str:
+    rows = []
+    for place, name in enumerate(study.networks):
+        value, pair = study.mean(place)
+        rows.append([name, _share(value, 1), _range(*pair, digits=1), f"{study.n:,}"])
+    part = "" if study.complete else " The study is not complete."
+    return (
+        "<h2>Under stress</h2><p>Eleven corruptions at five strengths; mean over all of them."
+        f"{part}</p>{_table(rows, ['network', 'mean accuracy', '95 % interval', 'n'])}"
+        + _figure("stress", stress_curves(study.table(), CORRUPTIONS, columns=3), "Under stress")
+    )
+
+
+def evaluation_report(
+    found: Evaluation, dataset: Dataset, info: dict[str, Any], study: Study | None = None
+) -> str:
+    """The whole evaluation as HTML; it loads nothing from anywhere.
+
+    Each figure's toolbar saves it as SVG or PNG. No photograph is in it: names only.
+
+    Args:
+        found: the evaluation.
+        dataset: what was judged on.
+        info: the content of ``ensemble.json``.
+        study: the corruption study, if there is one.
+    """
+    j, answers = found.judgement, found.answers
+    aucs = {c["name"]: f"AUC {c['auc']:.4f}" for c in j.per_class if c["auc"] is not None}
+    curve = review_curve(found.labels, answers.probabilities, answers.recognised)
+    sets = [
+        [
+            *(_share(s.aimed, 1), _share(s.covered, 1), _range(s.low, s.high, 1)),
+            *(f"{s.mean_size:.2f}", _share(s.single, 1)),
+        ]
+        for s in set_table(found, info).itertuples()
+    ]
+    known = [
+        f"<tr><td class=text>{html.escape(i.section)}</td><td class=text>{html.escape(i.topic)}"
+        f"</td><td class=text>{html.escape(i.answer)}</td><td class=text>"
+        + ("stated" if i.known else '<span class="open">open</span>')
+        + "</td></tr>"
+        for i in checklist(info, dataset, found)
+    ]
+    title = f"{found.ensemble} on {found.dataset}, {found.part} part"
+    warning = (
+        f'<p class="open">{found.seen:,} of these images were seen in training or validation: '
+        "these figures are not of unseen cells.</p>"
+        if found.seen
+        else ""
+    )
+    table = reliability(found.labels, answers.probabilities)
+    pieces = [
+        f"<h1>{html.escape(title)}</h1>",
+        f"<p>{j.n:,} images; {found.set_aside:,} set aside because a member saw them. "
+        "<strong>For research use only. Not a medical device.</strong></p>" + warning,
+        _headline(found),
+        '<p class="note">The images come from one laboratory and carry no patient ids: parts were '
+        "divided by image, so cells of one patient may lie on both sides. Read these figures as "
+        "optimistic.</p>",
+        "<h2>Which cells are taken for which</h2>",
+        _figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
+        "<h2>Ensemble and members</h2>",
+        _figure("members", members_figure(found), "Accuracy of each network"),
+        _members(found, info),
+        "<h2>Class by class</h2>",
+        _classes(found),
+        _figure("roc", roc_figure(roc_curves(found.labels, answers.probabilities), aucs), "ROC"),
+        _figure(
+            "precision_recall",
+            precision_recall_figure(precision_recall_curves(found.labels, answers.probabilities)),
+            "Precision and recall",
+        ),
+        "<h2>Can its probabilities be taken at their word?</h2>",
+        _figure(
+            "reliability",
+            reliability_diagram(table, j.ece, j.intervals["ece"], j.n),
+            "Reliability diagram",
+        ),
+        "<h2>How much to review</h2>",
+        _figure(
+            "review",
+            review_figure(curve, 0.0, 0.0, int((answers.labels != found.labels).sum())),
+            "Errors caught against cells reviewed",
+        ),
+        "<h3>Prediction sets</h3><p>The coverage aimed at was fitted on validation images; it "
+        "holds for data like these and not elsewhere.</p>",
+        _table(sets, ["aimed at", "covered", "95 % interval", "mean size", "one class"], texts=0),
+        _stress(study) if study is not None and len(study.done) > 1 else "",
+        "<h2>Errors, the surest first</h2>",
+        _errors(found, dataset),
+        "<h2>Each network alone</h2>",
+        *(
+            f"<h3>{html.escape(name)}</h3>"
+            + _figure(
+                f"confusion-{place}",
+                confusion(confusion_matrix(found.labels, answers.members[place].argmax(1))),
+                f"Confusion matrix of {name}",
+            )
+            for place, (name, _) in enumerate(found.members)
+        ),
+        "<h2>Checklist, after CLAIM</h2><div class=wide><table>"
+        + "".join(known)
+        + "</table></div>",
+        f'<p class="note">BloodCell Lab {__version__}; ensemble made '
+        f"{html.escape(info['created'])}, dataset {html.escape(dataset.fingerprint[:12])}.</p>",
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_CSS}</style>"
+        f"<script>{get_plotlyjs()}</script></head><body>{''.join(pieces)}"
+        f"<script>{_JS}</script></body></html>\n"
+    )
