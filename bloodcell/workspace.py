@@ -59,6 +59,10 @@ class Workspace:
         return self.home / "queue"
 
     @property
+    def exports(self) -> Path:
+        return self.home / "exports"
+
+    @property
     def downloads(self) -> Path:
         return self.home / "downloads"
 

@@ -4,22 +4,28 @@ import streamlit as st
 
 from bloodcell.data.dataset import Dataset
 from bloodcell.ui.bring_in import bring_in, draw_demo_button
+from bloodcell.ui.dataset_about import show_about
+from bloodcell.ui.dataset_images import show_images
 from bloodcell.ui.dataset_index import dataset_index
-from bloodcell.ui.dataset_views import show_about, show_images, show_overview, show_split
+from bloodcell.ui.dataset_library import show_library, show_trash, show_undo
+from bloodcell.ui.dataset_map import show_map
+from bloodcell.ui.dataset_overview import show_overview
+from bloodcell.ui.dataset_split import show_split
 from bloodcell.ui.findings import show_decisions, show_findings
 from bloodcell.ui.jobs import show_job
 from bloodcell.ui.state import active_dataset, heading, sentences, set_active
 
-VIEWS = ("Overview", "Images", "Findings", "Split", "Bring in", "About")
+VIEWS = ("Overview", "Images", "Map", "Findings", "Split", "About", "Bring in", "All datasets")
 
 
 def take_over_job() -> None:
     """Show the import that is running; make the dataset of one that ended the active one."""
     job = show_job()
     if job is not None:
-        dataset: Dataset = job.result
-        set_active("datasets", dataset.name)
-        st.session_state["brought_in"] = f"{len(dataset):,} images are now dataset {dataset.name}."
+        if isinstance(job.result, Dataset):
+            name, n = job.result.name, len(job.result)
+            set_active("datasets", name)
+            st.session_state["brought_in"] = f"{n:,} images are now dataset {name}."
         st.rerun()
     if text := st.session_state.pop("brought_in", None):
         st.success(text, icon=":material/check_circle:")
@@ -58,6 +64,7 @@ heading(
     "Bring labelled cells in, look at them, set aside what is wrong, and see how they are divided.",
 )
 take_over_job()
+show_undo()
 dataset = active_dataset()
 if dataset is None:
     st.info(
@@ -68,6 +75,7 @@ if dataset is None:
     draw_demo_button("first_demo")
     st.divider()
     bring_in()
+    show_trash()
     st.stop()
 
 with sentences():
@@ -82,6 +90,9 @@ with sentences():
     with tabs["Images"]:
         if tabs["Images"].open:
             show_images(dataset, index)
+    with tabs["Map"]:
+        if tabs["Map"].open:
+            show_map(dataset, index)
     with tabs["Findings"]:
         if tabs["Findings"].open:
             show_findings(dataset, index)
@@ -89,9 +100,12 @@ with sentences():
     with tabs["Split"]:
         if tabs["Split"].open:
             show_split(dataset, index)
-    with tabs["Bring in"]:
-        if tabs["Bring in"].open:
-            bring_in()
     with tabs["About"]:
         if tabs["About"].open:
             show_about(dataset)
+    with tabs["Bring in"]:
+        if tabs["Bring in"].open:
+            bring_in()
+    with tabs["All datasets"]:
+        if tabs["All datasets"].open:
+            show_library(dataset.name)

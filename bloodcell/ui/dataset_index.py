@@ -10,11 +10,10 @@ from bloodcell.audit.finding import Finding
 from bloodcell.audit.stored import audit_path, known_findings
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import PARTS, Dataset
-from bloodcell.data.split import SHARES, Split, balanced_weights, make_split
+from bloodcell.data.split import Split, balanced_weights, make_split
+from bloodcell.data.split_choice import chosen_split
 
-__all__ = ["DatasetIndex", "class_table", "dataset_index", "find_faults"]
-
-SPLIT_SEED = "split_seed"
+__all__ = ["DatasetIndex", "class_table", "dataset_index", "find_faults", "identity"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ class DatasetIndex:
         return PARTS[place] if place >= 0 else "excluded"
 
 
-def _identity(dataset: Dataset) -> tuple[str, ...]:
+def identity(dataset: Dataset) -> tuple[str, ...]:
+    """What a cache needs to know of a dataset as it is curated now."""
     # The fingerprint does not know the order of the images; the date of the import does.
     info = dataset.info
     return (
@@ -81,19 +81,19 @@ def _index(
 def dataset_index(
     dataset: Dataset,
     seed: int | None = None,
-    shares: tuple[float, float, float] = SHARES,
+    shares: tuple[float, float, float] | None = None,
 ) -> DatasetIndex:
     """The index of a dataset as it is curated now.
 
     Args:
-        seed: of the split; None takes the one that this visitor chose on the Dataset page.
+        seed, shares: of the split; None takes what was chosen for this dataset.
 
     Raises:
         BadInput: the dataset cannot be split in this way.
     """
-    if seed is None:
-        seed = int(st.session_state.get(SPLIT_SEED, 0))
-    return _index(_identity(dataset), seed, shares, dataset)
+    chosen = chosen_split(dataset)
+    seed = chosen[0] if seed is None else seed
+    return _index(identity(dataset), seed, shares or chosen[1], dataset)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Looking for copies")
@@ -105,7 +105,7 @@ def find_faults(dataset: Dataset) -> list[Finding]:
     """The exact copies in a dataset as it is curated now, and what its last audit found."""
     path = audit_path(dataset)
     audited = path.stat().st_mtime if path.exists() else 0.0
-    return _faults(_identity(dataset), audited, dataset)
+    return _faults(identity(dataset), audited, dataset)
 
 
 def class_table(index: DatasetIndex) -> pd.DataFrame:

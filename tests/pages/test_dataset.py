@@ -14,8 +14,8 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.demo import Faults, draw_cell, make_demo
 from bloodcell.data.split import make_split
+from bloodcell.ui.dataset_images import arrange
 from bloodcell.ui.dataset_index import dataset_index
-from bloodcell.ui.dataset_views import arrange
 from bloodcell.ui.jobs import current_job
 from bloodcell.workspace import Workspace
 

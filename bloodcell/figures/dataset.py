@@ -1,0 +1,109 @@
+"""What the images of a dataset look like as a whole: their colours, and which are alike."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bloodcell.classes import CLASSES
+from bloodcell.figures.theme import ACCENT, SHORT_TITLES, style
+
+__all__ = ["MAP_CONFIG", "colour_ranges", "image_map"]
+
+CHANNELS = (("red", "#c8402f"), ("green", "#2f8f4e"), ("blue", "#3f74cf"))
+# Selecting is what the map is for: its tools stay.
+MAP_CONFIG = {
+    "displaylogo": False,
+    "scrollZoom": True,
+    "toImageButtonOptions": {"format": "svg"},
+    "modeBarButtonsToRemove": ["autoScale2d"],
+}
+MAP_HEIGHT = 520
+
+
+def colour_ranges(percentiles: np.ndarray) -> go.Figure:
+    """For each class the values of red, green and blue: median and the middle 90 % of pixels.
+
+    Args:
+        percentiles: float, 8×3×3: the 5th, 50th and 95th of each class and channel, 0 to 255;
+            NaN for a class without an image.
+    """
+    fig = go.Figure()
+    present = [c for c in CLASSES if np.isfinite(percentiles[c.id]).all()]
+    places = np.arange(len(present))
+    for channel, (name, colour) in enumerate(CHANNELS):
+        low, middle, high = percentiles[[c.id for c in present], channel].reshape(-1, 3).T
+        fig.add_scatter(
+            x=middle,
+            y=places + 0.24 * (channel - 1),
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 8},
+            error_x={
+                "type": "data",
+                "array": high - middle,
+                "arrayminus": middle - low,
+                "width": 0,
+                "thickness": 2.5,
+                "color": colour,
+            },
+            customdata=np.stack([low, high], axis=1),
+            text=[c.title for c in present],
+            hovertemplate=f"%{{text}}, {name}: median %{{x:.0f}}, 5 to 95 % of pixels "
+            "%{customdata[0]:.0f} to %{customdata[1]:.0f}<extra></extra>",
+        )
+    style(fig, 380)
+    fig.update_xaxes(range=[0, 259], title="value of a pixel", nticks=6)
+    fig.update_yaxes(
+        tickvals=places,
+        ticktext=[SHORT_TITLES[c.name] for c in present],
+        range=[len(present) - 0.5, -0.5],
+        showgrid=False,
+    )
+    return fig
+
+
+def image_map(
+    points: np.ndarray, labels: np.ndarray, indices: np.ndarray, marked: int | None = None
+) -> go.Figure:
+    """Images as dots, alike ones close together, coloured by their label.
+
+    Args:
+        points: float, N×2: of all images.
+        labels: int, N.
+        indices: int, n: the images to draw; each dot's ``customdata`` is its index.
+        marked: the image to ring, or None.
+    """
+    fig = go.Figure()
+    for c in CLASSES:
+        rows = indices[labels[indices] == c.id]
+        if not len(rows):
+            continue
+        fig.add_scattergl(
+            x=points[rows, 0],
+            y=points[rows, 1],
+            mode="markers",
+            name=SHORT_TITLES[c.name],
+            marker={"color": c.colour, "size": 5, "opacity": 0.75},
+            unselected={"marker": {"opacity": 0.25}},
+            customdata=rows,
+            hovertemplate=f"{c.title}, image %{{customdata}}<extra></extra>",
+        )
+    if marked is not None:
+        fig.add_scattergl(
+            x=points[[marked], 0],
+            y=points[[marked], 1],
+            mode="markers",
+            name="opened",
+            marker={
+                "color": "rgba(0, 0, 0, 0)",
+                "size": 18,
+                "line": {"color": ACCENT, "width": 4},
+            },
+            hovertemplate=f"image {marked}, opened last<extra></extra>",
+        )
+    style(fig, MAP_HEIGHT)
+    fig.update_layout(dragmode="lasso", uirevision="map", selectionrevision="map")
+    for axes in (fig.update_xaxes, fig.update_yaxes):
+        axes(showticklabels=False, showgrid=False)
+    # A position says nothing by itself, so neither does its scale.
+    fig.update_yaxes(scaleanchor="x", constrain="domain")
+    return fig
