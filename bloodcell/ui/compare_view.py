@@ -1,12 +1,16 @@
 """Runs beside each other: curves, configs, figures, and whether a difference is real."""
 
+import html
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.compare import RunScore, Shared, compare_runs, paired_test
-from bloodcell.figures import CONFIG, learning_curves, metric_intervals
+from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_intervals
 from bloodcell.runs.run import Run
 from bloodcell.ui.run_state import title_of
 from bloodcell.ui.run_table import COLUMNS, filter_rows, run_rows, table_height
@@ -22,6 +26,7 @@ CURVES = (
     ("Accuracy in validation", ("val_accuracy",), ("accuracy", "val_accuracy")),
     ("Macro recall in validation", ("val_macro_recall",), ("macro_recall", "val_macro_recall")),
 )
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PARTS = ("test", "validation")
 
 
@@ -53,16 +58,19 @@ def score_table(names: list[str], rows: list[RunScore], part: str) -> pd.DataFra
 def difference_words(a: str, b: str, shared: Shared) -> str:
     """What the paired test says about two runs, in words."""
     d = shared.difference
-    counts = f"Of {d.n:,} test images, {d.only_a:,} only {a} gets right and {d.only_b:,} only {b}"
+    only_a, only_b, low, high = d.only_a, d.only_b, d.low, d.high
+    if d.difference < 0:
+        # Said from the better one's side, so that a gain has no minus.
+        a, b, only_a, only_b, low, high = b, a, only_b, only_a, -high, -low
     p = "p < 0.001" if d.p_value < 0.001 else f"p = {d.p_value:.3f}"
-    points = (
-        f"{100 * abs(d.difference):.2f} points; 95 % interval of the difference "
-        f"{100 * d.low:+.2f} to {100 * d.high:+.2f}, {p}"
+    found = (
+        f"Of {d.n:,} test images {only_a:,} are right only with {a} and {only_b:,} only with {b}: "
+        f"{100 * abs(d.difference):.2f} points, 95 % interval {100 * low:+.2f} to "
+        f"{100 * high:+.2f}, {p}."
     )
     if d.p_value >= 0.05:
-        return f"**{a}** and **{b}**: no measurable difference. {counts} ({points})."
-    better, worse = (a, b) if d.difference > 0 else (b, a)
-    return f"**{better}** is measurably better than **{worse}**. {counts} ({points})."
+        return f"**{a}** and **{b}**: no measurable difference. {found}"
+    return f"**{a}** is measurably better than **{b}**. {found}"
 
 
 def spread_words(rows: list[RunScore]) -> str:
@@ -75,8 +83,8 @@ def spread_words(rows: list[RunScore]) -> str:
     values = np.array([s.accuracy for s in scores])
     return (
         f"Over {len(values)} {what}: test accuracy {percent(values.mean(), 2)} on average, "
-        f"standard deviation {100 * values.std(ddof=1):.2f} points, from {percent(values.min(), 2)} to "
-        f"{percent(values.max(), 2)}."
+        f"standard deviation {100 * values.std(ddof=1):.2f} points, "
+        f"from {percent(values.min(), 2)} to {percent(values.max(), 2)}."
     )
 
 
@@ -128,14 +136,29 @@ def _curves(names: list[str], runs: list[Run]) -> None:
         st.caption("None of them has finished an epoch yet.")
         return
     training = st.toggle("With training", key="compare_training", persist_state="session")
+    _legend(list(metrics))
     for column, (title, plain, both) in zip(st.columns(3), CURVES, strict=True):
         with column:
             figure = learning_curves(metrics, both if training else plain, title=title)
-            # Three times the same names in a legend are too many.
+            # One legend above the three: the names would run into the titles.
+            figure.update_layout(showlegend=False)
             if not training:
-                for trace, name in zip(figure.data, metrics, strict=False):
-                    trace.name = name
+                # Two runs of one seed lie on each other: a dashed line shows the one beneath.
+                for trace, dash in zip(figure.data, DASHES, strict=False):
+                    trace.line.dash = dash
             st.plotly_chart(figure, config=CONFIG, key=f"compare_{plain[0]}", alt=title)
+    if training:
+        st.caption("Solid: training, on augmented images. Dotted: validation.")
+
+
+def _legend(names: list[str]) -> None:
+    dots = (
+        f'<span style="white-space:nowrap;margin-right:1.2em"><span style="display:inline-block;'
+        f"width:0.7em;height:0.7em;border-radius:50%;margin-right:0.4em;background:{colour}"
+        f'"></span>{html.escape(name)}</span>'
+        for name, colour in zip(names, RUN_COLOURS, strict=False)
+    )
+    st.html(f"<div>{' '.join(dots)}</div>")
 
 
 def _figures(names: list[str], rows: list[RunScore]) -> None:
@@ -157,10 +180,10 @@ def _figures(names: list[str], rows: list[RunScore]) -> None:
         line: dict[str, object] = {"run": name, "state": row.state}
         for part in PARTS:
             s = row.scores.get(part)
-            line[f"{part} accuracy"] = s and percent(s.accuracy, 2)
-            line[f"{part} 95 % interval"] = s and interval((s.low, s.high))
+            line[f"{part} accuracy (95 % interval, n)"] = s and (
+                f"{percent(s.accuracy, 2)} ({interval((s.low, s.high))}, {s.n:,})"
+            )
             line[f"{part} macro recall"] = s and percent(s.macro_recall, 2)
-            line[f"{part} n"] = s and f"{s.n:,}"
         shown.append(line)
     table = pd.DataFrame(shown)
     st.dataframe(table, hide_index=True, placeholder="–", height=table_height(len(table)))
@@ -209,6 +232,12 @@ def _verdicts(names: list[str], runs: list[Run], rows: list[RunScore]) -> None:
         "McNemar's exact test on the same test images; the interval is Bonett and Price's."
         + (" Of twenty comparisons without any difference, one looks real." if several else "")
     )
+
+
+def _value(value: Any) -> str:
+    """A setting as text; of a path only the last part, which is what tells files apart."""
+    text = str(value)
+    return Path(text).name if isinstance(value, str) and "/" in text else text
 
 
 def show_comparison(runs: list[Run]) -> None:

@@ -1,4 +1,4 @@
-"""The Training page: start a run, watch it, stop it, resume it."""
+"""The Training page: launch, watch, act."""
 
 import dataclasses
 import json
@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bloodcell.runs.act import deleted
+from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.launch import ask_to_stop, prepare
+from bloodcell.runs.lock import locked
+from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
-from bloodcell.ui.launch_form import explanations
-from bloodcell.ui.run_view import duration, recall_table, remaining_seconds
+from bloodcell.training.estimate import Speed, remember_speed, speed_key
+from bloodcell.ui.launch_fields import explanations
+from bloodcell.ui.run_curves import largest_confusions, recall_table
+from bloodcell.ui.run_state import remaining_seconds
+from bloodcell.ui.words import duration
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -23,10 +30,6 @@ TINY = {"backbone": "tiny", "input_size": 48, "batch_size": 8}
 
 def texts(elements) -> str:
     return "\n".join(str(e.value) for e in elements)
-
-
-def button(app: AppTest, key: str):
-    return app.button(key=key)
 
 
 def only_run(home: Path) -> Run:
@@ -45,7 +48,17 @@ def wait(run: Run, done: Callable[[dict], bool], seconds: float = 120) -> dict:
     raise AssertionError(f"still {run.status()}: {run.log_tail()}")
 
 
-class TestForm:
+@pytest.fixture
+def held_queue(demo_copy: Path):
+    """`demo_copy` with a queue that does not move: the supervisor's lock is held here."""
+    workspace = Workspace(demo_copy)
+    workspace.queue.mkdir(parents=True)
+    with locked(workspace.queue / "supervisor", 0) as free:
+        assert free
+        yield demo_copy
+
+
+class TestLaunch:
     def test_without_a_dataset_it_offers_to_draw_one(self, tmp_path: Path, open_page: Open):
         app = open_page(tmp_path, "training")
         assert not app.exception
@@ -62,9 +75,11 @@ class TestForm:
         told = explanations()
         for field in dataclasses.fields(TrainConfig):
             assert told[field.name]
-            assert re.search(rf"\btrain_(cpu_)?{field.name}(_demo)?\b", keys), field.name
+            # Folds are launched all at once.
+            name = "what" if field.name == "split_fold" else field.name
+            assert re.search(rf"\btrain_(cpu_)?{name}(_demo)?\b", keys), name
 
-    def test_a_preset_fills_the_form(self, demo_home: Path, open_page: Open):
+    def test_the_seeds_recipe_is_one_click(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "training")
         app.button_group(key="train_preset").set_value("bloodcellcnn").run()
         assert app.number_input(key="train_bloodcellcnn_epochs").value == 100
@@ -73,28 +88,42 @@ class TestForm:
         rate = PRESETS["bloodcellcnn"]["learning_rate"]
         assert app.number_input(key="train_bloodcellcnn_learning_rate").value == rate
 
-    def test_says_on_what_it_will_be_trained_before_it_starts(
-        self, demo_home: Path, open_page: Open
+    @pytest.mark.parametrize("way", ["state", "address"])
+    def test_a_policy_that_was_chosen_elsewhere_is_proposed(
+        self, demo_home: Path, open_page: Open, way: str
     ):
+        if way == "state":
+            app = open_page(demo_home, "training", state={"train_policy": "strong"})
+        else:
+            app = open_page(demo_home, "training", policy="strong")
+        assert not app.exception
+        assert app.selectbox(key="train_cpu_policy").value == "strong"
+        # And it can be changed.
+        app.selectbox(key="train_cpu_policy").set_value("none").run()
+        assert app.selectbox(key="train_cpu_policy").value == "none"
+
+    def test_says_what_was_checked_before_it_starts(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "training")
-        said = texts(app.success)
-        assert "128 train, 16 validation, 16 test" in said
-        assert "0 images shared between parts" in said
-        assert not button(app, "start").disabled
+        said = texts(app.markdown)
+        assert "128 train, 16 validation, 16 test; 0 images shared between parts" in said
+        assert "Few images of" in said
+        assert not app.button(key="start").disabled
 
     def test_refuses_weights_that_are_not_there(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
         app.button_group(key="train_cpu_weights").set_value("file").run()
-        app.text_input(key="train_weights_path").set_value("/nowhere/w.h5").run()
-        assert "/nowhere/w.h5" in texts(app.error)
-        assert button(app, "start").disabled
+        assert "No weights are given" in texts(app.markdown)
+        path = app.text_input(key="train_cpu_weights_path_mobilenetv2")
+        path.set_value("/nowhere/w.h5").run()
+        assert "no weights file '/nowhere/w.h5'" in texts(app.markdown)
+        assert app.button(key="start").disabled
 
     def test_refuses_a_split_without_a_class_in_each_part(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
         app.text_input(key="train_cpu_split_shares").set_value("0.9, 0.1, 0").run()
         assert not app.exception
-        assert "test part" in texts(app.error)
-        assert button(app, "start").disabled
+        assert "test part" in texts(app.markdown)
+        assert app.button(key="start").disabled
 
     def test_shares_that_are_no_numbers_are_a_sentence(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
@@ -102,21 +131,146 @@ class TestForm:
         assert not app.exception
         assert "three numbers" in texts(app.error)
 
+    def test_a_known_speed_becomes_an_estimate_that_says_its_source(
+        self, demo_copy: Path, open_page: Open
+    ):
+        app = open_page(demo_copy, "training")
+        assert "not known on this machine" in texts(app.markdown)
+        assert app.button(key="measure")
+        config = make_config("demo")
+        speed = Speed(12.8, 20.0, 1_500_000_000, 12, "measured", "2026-11-23T00:00:00+00:00")
+        workspace = Workspace(demo_copy)
+        from bloodcell.augment.policy import find_policy
 
-class TestRuns:
+        remember_speed(workspace, speed_key(config, find_policy(workspace, "gentle")), speed)
+        app.run()
+        # 8 epochs of (128 + 16 / 3) / 12.8 s, and 20 s to begin: 103 s.
+        assert "About 2\N{NO-BREAK SPACE}min" in texts(app.markdown)
+        assert "measured here over 12 batches on 2026-11-23" in texts(app.caption)
+        assert "1.5 GB needed" in texts(app.markdown)
+
+    def test_a_budget_too_short_for_all_epochs_is_said(self, demo_copy: Path, open_page: Open):
+        app = open_page(demo_copy, "training")
+        workspace, config = Workspace(demo_copy), make_config("demo")
+        from bloodcell.augment.policy import find_policy
+
+        speed = Speed(1.0, 20.0, 0, 12, "measured", "2026-11-23T00:00:00+00:00")
+        remember_speed(workspace, speed_key(config, find_policy(workspace, "gentle")), speed)
+        app.number_input(key="train_cpu_time_budget").set_value(5.0).run()
+        # An epoch takes 133 s: the third is the one in which 300 s run out.
+        assert "after about 3 of 8 epochs" in texts(app.markdown)
+
+    @pytest.mark.parametrize(
+        ("what", "fields", "expected"),
+        [
+            ("ensemble", ("backbone",), {"mobilenetv2", "efficientnetb3", "resnet50"}),
+            ("seeds", ("seed",), {0, 1, 2}),
+            ("folds", ("split_fold",), {(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)}),
+        ],
+    )
+    def test_a_batch_is_queued_by_one_click_and_can_be_found_by_its_tag(
+        self, held_queue: Path, open_page: Open, what: str, fields: tuple, expected: set
+    ):
+        app = open_page(held_queue, "training")
+        app.button_group(key="train_what").set_value(what).run()
+        # Weights that need no connection.
+        if what == "ensemble":
+            app.button_group(key="train_cpu_weights").set_value("none").run()
+        else:
+            app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
+        app.button(key="start").click().run()
+        assert not app.exception
+        runs = waiting(Workspace(held_queue))
+        assert {getattr(r.config(), fields[0]) for r in runs} == expected
+        assert len(runs) == len(expected)
+        (tag,) = {read_labels(run).tags for run in runs}
+        assert len(tag) == 1
+        assert f"{len(runs)} runs wait" in texts(app.markdown)
+
+
+class TestQueue:
+    @pytest.fixture
+    def queued(self, held_queue: Path) -> list[Run]:
+        workspace = Workspace(held_queue)
+        runs = [prepare(workspace, make_config("demo", epochs=1, seed=s, **TINY)) for s in range(3)]
+        enqueue(workspace, runs)
+        return runs
+
+    def test_the_order_can_be_changed(self, held_queue: Path, queued, open_page: Open):
+        app = open_page(held_queue, "training")
+        assert not app.exception
+        first, second, third = queued
+        app.button(key=f"Later_{first.id}").click().run()
+        app.button(key=f"Earlier_{third.id}").click().run()
+        assert [r.id for r in waiting(Workspace(held_queue))] == [second.id, third.id, first.id]
+        assert app.button(key=f"Earlier_{second.id}").disabled
+        assert app.button(key=f"Later_{first.id}").disabled
+
+    def test_a_waiting_run_can_be_cancelled_and_started_again(
+        self, held_queue: Path, queued, open_page: Open
+    ):
+        first = queued[0]
+        app = open_page(held_queue, "training", run=first.id)
+        app.button(key=f"cancel_{first.id}").click().run()
+        assert first.status()["state"] == "stopped"
+        assert [r.id for r in waiting(Workspace(held_queue))] == [r.id for r in queued[1:]]
+        app.button(key="resume_run").click().run()
+        assert not app.exception
+        assert waiting(Workspace(held_queue))[0].id == first.id
+
+    def test_a_waiting_run_can_be_edited(self, held_queue: Path, queued, open_page: Open):
+        run = queued[1]
+        app = open_page(held_queue, "training")
+        app.button(key=f"edit_{run.id}").click().run()
+        assert not app.exception
+        app.number_input(key=f"train_edit_{run.id}_epochs").set_value(7)
+        app.text_input(key=f"train_edit_{run.id}_name").set_value("longer").run()
+        assert app.button(key="start").label == "Save the changes"
+        app.button(key="start").click().run()
+        assert not app.exception
+        assert run.config() == dataclasses.replace(queued[0].config(), seed=1, epochs=7)
+        assert read_labels(run).name == "longer"
+        assert [r.id for r in waiting(Workspace(held_queue))] == [r.id for r in queued]
+
+    def test_a_copy_may_differ_and_the_original_stays(
+        self, held_queue: Path, queued, open_page: Open
+    ):
+        run = queued[0]
+        app = open_page(held_queue, "training", run=run.id)
+        app.button(key="duplicate_run").click().run()
+        app.number_input(key=f"train_duplicate_{run.id}_learning_rate").set_value(0.002).run()
+        app.button(key="start").click().run()
+        assert not app.exception
+        (copy,) = [r for r in list_runs(Workspace(held_queue)) if r not in queued]
+        assert copy.config() == dataclasses.replace(run.config(), learning_rate=0.002)
+        assert copy.record()["duplicate_of"] == run.id
+
+
+class TestWatch:
     def test_lists_and_shows_a_finished_run(self, trained_home: Path, open_page: Open):
         run = only_run(trained_home)
         app = open_page(trained_home, "training", run=run.id)
         assert not app.exception
         table = app.dataframe[0].value
-        assert table["run"].tolist() == [run.id]
+        assert table["id"].tolist() == [run.id]
         assert table["state"].tolist() == ["finished"]
         assert table["epochs"].tolist() == ["2 of 2"]
         best = min(run.metrics(), key=lambda m: m["val_loss"])
         assert table["validation accuracy"][0] == pytest.approx(100 * best["val_accuracy"])
-        assert app.metric[0].value == f"{best['val_accuracy']:.2%}"
+        assert (
+            app.metric[0].value.replace("\N{NO-BREAK SPACE}", "") == f"{best['val_accuracy']:.2%}"
+        )
         assert "n = 16" in app.metric[0].delta
         assert "finished" in texts(app.code)
+
+    def test_the_confusions_of_any_epoch_can_be_seen(self, trained_home: Path, open_page: Open):
+        run = only_run(trained_home)
+        app = open_page(trained_home, "training", run=run.id)
+        for epoch, record in enumerate(run.metrics(), 1):
+            app.selectbox(key=f"confusions_of_{run.id}").set_value(epoch).run()
+            assert not app.exception
+            wrong = 16 - sum(record["val_confusion"][k][k] for k in range(8))
+            assert f"{wrong} of 16 cells" in texts(app.markdown)
 
     def test_an_address_with_an_unknown_run_says_so_and_shows_another(
         self, trained_home: Path, open_page: Open
@@ -132,18 +286,45 @@ class TestRuns:
         run = only_run(home)
         status = json.loads(run.status_path.read_text(encoding="utf-8"))
         # What a killed process leaves behind: a state that nobody corrects.
-        status |= {"state": "running", "process_started": 0.0, "epoch": 1, "batch": 1}
+        status |= {"state": "running", "process_started": 0.0, "process_mark": ""}
         run.status_path.write_text(json.dumps(status), encoding="utf-8")
         app = open_page(home, "training")
         assert not app.exception
         assert "without a word" in texts(app.error)
-        assert button(app, "resume_run").label == "Resume"
+        assert app.button(key="resume_run").label == "Resume"
 
-    def test_a_queued_run_can_be_started(self, demo_copy: Path, open_page: Open):
-        prepare(Workspace(demo_copy), make_config("demo", epochs=1, **TINY))
-        app = open_page(demo_copy, "training")
+
+class TestAct:
+    def test_a_deleted_run_can_be_brought_back(self, home: Path, open_page: Open):
+        run = only_run(home)
+        app = open_page(home, "training")
+        app.button(key="delete_run").click().run()
         assert not app.exception
-        assert button(app, "resume_run").label == "Start"
+        assert not list_runs(Workspace(home))
+        assert len(deleted(Workspace(home))) == 1
+        app.button(key="undo_delete").click().run()
+        assert not app.exception
+        assert only_run(home).id == run.id
+        assert run.id in texts(app.markdown)
+
+    def test_name_tags_and_note_are_shown(self, home: Path, open_page: Open):
+        run = only_run(home)
+        write_labels(run, name="first try", tags=("demo",), note="# a *note*")
+        app = open_page(home, "training")
+        assert app.dataframe[0].value["run"].tolist() == ["first try"]
+        assert app.dataframe[0].value["tags"].tolist() == [["demo"]]
+        assert "**first try** on **demo**" in texts(app.markdown)
+        assert "# a *note*" in texts(app.text)
+
+    def test_what_goes_wrong_is_a_sentence(self, home: Path, open_page: Open):
+        run = only_run(home)
+        app = open_page(home, "training")
+        # Somebody else holds it, which the page cannot know before it tries.
+        with locked(run.lock_path, 0):
+            app.button(key="delete_run").click().run()
+        assert not app.exception
+        assert run.id in texts(app.error)
+        assert list_runs(Workspace(home))
 
 
 @pytest.mark.slow
@@ -154,9 +335,8 @@ class TestLife:
         app = open_page(demo_copy, "training")
         app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
         app.number_input(key="train_cpu_input_size").set_value(48)
-        app.number_input(key="train_cpu_epochs").set_value(400)
-        app.number_input(key="train_cpu_tiny_batch_size").set_value(8).run()
-        button(app, "start").click().run()
+        app.number_input(key="train_cpu_epochs").set_value(400).run()
+        app.button(key="start").click().run()
         assert not app.exception
         run = only_run(demo_copy)
         try:
@@ -164,7 +344,8 @@ class TestLife:
             wait(run, lambda s: s["state"] == "running" and s.get("batch", 0) > 0)
             app.run()
             assert "running" in texts(app.markdown)
-            button(app, "stop_run").click().run()
+            assert any(metric.label == "Processor" for metric in app.metric)
+            app.button(key="stop_run").click().run()
             stopped = wait(run, lambda s: s["state"] == "stopped")
             assert stopped["epoch"] < 400
             app.run()
@@ -172,7 +353,7 @@ class TestLife:
             record = json.loads(run.config_path.read_text(encoding="utf-8"))
             record["config"]["epochs"] = max(1, len(run.metrics()) + 1)
             run.config_path.write_text(json.dumps(record), encoding="utf-8")
-            button(app, "resume_run").click().run()
+            app.button(key="resume_run").click().run()
             assert not app.exception
             wait(run, lambda s: s["state"] == "finished")
             app.run()
@@ -194,7 +375,7 @@ class TestWords:
         ("seconds", "words"), [(4.4, "4 s"), (600, "10 min"), (3 * 3600 + 300, "3 h 05 min")]
     )
     def test_durations_read_well(self, seconds: float, words: str):
-        assert duration(seconds) == words
+        assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == words
 
     def test_recall_has_an_interval_and_n_for_each_class_that_is_there(self):
         matrix = [[0] * 8 for _ in range(8)]
@@ -205,3 +386,14 @@ class TestWords:
         assert table["n"].tolist() == [10, 5]
         assert (table["low"] < table["value"]).all()
         assert table["high"][0] > 0.8
+
+    def test_the_largest_confusions_come_first_with_what_they_were(self):
+        before, now = ([[0] * 8 for _ in range(8)] for _ in range(2))
+        before[0][1] = 4
+        now[0][0], now[0][1], now[3][6] = 6, 2, 5
+        table = largest_confusions({"val_confusion": now}, {"val_confusion": before})
+        assert table["true"].tolist() == ["Immature granulocyte", "Basophil"]
+        assert table["taken for"].tolist() == ["Neutrophil", "Eosinophil"]
+        assert table["n"].tolist() == [5, 2]
+        assert table["of"].tolist() == [5, 8]
+        assert table["before"].tolist() == [0, 4]
