@@ -15,7 +15,6 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput, Offline
-from bloodcell.models.normalisation import fuse_normalisation
 from bloodcell.quiet import quiet_stderr
 
 __all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
@@ -83,9 +82,7 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(len(CLASS_NAMES), name="logits", dtype="float32")(x)
     x = keras.layers.Softmax(name="probabilities", dtype="float32")(x)
-    model = keras.Model(image, x, name=backbone)
-    fuse_normalisation(model)
-    return model
+    return keras.Model(image, x, name=backbone)
 
 
 def _backbone(backbone: str, size: int, weights: str):

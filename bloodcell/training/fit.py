@@ -17,6 +17,7 @@ from bloodcell.data.pipeline import TrainingBatches, read_images
 from bloodcell.data.split import Split, balanced_weights
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
+from bloodcell.models.kernels import use_fast_kernels, use_keras_kernels
 from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import Patience, learning_rate
@@ -149,6 +150,7 @@ class _Training:
             config.seed,
             config.strangers,
         )
+        use_fast_kernels(self.model)
         self.step = make_step(config, self.model, self.optimizer, self.averaged)
         self.evaluate = make_evaluate(self.model)
 
@@ -292,6 +294,7 @@ def fit(
         )
         watch.epoch(place.history)
     training.restore_best()
+    use_keras_kernels(training.model)
     return Fitted(training.model, place.history, True, reason)
 
 
