@@ -6,9 +6,11 @@ after each epoch by ``python -m bloodcell train --mirror tensorboard=FOLDER``.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from bloodcell.classes import CLASS_NAMES
@@ -55,6 +57,8 @@ class TensorBoard:
     """Event files in ``FOLDER/RUN``; start ``tensorboard --logdir FOLDER`` to see them."""
 
     def __init__(self, run: Run, where: str):
+        # TensorBoard's own switch for its stand-in: importing TensorFlow takes ten seconds.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         try:
             from tensorboard.compat.proto.event_pb2 import Event
             from tensorboard.compat.proto.summary_pb2 import Summary
