@@ -124,7 +124,9 @@ def look() -> None:
         persist_state="session",
     )
     policy = edited_policy(with_off=True)
-    warn(policy)
+    # In a place of its own, so that the pictures below are redrawn and not made anew.
+    with st.container():
+        warn(policy)
     {VARIANTS: variants, LADDER: strengths, HISTOGRAM: histograms}[view](shown, seed)
     show_cues(policy, shown.source, cell)
     show_speed(edited_policy(), shown.cells)

@@ -40,7 +40,7 @@ class Shown:
     Attributes:
         cells: the originals.
         partners: cells they may be mixed with, of the same size.
-        source: the dataset they come from, or None.
+        source: the dataset to take examples from, or None for drawn ones.
     """
 
     cells: Cells
@@ -105,6 +105,9 @@ def _own_cells() -> Cells | None:
     for problem in st.session_state.get("own_problems", []):
         st.warning(problem, icon=":material/warning:")
     own = st.session_state.get("own_cells")
+    if own and not st.session_state["own_upload"]:
+        # the drop zone forgets when another page is opened; the pictures do not
+        st.caption(f"Dropped before: {', '.join(name for _, name in own)}.")
     if not own:
         return None
     images, names = zip(*own, strict=True)
@@ -148,7 +151,7 @@ def choose_cells(seed: int) -> Shown | None:
             )
     if mode == MINE:
         own = _own_cells()
-        return own and Shown(own, _partners(dataset, DRAWN_SIDE, rng), None)
+        return own and Shown(own, _partners(dataset, DRAWN_SIDE, rng), dataset)
     labels = (label,) if mode == ONE else tuple(c.id for c in CLASSES)
     if dataset is None:
         st.caption("Drawn cells, since there is no dataset yet.")

@@ -138,6 +138,8 @@ def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
 
 def choose_policy() -> None:
     """Choose among presets and saved policies; a choice replaces what is in the editor."""
+    for step in _steps():
+        _take_over(step)
     names, at_first = policy_names(workspace()), loaded()
     # A policy that was brought in or deleted is in the editor, but not among the saved ones.
     kept = st.session_state[KEPT] and at_first.name in names
@@ -154,10 +156,13 @@ def choose_policy() -> None:
         on_change=lambda: st.session_state[CHOICE] and load(st.session_state[CHOICE]),
         help="Presets first, then what was saved in this workspace.",
     )
-    if problem := st.session_state.pop("policy_problem", None):
-        st.error(problem, icon=":material/error:")
-    if changed():
-        with st.container(horizontal=True, vertical_alignment="center"):
+    # Always one element each, empty or not: what came and went would move the steps below it to
+    # other places, and a slider in use would lose the keyboard's focus.
+    with st.container():
+        if problem := st.session_state.pop("policy_problem", None):
+            st.error(problem, icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if changed():
             st.caption(f"Changed since {at_first.name} was loaded.")
             st.button(
                 "Undo the changes",
@@ -172,6 +177,17 @@ def choose_policy() -> None:
 def step_names() -> list[str]:
     """ "3. Random zoom" for each step, those that are off included."""
     return [f"{i}. {CATALOGUE[s.key].title}" for i, s in enumerate(_steps(), 1)]
+
+
+def _take_over(step: EditedStep) -> None:
+    """What was just set by a widget counts from here on, before the widget is drawn again."""
+    step.on = st.session_state.get(step.widget("on"), step.on)
+    for p in CATALOGUE[step.key].parameters:
+        step.parameters[p.key] = st.session_state.get(step.widget(p.key), step.parameters[p.key])
+    share = st.session_state.get(step.widget("probability"))
+    # A share that no slider can show, as in a file, stays until it is moved.
+    if share is not None and share != round(step.probability * 100):
+        step.probability = share / 100
 
 
 def _move(number: int, by: int) -> None:
@@ -197,33 +213,33 @@ def _number(value: float | int) -> str:
 
 
 def _summary(step: EditedStep, augmentation: Augmentation) -> str:
+    """The settings in a few words."""
     said = [f"in {step.probability:.0%}"] if step.probability < 1 else []
     for p in augmentation.parameters:
         value = step.parameters[p.key]
         if p.kind == "switch":
             said += [] if value else [f"no {p.title.lower()}"]
-        else:
+        elif value or p.default:
             said.append(f"{p.title.lower()} {_number(value)}{'°' if p.unit == '°' else ''}")
-    text = f"**{augmentation.title}** · {', '.join(said)}" if said else f"**{augmentation.title}**"
-    return text if step.on else f":gray[{text} (off)]"
+    return ", ".join(said if step.on else ["off", *said])
 
 
 def _widget(step: EditedStep, p: Parameter) -> None:
-    """The slider or switch of one parameter; its value goes into the step."""
+    """The slider or switch of one parameter; `_take_over` brings its value into the step."""
     key = step.widget(p.key)
     st.session_state.setdefault(key, step.parameters[p.key])
     if p.kind == "switch":
-        step.parameters[p.key] = st.toggle(p.title, key=key, help=p.help)
+        st.toggle(p.title, key=key, help=p.help)
         return
     low, high = p.sensible
     label = f"{p.title} ({p.unit})" if p.unit else p.title
     text = f"{p.help} Sensible for blood cells: {_number(low)} to {_number(high)}."
     if p.kind == "int":
-        value = st.slider(label, int(p.low), int(p.high), key=key, help=text)
+        st.slider(label, int(p.low), int(p.high), key=key, help=text)
     else:
         span = float(p.high) - float(p.low)
         step_size = 0.001 if span <= 0.5 else 0.01 if span <= 2 else 0.5 if span < 100 else 1.0
-        value = st.slider(
+        st.slider(
             label,
             float(p.low),
             float(p.high),
@@ -232,8 +248,7 @@ def _widget(step: EditedStep, p: Parameter) -> None:
             key=key,
             help=text,
         )
-    step.parameters[p.key] = value
-    if not low <= value <= high:
+    if not low <= step.parameters[p.key] <= high:
         st.caption(f":orange[Beyond {_number(high)}, the most that is sensible.]")
 
 
@@ -241,64 +256,72 @@ def _edit_step(step: EditedStep, place: int, last: int) -> None:
     augmentation = CATALOGUE[step.key]
     with st.container(horizontal=True, wrap=False, gap="small", key=step.widget("row")):
         st.session_state.setdefault(step.widget("on"), step.on)
-        step.on = st.toggle(
-            f"{augmentation.title} on",
-            key=step.widget("on"),
-            label_visibility="collapsed",
-        )
-        with st.expander(
-            f"{place + 1}. {_summary(step, augmentation)}",
-            key=step.widget("open"),
-            on_change="rerun",
-        ) as body:
-            if not body.open:
-                return
-            st.caption(augmentation.summary)
-            key = step.widget("probability")
-            st.session_state.setdefault(key, round(step.probability * 100))
-            share = st.slider(
-                "Share of images (%)",
-                0,
-                100,
-                key=key,
-                help="The chance that an image gets this step, drawn for each image.",
+        st.toggle(f"{augmentation.title} on", key=step.widget("on"), label_visibility="collapsed")
+        with st.container(gap="xxsmall"):
+            # A label that changed with the settings would make it another element: the slider
+            # inside would lose the keyboard's focus at every step.
+            body = st.expander(
+                f"{place + 1}. **{augmentation.title}**",
+                key=step.widget("open"),
+                on_change="rerun",
             )
-            # A share that no slider can show, as in a file, stays until it is moved.
-            if share != round(step.probability * 100):
-                step.probability = share / 100
-            for p in augmentation.parameters:
-                _widget(step, p)
-            if augmentation.insensible(step.parameters) and augmentation.cue:
-                st.caption(f":orange[{augmentation.cue.sentence}]")
-            with st.container(horizontal=True):
-                for icon, by, text, at_end in (
-                    ("arrow_upward", -1, "Earlier", place == 0),
-                    ("arrow_downward", 1, "Later", place == last),
-                ):
-                    st.button(
-                        text,
-                        icon=f":material/{icon}:",
-                        key=step.widget(text),
-                        disabled=at_end,
-                        on_click=_move,
-                        args=(step.number, by),
-                    )
-                st.button(
-                    "Remove",
-                    icon=":material/delete:",
-                    key=step.widget("remove"),
-                    on_click=_remove,
-                    args=(step.number,),
-                )
-            st.caption(f"Source: {augmentation.source}")
+            if not body.open:
+                if summary := _summary(step, augmentation):
+                    st.caption(summary)
+                return
+            with body:
+                _edit_settings(step, augmentation)
+                _edit_order(step, first=place == 0, last=place == last)
+                st.caption(f"Source: {augmentation.source}")
+
+
+def _edit_settings(step: EditedStep, augmentation: Augmentation) -> None:
+    st.caption(augmentation.summary)
+    key = step.widget("probability")
+    st.session_state.setdefault(key, round(step.probability * 100))
+    st.slider(
+        "Share of images (%)",
+        0,
+        100,
+        key=key,
+        help="The chance that an image gets this step, drawn for each image.",
+    )
+    for p in augmentation.parameters:
+        _widget(step, p)
+    if augmentation.insensible(step.parameters) and augmentation.cue:
+        st.caption(f":orange[{augmentation.cue.sentence}]")
+
+
+def _edit_order(step: EditedStep, *, first: bool, last: bool) -> None:
+    with st.container(horizontal=True):
+        for icon, by, text, at_end in (
+            ("arrow_upward", -1, "Earlier", first),
+            ("arrow_downward", 1, "Later", last),
+        ):
+            st.button(
+                text,
+                icon=f":material/{icon}:",
+                key=step.widget(text),
+                disabled=at_end,
+                on_click=_move,
+                args=(step.number, by),
+            )
+        st.button(
+            "Remove",
+            icon=":material/delete:",
+            key=step.widget("remove"),
+            on_click=_remove,
+            args=(step.number,),
+        )
 
 
 def edit_steps() -> None:
     """All steps in their order, and a way to add one."""
     steps = _steps()
     st.html(_ROW_STYLE)
-    if not steps:
-        st.info("No step: images stay as they are. Add an augmentation below.")
+    with st.container():
+        if not steps:
+            st.info("No step: images stay as they are. Add an augmentation below.")
     for place, step in enumerate(steps):
         _edit_step(step, place, len(steps) - 1)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -131,6 +131,7 @@ def ladder_tiles(step: Step, cells: Cells, ladders: list[list[Rung]]) -> list[Pi
                         len(found),
                         rung.images[i],
                         words if rung.sensible else f"{words}: beyond what is sensible",
+                        badge=_SHORT[label] if rung.share == 0 and len(cells.labels) > 1 else "",
                         caption=value,
                         note="" if rung.sensible else "too far",
                         bar=_bar(rung.labels[i]),

@@ -8,11 +8,27 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.augment import CATALOGUE, PRESETS, Policy, find_policy, save_policy, step
-from bloodcell.ui.policy_cells import drawn_cells
-from bloodcell.ui.policy_preview import label_words, preview, tiles
-from bloodcell.ui.policy_speed import measure
+from bloodcell.augment import (
+    CATALOGUE,
+    PRESETS,
+    Policy,
+    cautions,
+    find_policy,
+    policy_to_json,
+    save_policy,
+    step,
+)
+from bloodcell.data.dataset import open_dataset
+from bloodcell.data.drawing import draw_cell
+from bloodcell.runs.run import list_runs
+from bloodcell.ui.gallery import png_bytes
+from bloodcell.ui.policy_cells import OWN, Cells, drawn_cells
+from bloodcell.ui.policy_cues import cue_tiles
+from bloodcell.ui.policy_preview import label_words, ladder_tiles, preview, rungs_of, tiles
+from bloodcell.ui.policy_speed import measure, trained_here
 from bloodcell.workspace import Workspace
+
+REPOSITORY = Path(__file__).parents[2]
 
 Open = Callable[..., AppTest]
 
@@ -31,6 +47,18 @@ def steps(app: AppTest) -> list:
 
 def choose(app: AppTest, name: str) -> AppTest:
     return app.selectbox(key="policy_choice").set_value(name).run()
+
+
+def link(app: AppTest):
+    """The link to the Training page."""
+    return next(e.proto for e in app.get("page_link"))
+
+
+def bring(app: AppTest, name: str, text: str) -> AppTest:
+    """The page after a file was dropped on "Bring a policy in"."""
+    uploader = next(u for u in app.get("file_uploader") if u.key == "policy_upload")
+    uploader.set_value([(name, text.encode(), "application/json")])
+    return app.run()
 
 
 def opened(app: AppTest, place: int) -> AppTest:
@@ -105,6 +133,7 @@ class TestEditor:
         place = [s.key for s in steps(app)].index("hue")
         opened(app, place)
         app.slider(key=f"step_{steps(app)[place].number}_angle").set_value(90.0).run()
+        assert f"Step {place + 1} goes beyond what is sensible" in texts(app.markdown)
         assert f"Step {place + 1}, Random hue" in texts(app.warning)
         assert "eosinophils from neutrophils" in texts(app.warning)
 
@@ -138,6 +167,74 @@ class TestKeeping:
         app.checkbox(key="policy_replace").set_value(True).run()
         button(app, "Save").click().run()
         assert find_policy(workspace, "mine").steps == PRESETS["gentle"].steps
+
+    def test_a_deleted_policy_stays_in_the_editor_and_comes_back(
+        self, demo_copy: Path, open_page: Open
+    ):
+        workspace = Workspace(demo_copy)
+        mine = Policy("mine", (step("hue", angle=7.0),))
+        save_policy(workspace, mine)
+        app = choose(open_page(demo_copy, "augmentation"), "mine")
+        app.text_input(key="policy_name").set_value("mine").run()
+        app.button(key="policy_delete").click().run()
+        assert not app.exception
+        assert "Deleted mine" in texts(app.success)
+        assert "mine" not in app.selectbox(key="policy_choice").options
+        assert [s.key for s in steps(app)] == ["hue"]
+        assert link(app).disabled
+        button(app, "Undo the deletion").click().run()
+        assert find_policy(workspace, "mine") == mine
+        assert app.selectbox(key="policy_choice").value == "mine"
+        assert not link(app).disabled
+        assert "Undo the deletion" not in [b.label for b in app.button]
+
+    def test_a_policy_is_brought_in_from_a_file(self, demo_copy: Path, open_page: Open):
+        brought = Policy("theirs", (step("stain", 0.5, amount=0.15), step("flip")))
+        app = open_page(demo_copy, "augmentation")
+        bring(app, "theirs.json", json.dumps(policy_to_json(brought)))
+        assert "theirs.json is in the editor with 2 steps" in texts(app.success)
+        assert [(s.key, s.probability) for s in steps(app)] == [("stain", 0.5), ("flip", 1.0)]
+        assert app.selectbox(key="policy_choice").value is None
+        assert link(app).disabled
+        button(app, "Save").click().run()
+        assert find_policy(Workspace(demo_copy), "theirs") == brought
+        assert link(app).label == "Train with theirs"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{", "theirs.json is not readable as JSON"),
+            ("[1]", "theirs.json holds list where a policy was expected"),
+            ('{"schema_version": 1, "name": "x", "steps": [{"key": "warp"}]}', "'warp'"),
+        ],
+    )
+    def test_a_wrong_file_is_a_sentence_and_changes_nothing(
+        self, tmp_path: Path, open_page: Open, text, said
+    ):
+        app = bring(open_page(tmp_path, "augmentation"), "theirs.json", text)
+        (sentence,) = [e.value for e in app.error]
+        assert said in sentence
+        assert "\n" not in sentence
+        assert [s.key for s in steps(app)] == [s.key for s in PRESETS["gentle"].steps]
+
+    def test_leads_to_training_with_exactly_what_is_saved(self, demo_copy: Path, open_page: Open):
+        app = choose(open_page(demo_copy, "augmentation"), "strong")
+        assert link(app).label == "Train with strong"
+        assert link(app).query_string == "policy=strong"
+        app.toggle(key=f"step_{steps(app)[0].number}_on").set_value(False).run()
+        assert link(app).disabled
+
+    def test_opens_with_the_policy_of_the_address(
+        self, demo_home: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("BLOODCELL_HOME", str(demo_home))
+        app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
+        app.query_params["policy"] = "lab-robust"
+        app.run()
+        app.switch_page("pages/augmentation.py")
+        app.query_params["policy"] = "lab-robust"
+        app.run()
+        assert app.selectbox(key="policy_choice").value == "lab-robust"
 
     def test_a_damaged_policy_file_is_a_sentence(self, demo_copy: Path, open_page: Open):
         folder = Workspace(demo_copy).policies
@@ -185,10 +282,83 @@ class TestPreview:
         assert not app.exception
         assert "Drawn cells" not in texts(app.caption)
 
+    def test_shows_a_step_at_several_strengths(self, demo_home: Path, open_page: Open):
+        app = choose(open_page(demo_home, "augmentation"), "gentle")
+        app.button_group(key="preview_view").set_value("Strength ladder").run()
+        assert not app.exception
+        assert app.selectbox(key="preview_ladder").value == 2
+        assert "twice the setting" in texts(app.caption)
+        choose(app, "none")
+        assert "No step: add an augmentation" in texts(app.info)
+
+    def test_a_ladder_says_its_strengths_and_where_they_go_too_far(self):
+        cells, partners = drawn_cells((7,), 0), drawn_cells((4,) * 8, 1)
+        setting = step("zoom", amount=0.12)
+        ladders = rungs_of(setting, cells, partners, 0)
+        pictures = ladder_tiles(setting, cells, ladders)
+        assert [p.caption for p in pictures[:5]] == ["0", "0.06", "0.12", "0.18", "0.24"]
+        assert [p.note for p in pictures[:5]] == ["", "", "", "too far", "too far"]
+        assert [p.marked for p in pictures[:5]] == [False, False, True, False, False]
+        assert len(ladders) == 2
+        assert (pictures[0].image == cells.images[0]).all()
+        assert (pictures[4].image != pictures[9].image).any()
+
+    def test_shows_what_is_left_of_a_cue(self, demo_home: Path):
+        dataset = open_dataset(Workspace(demo_home), "demo")
+        (caution,) = cautions(Policy("p", (step("zoom", amount=0.6),)))
+        before, larger, smaller, other = cue_tiles(caution, dataset, 0)
+        assert (before.caption, other.caption) == ("Platelet", "Lymphocyte")
+        platelets = dataset.images[np.flatnonzero(dataset.labels == 7)]
+        assert any((before.image == p).all() for p in platelets)
+        stained = [(p.image < 128).any(2).sum() for p in (before, larger)]
+        assert stained[1] > 1.5 * stained[0]
+        assert (smaller.image != before.image).any()
+
+    def test_shows_the_histogram_before_and_after(self, demo_home: Path, open_page: Open):
+        app = open_page(demo_home, "augmentation")
+        app.button_group(key="preview_view").set_value("Pixel histogram").run()
+        assert not app.exception
+        assert len(app.get("plotly_chart")) == 1
+
+    def test_own_pictures_are_shown_and_a_wrong_file_is_a_sentence(
+        self, demo_home: Path, open_page: Open
+    ):
+        app = open_page(demo_home, "augmentation")
+        app.button_group(key="preview_mode").set_value("Your pictures").run()
+        assert not app.get("bidi_component")
+        picture = png_bytes(draw_cell(1, np.random.default_rng(0), 120))
+        (uploader,) = [u for u in app.get("file_uploader") if u.key == "own_upload"]
+        uploader.set_value([("a.png", picture, "image/png"), ("b.txt", b"words", "text/plain")])
+        app.run()
+        assert not app.exception
+        assert "b.txt is no image" in texts(app.warning)
+        ((image, name),) = app.session_state["own_cells"]
+        assert (image.shape, name) == ((96, 96, 3), "a.png")
+
+    def test_a_picture_of_unknown_class_can_be_mixed_too(self):
+        cells = Cells(drawn_cells((1,), 0).images, np.array([OWN]), ("a.png",))
+        policy = Policy("mix", (step("cutmix", alpha=1.0),))
+        _, labels = preview(policy, cells, 20, 0, drawn_cells((4,) * 24, 1))
+        assert any("yours" in label_words(label) for label in labels[0])
+        np.testing.assert_allclose(labels.sum(2), 1, atol=1e-5)
+
+    def test_the_share_of_a_step_comes_from_runs_on_this_machine(self, home: Path):
+        workspace = Workspace(home)
+        (trained,) = trained_here(workspace)
+        (run,) = list_runs(workspace)
+        rates = [m["images_per_second"] for m in run.metrics()]
+        assert (trained.run, trained.backbone) == (run.id, "tiny")
+        assert min(rates) <= trained.rate <= max(rates)
+        assert trained.share(2 * trained.rate) == pytest.approx(0.5 / trained.cores)
+        status = json.loads(run.status_path.read_text())
+        run.status_path.write_text(json.dumps(status | {"host": "another"}))
+        assert trained_here(workspace) == []
+
     def test_measures_the_speed_when_asked(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "augmentation")
         button(app, "Measure the speed").click().run()
         assert "images a second" in texts(app.markdown)
+        assert "when a run has finished on this machine" in texts(app.caption)
         rate, n = measure(PRESETS["gentle"], drawn_cells((0, 1), 0), seconds=0.05)
         assert rate > 0
         assert n > 0
