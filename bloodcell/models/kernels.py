@@ -10,12 +10,22 @@ The layers keep their type, variables and saved form; only the way they are comp
 """
 
 import types
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["use_fast_kernels", "use_keras_kernels"]
+__all__ = ["has_bfloat16", "use_fast_kernels", "use_keras_kernels"]
 
 MOST_PLACES = 36
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16; False where the system does not tell."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in told or "amx_bf16" in told
 
 
 def use_fast_kernels(layer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from bloodcell.data.split import NO_FOLD, SHARES, check_fold, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
+from bloodcell.models.kernels import has_bfloat16
 
 __all__ = ["OPTIMIZERS", "PRESETS", "SCHEDULES", "TrainConfig", "make_config", "preset_values"]
 
@@ -178,6 +179,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of large dense convolutions, bfloat16 saves half the time; of depthwise ones, none.
+BFLOAT16 = ("resnet50",)
 # There are no published weights of the tiny network; it learns a small drawn dataset in ten
 # epochs only with small batches and a high learning rate.
 TINY: dict[str, Any] = {"weights": "none", "batch_size": 8, "learning_rate": 5e-3}
@@ -185,7 +188,10 @@ TINY: dict[str, Any] = {"weights": "none", "batch_size": 8, "learning_rate": 5e-
 
 def preset_values(preset: str, backbone: str) -> dict[str, Any]:
     """The values of a preset, as they suit a backbone."""
-    return {**PRESETS[preset], **(TINY if backbone == "tiny" else {})}
+    suited = {**PRESETS[preset], **(TINY if backbone == "tiny" else {})}
+    if preset == "cpu" and backbone in BFLOAT16 and has_bfloat16():
+        suited["precision"] = "bfloat16"
+    return suited
 
 
 def make_config(dataset: str, preset: str = "cpu", **changes: Any) -> TrainConfig:
