@@ -1,31 +1,28 @@
-"""Evaluation: combine runs into an ensemble, judge it, take it along."""
+"""Evaluation: combine runs into an ensemble, judge it, put it under stress, take it along."""
 
-import hashlib
-import json
+from typing import Any
 
 import streamlit as st
 
 from bloodcell.data.dataset import Dataset
-from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
 from bloodcell.ui.compose_form import compose_form
-from bloodcell.ui.image_review import confusion_and_images, image_by_image
-from bloodcell.ui.image_table import metrics_csv, predictions_csv
-from bloodcell.ui.judge_view import by_class, calibration, headline, side_by_side
-from bloodcell.ui.judged import AT_ONCE, effort, judging
-from bloodcell.ui.state import (
-    active_dataset,
-    active_ensemble,
-    heading,
-    load_ensemble,
-    sentences,
-)
+from bloodcell.ui.image_review import confusion_and_images, hard_pair, image_by_image
+from bloodcell.ui.judge_classes import by_class
+from bloodcell.ui.judge_networks import side_by_side
+from bloodcell.ui.judge_stress import away, stress
+from bloodcell.ui.judge_trust import calibration, review, sets
+from bloodcell.ui.judge_view import all_figures, headline
+from bloodcell.ui.judged import AT_ONCE, effort, ensemble_info, held, judging
+from bloodcell.ui.state import active_dataset, active_ensemble, heading, sentences
 from bloodcell.ui.take_along import take_along
 from bloodcell.ui.work import ended
 
+VIEWS = ("Confusion", "Hard pair", "Networks", "Classes", "Trust", "Images", "All figures")
 
-def judge(ensemble: Ensemble, dataset: Dataset) -> None:
-    """Choose a part, judge, show."""
+
+def how(info: dict[str, Any], dataset: Dataset) -> tuple[str, bool]:
+    """The part of the dataset, and whether answers are averaged over flips and turns."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control(
             f"Part of {dataset.name}",
@@ -38,57 +35,99 @@ def judge(ensemble: Ensemble, dataset: Dataset) -> None:
         )
         tta = st.toggle(
             "Average over flips and turns",
-            value=bool(ensemble.info["tta"]),
-            key=f"judge_tta_{ensemble.name}",
+            value=bool(info["tta"]),
+            key=f"judge_tta_{info['name']}",
             persist_state="session",
             help="Eight views of each image: slower, often a little better.",
         )
-    images, networks, views = effort(ensemble, dataset, part, tta)
-    job = judging(ensemble, dataset, part, tta, start=images * networks * views <= AT_ONCE)
+    return part, tta
+
+
+def judged(
+    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+) -> Evaluation | None:
+    """The evaluation: from the disk, or worked out now; None until it is there."""
+    found = held(info, dataset, part, tta)
+    if found is not None:
+        return found
+    images, networks, views = effort(info, dataset, part, tta)
+    job = judging(name, info, dataset, part, tta, start=False)
+    if job is None and images * networks * views <= AT_ONCE:
+        job = judging(name, info, dataset, part, tta, start=True)
     if job is None or job.state in ("stopped", "failed"):
-        work = f"{images:,} images × {networks} networks × {views} views"
         if job is not None:
             ended(job)
+        work = f"{images:,} images × {networks} networks × {views} views"
         if not st.button(
             f"Judge ({work})", type="primary", icon=":material/play_arrow:", key="judge"
         ):
-            return
-        job = judging(ensemble, dataset, part, tta, start=True)
-    if job is not None and ended(job):
-        report(job.result, dataset, ensemble)
+            return None
+        job = judging(name, info, dataset, part, tta, start=True)
+    return job.result if job is not None and ended(job) else None
 
 
-def report(found: Evaluation, dataset: Dataset, ensemble: Ensemble) -> None:
-    """An evaluation, top to bottom."""
+def report(found: Evaluation, dataset: Dataset, name: str, info: dict[str, Any]) -> None:
+    """The headline, and one view of the rest at a time."""
     headline(found)
-    text = json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
-    stem = f"{found.ensemble}-{found.dataset}-{found.part}"
-    st.subheader("Which cells are taken for which", anchor=False)
-    confusion_and_images(found, dataset, ensemble)
-    st.subheader("Beside each other", anchor=False)
-    side_by_side(found)
-    st.subheader("Class by class", anchor=False)
-    by_class(found)
-    st.subheader("Can its probabilities be taken at their word?", anchor=False)
-    calibration(found)
-    st.subheader("Image by image", anchor=False)
-    stamp = hashlib.sha256(found.answers.probabilities.tobytes() + stem.encode()).hexdigest()
-    image_by_image(found, dataset, ensemble, stamp)
-    st.subheader("Take it along", anchor=False)
-    with st.container(horizontal=True):
-        for label, data, file, mime in (
-            ("Evaluation, JSON", text, f"{stem}.json", "application/json"),
-            ("Metrics, CSV", metrics_csv(found), f"{stem}-metrics.csv", "text/csv"),
-            (
-                "Images, CSV",
-                lambda: predictions_csv(found, dataset),
-                f"{stem}-images.csv",
-                "text/csv",
-            ),
-        ):
-            st.download_button(
-                label, data, file, mime, icon=":material/download:", on_click="ignore"
-            )
+    view = st.segmented_control(
+        "View",
+        VIEWS,
+        default=VIEWS[0],
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    match view:
+        case "Confusion":
+            confusion_and_images(found, dataset, name)
+        case "Hard pair":
+            hard_pair(found, dataset, name)
+        case "Networks":
+            side_by_side(found, info)
+        case "Classes":
+            by_class(found)
+        case "Trust":
+            st.subheader("Can its probabilities be taken at their word?", anchor=False)
+            calibration(found)
+            st.subheader("How much to review", anchor=False)
+            review(found)
+            st.subheader("What else could it be?", anchor=False)
+            sets(found, info)
+        case "Images":
+            image_by_image(found, dataset, name, info["novelty"]["threshold"])
+        case _:
+            all_figures(found)
+
+
+def with_ensemble(name: str) -> None:
+    """The tabs that need an ensemble and a dataset."""
+    info = ensemble_info(name)
+    data = active_dataset()
+    if data is None:
+        if taking_tab.open:
+            with taking_tab:
+                take_along(name, None, None)
+        else:
+            st.info("There is no dataset to judge on yet.", icon=":material/info:")
+            st.page_link("pages/dataset.py", label="Open Dataset", icon=":material/arrow_forward:")
+        return
+    with choice:
+        part, tta = how(info, data)
+    if judging_tab.open:
+        with judging_tab:
+            found = judged(name, info, data, part, tta)
+            if found is not None:
+                report(found, data, name, info)
+    if stressing_tab.open:
+        with stressing_tab:
+            st.subheader("Corrupted images", anchor=False)
+            stress(name, info, data, part, tta)
+            st.subheader("Another laboratory", anchor=False)
+            away(name, info, held(info, data, part, tta), data)
+    if taking_tab.open:
+        with taking_tab:
+            take_along(name, held(info, data, part, tta), data)
 
 
 heading(
@@ -98,32 +137,22 @@ heading(
 composed = st.session_state.pop("composed", None)
 if composed:
     st.toast(f"{composed} is ready and active.", icon=":material/check_circle:")
-name = active_ensemble()
-judging_tab, combining_tab, taking_tab = st.tabs(
-    ["Judge", "Combine runs", "Take along"],
-    default=None if name else "Combine runs",
-    key=f"evaluation_tab_{name}",
+active = active_ensemble()
+choice = st.container()
+judging_tab, stressing_tab, combining_tab, taking_tab = st.tabs(
+    ["Judge", "Under stress", "Combine runs", "Take along"],
+    default=None if active else "Combine runs",
+    key=f"evaluation_tab_{active}",
     on_change="rerun",
 )
-with judging_tab, sentences():
-    if judging_tab.open:
-        data = active_dataset()
-        if name is None:
-            st.info(
-                "There is no ensemble to judge yet: combine finished runs first.",
-                icon=":material/info:",
-            )
-        elif data is None:
-            st.info("There is no dataset to judge on yet.", icon=":material/info:")
-            st.page_link("pages/dataset.py", label="Open Dataset", icon=":material/arrow_forward:")
-        else:
-            judge(load_ensemble(name), data)
-with combining_tab, sentences():
+with sentences():
     if combining_tab.open:
-        compose_form()
-with taking_tab, sentences():
-    if taking_tab.open:
-        if name is None:
-            st.info("There is no ensemble yet.", icon=":material/info:")
-        else:
-            take_along(load_ensemble(name))
+        with combining_tab:
+            compose_form()
+    elif active is None:
+        st.info(
+            "There is no ensemble to judge yet: combine finished runs first.",
+            icon=":material/info:",
+        )
+    else:
+        with_ensemble(active)

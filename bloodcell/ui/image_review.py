@@ -1,4 +1,4 @@
-"""From a cell of the confusion matrix to its images, and from an image to its card."""
+"""From a cell of the confusion matrix to its images, from a table of them to one image."""
 
 from functools import partial
 
@@ -7,26 +7,40 @@ import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
-from bloodcell.classes import CLASSES, title
+from bloodcell.classes import CLASSES, class_id, title
 from bloodcell.data.dataset import Dataset
-from bloodcell.data.pipeline import read_images
-from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.evaluation.evaluate import Evaluation
+from bloodcell.evaluation.intervals import wilson
+from bloodcell.evaluation.metrics import confusion_matrix
 from bloodcell.ui.answers_table import chosen_row
-from bloodcell.ui.cell_card import cell_card, cell_of
 from bloodcell.ui.gallery import gallery
-from bloodcell.ui.image_table import ONLY, chosen_images, image_rows, pictures
+from bloodcell.ui.image_table import (
+    ONLY,
+    ORDERS,
+    answers_of,
+    chosen_images,
+    image_rows,
+    networks,
+    pictures,
+)
+from bloodcell.ui.judge_image import image_dialog
+from bloodcell.ui.words import interval, percent
 
-__all__ = ["clicked_cell", "confusion_and_images", "image_by_image"]
+__all__ = ["clicked_cell", "confusion_and_images", "hard_pair", "image_by_image", "pair_rows"]
 
 ANY = "any"
 CHOICES = [ANY, *range(len(CLASSES))]
 SHOWN = 24
-MOST_ROWS = 1000
+MOST_ROWS = 300
+PAIR = (class_id("immature_granulocyte") or 0, class_id("neutrophil") or 0)
 
 
 def _words(choice: int | str) -> str:
     return "any class" if choice == ANY else title(int(choice))
+
+
+def _class(choice: int | str) -> int | None:
+    return None if choice == ANY else int(choice)
 
 
 def clicked_cell(selection: dict) -> tuple[int, int] | None:
@@ -50,86 +64,158 @@ def _on_select() -> None:
     st.session_state["review_drawn"] = st.session_state.get("review_drawn", 0) + 1
 
 
-def confusion_and_images(found: Evaluation, dataset: Dataset, ensemble: Ensemble) -> None:
+@st.fragment
+def confusion_and_images(found: Evaluation, dataset: Dataset, name: str) -> None:
     """The confusion matrix and, beside it, the images of the cell that was chosen."""
-    left, right = st.columns([11, 9], gap="medium")
-    with left:
+    names = networks(found)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        network = 0
+        other = None
+        if len(names) > 2:
+            network = st.selectbox(
+                "Answers of", range(len(names)), format_func=names.__getitem__, key="review_network"
+            )
+            others = [None, *(i for i in range(len(names)) if i != network)]
+            other = st.selectbox(
+                "Minus those of",
+                others,
+                format_func=lambda i: "nobody" if i is None else names[i],
+                key="review_other",
+                help="The difference of two confusion matrices on the same images.",
+            )
         shares = st.segmented_control(
             "Numbers",
             ["Counts", "Row shares"],
             default="Counts",
             required=True,
             key="review_numbers",
-            label_visibility="collapsed",
+            disabled=other is not None,
         )
-        key = f"confusion_{st.session_state.get('review_drawn', 0)}"
+    left, right = st.columns([11, 9], gap="medium")
+    said, _ = answers_of(found, network)
+    matrix = confusion_matrix(found.labels, said)
+    with left:
+        key = f"confusion_{st.session_state.get('review_drawn', 0)}_{network}_{other}"
+        if other is None:
+            fig = figures.confusion(matrix, normalise=shares == "Row shares")
+        else:
+            second = confusion_matrix(found.labels, answers_of(found, other)[0])
+            fig = figures.confusion_difference(matrix, second, (names[network], names[other]))
         st.plotly_chart(
-            figures.confusion(found.judgement.confusion_matrix, normalise=shares == "Row shares"),
+            fig,
             key=key,
             on_select=partial(_on_click, key),
             selection_mode="points",
             config=figures.CONFIG,
             alt="Confusion matrix; the two lists beside it choose a cell by keyboard",
         )
+        if other is not None:
+            st.caption(
+                f"Violet: in favour of {names[network]}; orange: of {names[other]}. On the "
+                "diagonal more is better, elsewhere less."
+            )
     with right:
-        st.caption("Click a cell of the matrix, or choose here:")
-        true_side, predicted_side = st.columns(2)
-        true = true_side.selectbox(
-            "True class",
-            CHOICES,
-            format_func=_words,
-            key="review_true",
-            on_change=_on_select,
-        )
-        predicted = predicted_side.selectbox(
-            "Answered",
-            CHOICES,
-            format_func=_words,
-            key="review_predicted",
-            on_change=_on_select,
-        )
-        nothing_chosen = true == ANY and predicted == ANY
-        rows = chosen_images(
-            found,
-            None if true == ANY else true,
-            None if predicted == ANY else predicted,
-            "errors" if nothing_chosen else "all",
-        )
-        what = "answered wrong" if nothing_chosen else f"{_words(true)} → {_words(predicted)}"
-        more = f", the first {SHOWN}" if len(rows) > SHOWN else ""
-        st.markdown(f"**{len(rows):,} images**: {what}{more}")
-        shown = pictures(found, dataset, rows[:SHOWN])
-        with st.container(height=430, border=False):
-            clicked = gallery(shown, f"review_{true}_{predicted}", side=92)
+        _chosen_cell(found, dataset, name, network, other)
+
+
+def _chosen_cell(
+    found: Evaluation, dataset: Dataset, name: str, network: int, other: int | None
+) -> None:
+    st.caption("Click a cell of the matrix, or choose here:")
+    sides = st.columns(2)
+    true = sides[0].selectbox(
+        "True class", CHOICES, format_func=_words, key="review_true", on_change=_on_select
+    )
+    predicted = sides[1].selectbox(
+        "Answered", CHOICES, format_func=_words, key="review_predicted", on_change=_on_select
+    )
+    nothing = true == ANY and predicted == ANY
+    wanted = _class(true), _class(predicted)
+    only = "errors" if nothing else "all"
+    rows = chosen_images(found, *wanted, only, network=network)
+    what = "answered wrong" if nothing else f"{_words(true)} → {_words(predicted)}"
+    if other is not None:
+        also = chosen_images(found, *wanted, only, network=other)
+        rows = np.concatenate([np.setdiff1d(rows, also), np.setdiff1d(also, rows)])
+        what += ", by one of the two only"
+    more = f", the first {SHOWN}" if len(rows) > SHOWN else ""
+    count = "1 image" if len(rows) == 1 else f"{len(rows):,} images"
+    st.markdown(f"**{count}**: {what}{more}")
+    with st.container(height=430, border=False):
+        shown = pictures(found, dataset, rows[:SHOWN], network)
+        key = f"review_{true}_{predicted}_{network}_{other}"
+        clicked = gallery(shown, key, side=92)
     if clicked is not None:
-        _card(found, dataset, ensemble, clicked)
+        image_dialog(found, dataset, name, clicked)
 
 
-@st.dialog("One image", width="large")
-def _card(found: Evaluation, dataset: Dataset, ensemble: Ensemble, row: int) -> None:
-    _draw_card(found, dataset, ensemble, row, "dialog")
+def pair_rows(found: Evaluation, pair: tuple[int, int]) -> pd.DataFrame:
+    """How often each network takes one class of a pair for the other, both ways."""
+    rows = []
+    a, b = pair
+    for place, network in enumerate(networks(found)):
+        said, _ = answers_of(found, place)
+        row: dict[str, str | int] = {"Network": network}
+        for true, other in ((a, b), (b, a)):
+            n = int((found.labels == true).sum())
+            count = int((said[found.labels == true] == other).sum())
+            way = f"{title(true)} → {title(other).lower()}"
+            row[way] = f"{count:,} of {n:,}"
+            row[f"95 %, {way}"] = interval(wilson(count, n)) if n else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def _draw_card(found: Evaluation, dataset: Dataset, ensemble: Ensemble, row: int, key: str) -> None:
-    index = int(found.indices[row])
-    image = read_images(dataset, np.array([index]), ensemble.size)[0]
-    name = str(dataset.items["name"].iloc[index])
-    cell = cell_of(found.answers, row, name, image, int(found.labels[row]))
-    cell_card(cell, ensemble.info, key)
+@st.fragment
+def hard_pair(found: Evaluation, dataset: Dataset, name: str) -> None:
+    """Two classes that are hard to tell apart: counts both ways, and the images between them."""
+    st.caption(
+        "Neutrophils ripen out of immature granulocytes without a step: band cells lie between, "
+        "and people draw the line differently. Any other two classes can be looked at too."
+    )
+    sides = st.columns(2)
+    every = range(len(CLASSES))
+    a = sides[0].selectbox("One class", every, PAIR[0], format_func=title, key="pair_a")
+    b = sides[1].selectbox("The other", every, PAIR[1], format_func=title, key="pair_b")
+    if a == b:
+        st.info("Choose two classes.", icon=":material/info:")
+        return
+    st.dataframe(
+        pair_rows(found, (a, b)),
+        hide_index=True,
+        alt=f"How often each network takes {title(a).lower()} and {title(b).lower()} for another",
+    )
+    between = np.minimum(found.answers.probabilities[:, a], found.answers.probabilities[:, b])
+    wrong = chosen_images(found, None, None, "errors", pair=(a, b))
+    rest = chosen_images(found, None, None, pair=(a, b))
+    rest = np.setdiff1d(rest, wrong)
+    closest = rest[np.argsort(-between[rest], kind="stable")][: SHOWN // 2]
+    clicked = None
+    for rows, words, key in (
+        (wrong[:SHOWN], f"Taken for one another ({len(wrong):,})", "pair_wrong"),
+        (closest, "Right, but closest to the line", "pair_close"),
+    ):
+        st.markdown(f"**{words}**")
+        if len(rows):
+            tile = gallery(pictures(found, dataset, rows), f"{key}_{a}_{b}", side=104)
+            clicked = tile if tile is not None else clicked
+        else:
+            st.caption("None.")
+    if clicked is not None:
+        image_dialog(found, dataset, name, clicked)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def _rows(
-    key: str, count: int, only: str, _found: Evaluation, _dataset: Dataset, _rows: np.ndarray
-) -> pd.DataFrame:
+def _rows(key: str, _found: Evaluation, _dataset: Dataset, _rows: np.ndarray) -> pd.DataFrame:
     return image_rows(_found, _dataset, _rows)
 
 
-def image_by_image(found: Evaluation, dataset: Dataset, ensemble: Ensemble, stamp: str) -> None:
-    """A table of the images, errors first, with the card of the chosen one.
+@st.fragment
+def image_by_image(found: Evaluation, dataset: Dataset, name: str, limit: float) -> None:
+    """A table of the images, confident errors first; a row opens the image.
 
     Args:
-        stamp: changes whenever the evaluation does.
+        limit: the novelty above which an image is none of the eight.
     """
     only = st.segmented_control(
         "Show",
@@ -140,42 +226,59 @@ def image_by_image(found: Evaluation, dataset: Dataset, ensemble: Ensemble, stam
         key="review_only",
         label_visibility="collapsed",
     )
-    rows = chosen_images(found, None, None, only)
+    with st.container(horizontal=True):
+        true = st.selectbox("True class", CHOICES, format_func=_words, key="images_true")
+        said = st.selectbox("Answered", CHOICES, format_func=_words, key="images_predicted")
+        order = st.selectbox("Order", ORDERS, format_func=str.capitalize, key="images_order")
+    rows = chosen_images(found, _class(true), _class(said), only, order=order)
     if not len(rows):
         st.info("No image here.", icon=":material/info:")
         return
     part = rows[:MOST_ROWS]
-    limit = ensemble.info["novelty"]["threshold"]
+    more = f", the first {MOST_ROWS} shown; the CSV has all" if len(rows) > MOST_ROWS else ""
+    st.markdown(f"**{len(rows):,}** of {len(found.labels):,} images{more}")
+    key = f"{found.ensemble}_{dataset.fingerprint}_{hash(part.tobytes())}_{found.part}_{found.tta}"
     event = st.dataframe(
-        _rows(stamp, len(part), only, found, dataset, part),
+        _rows(key, found, dataset, part),
         hide_index=True,
         row_height=44,
         height=38 + 44 * min(len(part), 8),
-        key=f"review_table_{only}",
+        key=f"review_table_{only}_{true}_{said}_{order}",
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         column_config={
             "Picture": st.column_config.ImageColumn("", width=52),
-            "True": st.column_config.TextColumn(width=150),
-            "Answer": st.column_config.TextColumn(width=150),
+            "True": st.column_config.TextColumn(width=140),
+            "Answer": st.column_config.TextColumn(width=140),
             "Right": st.column_config.CheckboxColumn(width=50),
             "Probability": st.column_config.ProgressColumn(
                 format="%.1f %%", min_value=0, max_value=100, width=110
             ),
             "Votes": st.column_config.TextColumn(
-                width=150, help="Each network's own answer and its probability in percent."
+                width=190, help="Each network's own answer and its probability in percent."
+            ),
+            "Disagreement": st.column_config.NumberColumn(
+                format="%.0f %%",
+                width=100,
+                help="Jensen-Shannon divergence of the networks' probabilities: 0 all say the "
+                "same, 100 each is sure of another class.",
             ),
             "Novelty": st.column_config.NumberColumn(
                 format="%.2f", width=70, help=f"Not recognised above {limit:.2f}."
             ),
             "Recognised": st.column_config.CheckboxColumn(width=90),
+            "Could be": st.column_config.TextColumn(
+                width=130, help="The prediction set at 95 % coverage."
+            ),
         },
-        alt="The judged images, errors first",
+        alt="The judged images",
     )
-    if len(rows) > MOST_ROWS:
-        st.caption(f"The first {MOST_ROWS:,} of {len(rows):,}; the CSV below has all of them.")
     chosen = chosen_row(event["selection"], -1)
-    if chosen >= 0:
-        _draw_card(found, dataset, ensemble, int(part[chosen]), "row")
-    else:
-        st.caption("Choose a row to see its card. A click on a column's head sorts.")
+    # A table keeps its selection: without this a filter would open the image once more.
+    last = st.session_state.get("review_opened")
+    now = (only, true, said, order, chosen)
+    st.session_state["review_opened"] = now
+    if chosen >= 0 and now != last:
+        image_dialog(found, dataset, name, int(part[chosen]))
+    sure = percent(float(found.answers.probabilities.max(1).mean()))
+    st.caption(f"Choose a row to open its image. Mean top probability of all images: {sure}.")

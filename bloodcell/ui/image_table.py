@@ -1,4 +1,4 @@
-"""The images of an evaluation one by one: which were chosen, as a table, as a gallery, as CSV."""
+"""The images of an evaluation one by one: which were chosen, as a table, as a gallery."""
 
 import numpy as np
 import pandas as pd
@@ -6,49 +6,93 @@ import pandas as pd
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import read_images
+from bloodcell.evaluation.agreement import disagreement
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.figures import SHORT_TITLES
 from bloodcell.ui.gallery import Picture
 from bloodcell.ui.words import percent, thumbnail
 
-__all__ = ["ONLY", "chosen_images", "image_rows", "metrics_csv", "pictures", "predictions_csv"]
+__all__ = ["ONLY", "ORDERS", "answers_of", "chosen_images", "image_rows", "networks", "pictures"]
 
-ONLY = ("all", "errors", "not recognised")
+ONLY = ("all", "errors", "not recognised", "networks differ")
+ORDERS = (
+    "confident errors first",
+    "least sure first",
+    "most disagreement first",
+    "strangest first",
+)
+SHORT = [SHORT_TITLES[name] for name in CLASS_NAMES]
+
+
+def networks(evaluation: Evaluation) -> list[str]:
+    """The ensemble's name, then its members'."""
+    return [evaluation.ensemble, *(name for name, _ in evaluation.members)]
+
+
+def answers_of(evaluation: Evaluation, network: int) -> tuple[np.ndarray, np.ndarray]:
+    """Answers (int64, n) and probabilities (n×8) of a network: 0 the ensemble, 1 the first member.
+
+    A member's probabilities are uncalibrated.
+    """
+    answers = evaluation.answers
+    said = answers.members[network - 1] if network else answers.probabilities
+    return said.argmax(1), said
 
 
 def chosen_images(
-    evaluation: Evaluation, true: int | None, predicted: int | None, only: str = "all"
+    evaluation: Evaluation,
+    true: int | None,
+    predicted: int | None,
+    only: str = "all",
+    *,
+    network: int = 0,
+    pair: tuple[int, int] | None = None,
+    order: str = ORDERS[0],
 ) -> np.ndarray:
-    """Rows of an evaluation, errors first, the least probable true class first among them.
+    """Rows of an evaluation, filtered and in order.
 
     Args:
         true: the true class, or None for any.
         predicted: the class answered, or None for any.
         only: one of ONLY.
+        network: whose answers count, see :func:`answers_of`.
+        pair: two classes, for images that are one of them and were given one of them.
+        order: one of ORDERS; "confident errors first": the least probable true class foremost.
 
     Returns:
         int64, rows of ``evaluation.indices``.
     """
-    answers, labels = evaluation.answers, evaluation.labels
-    wrong = answers.labels != labels
+    labels = evaluation.labels
+    said, probabilities = answers_of(evaluation, network)
+    wrong = said != labels
     keep = np.ones(len(labels), bool)
     if true is not None:
         keep &= labels == true
     if predicted is not None:
-        keep &= answers.labels == predicted
-    if only == "errors":
-        keep &= wrong
-    elif only == "not recognised":
-        keep &= ~answers.recognised
-    of_truth = answers.probabilities[np.arange(len(labels)), labels]
-    order = np.lexsort((evaluation.indices, of_truth, ~wrong))
-    return order[keep[order]]
+        keep &= said == predicted
+    if pair is not None:
+        keep &= np.isin(labels, pair) & np.isin(said, pair)
+    votes = evaluation.answers.members.argmax(2)
+    keep &= {
+        "all": np.True_,
+        "errors": wrong,
+        "not recognised": ~evaluation.answers.recognised,
+        "networks differ": (votes != votes[0]).any(0),
+    }[only]
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    keys = {
+        ORDERS[0]: (of_truth, ~wrong),
+        ORDERS[1]: (probabilities.max(1),),
+        ORDERS[2]: (-disagreement(evaluation.answers.members),),
+        ORDERS[3]: (-evaluation.answers.novelty,),
+    }[order]
+    rows = np.lexsort((evaluation.indices, *keys))
+    return rows[keep[rows]]
 
 
 def _votes(evaluation: Evaluation, row: int) -> str:
     of_members = evaluation.answers.members[:, row]
-    short = [SHORT_TITLES[name] for name in CLASS_NAMES]
-    return " · ".join(f"{short[int(p.argmax())]} {100 * p.max():.0f}" for p in of_members)
+    return " · ".join(f"{SHORT[int(p.argmax())]} {100 * p.max():.0f}" for p in of_members)
 
 
 def image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd.DataFrame:
@@ -64,71 +108,32 @@ def image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd
             "Right": answers.labels[rows] == labels[rows],
             "Probability": 100 * answers.probabilities[rows].max(1),
             "Votes": [_votes(evaluation, int(row)) for row in rows],
+            "Disagreement": 100 * disagreement(answers.members[:, rows]),
             "Novelty": answers.novelty[rows],
             "Recognised": answers.recognised[rows],
+            "Could be": [
+                ", ".join(SHORT[k] for k in np.flatnonzero(answers.prediction_sets[row]))
+                for row in rows
+            ],
             "Name": names[evaluation.indices[rows]],
         }
     )
 
 
-def predictions_csv(evaluation: Evaluation, dataset: Dataset) -> str:
-    """Every judged image as CSV, errors first: index, name, true, predicted, what each said."""
-    rows = chosen_images(evaluation, None, None)
-    answers = evaluation.answers
-    names = dataset.items["name"].to_numpy(dtype=str)
-    classes = np.array(CLASS_NAMES)
-    sets = answers.prediction_sets[rows]
-    table = pd.DataFrame(
-        {
-            "index": evaluation.indices[rows],
-            "name": names[evaluation.indices[rows]],
-            "true": classes[evaluation.labels[rows]],
-            "predicted": classes[answers.labels[rows]],
-            "probability": answers.probabilities[rows].max(1),
-            "recognised": answers.recognised[rows],
-            "novelty": answers.novelty[rows],
-            "prediction_set": [" ".join(classes[s]) for s in sets],
-        }
-    )
-    for k, name in enumerate(CLASS_NAMES):
-        table[f"p_{name}"] = answers.probabilities[rows, k]
-    for (member, _), said in zip(evaluation.members, answers.members, strict=True):
-        table[f"vote_{member}"] = classes[said[rows].argmax(1)]
-    return table.to_csv(index=False)
-
-
-def metrics_csv(evaluation: Evaluation) -> str:
-    """The numbers of ``evaluate --json`` as CSV: metric, value, low, high."""
-    found = evaluation.to_json()
-    lines = [
-        {"metric": key, "value": found[key], "low": pair[0], "high": pair[1], "n": found["n"]}
-        for key, pair in found["intervals"].items()
-    ]
-    lines += [
-        {
-            "metric": f"accuracy of {m['name']}",
-            "value": m["accuracy"],
-            "low": m["interval"][0],
-            "high": m["interval"][1],
-            "n": found["n"],
-        }
-        for m in found["members"]
-    ]
-    return pd.DataFrame(lines).to_csv(index=False)
-
-
-def pictures(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> list[Picture]:
+def pictures(
+    evaluation: Evaluation, dataset: Dataset, rows: np.ndarray, network: int = 0
+) -> list[Picture]:
     """Tiles for a gallery; a tile's id is its row."""
-    answers = evaluation.answers
+    said, probabilities = answers_of(evaluation, network)
     side = dataset.size[0]
     made = []
     images = read_images(dataset, evaluation.indices[rows], side) if len(rows) else []
     for row, image in zip(map(int, rows), images, strict=True):
-        true, label = int(evaluation.labels[row]), int(answers.labels[row])
-        p = percent(answers.probabilities[row, label], 0)
+        true, label = int(evaluation.labels[row]), int(said[row])
+        p = percent(float(probabilities[row, label]), 0)
         words = f"{title(true)}, answered {title(label).lower()} with {p}"
-        caption = f"{SHORT_TITLES[CLASS_NAMES[label]]} {p}"
-        note = f"true: {SHORT_TITLES[CLASS_NAMES[true]]}" if true != label else "right"
+        caption = f"{SHORT[label]} {p}"
+        note = f"true: {SHORT[true]}" if true != label else "right"
         colour = CLASSES[label].colour
         made.append(Picture(row, image, words, caption=caption, note=note, colour=colour))
     return made
