@@ -22,7 +22,8 @@ class Finding:
         score: 0 to 1, higher is more certain.
         suggested: "exclude" or "review".
         why: the reason in words.
-        looks_like: the class that a suspect label should rather be, else None.
+        looks_like: the class that the image looks like; None where that was not looked for.
+        neighbours: indices of the images most like it, the nearest first.
     """
 
     kind: str
@@ -33,9 +34,14 @@ class Finding:
     suggested: str
     why: str = ""
     looks_like: str | None = None
+    neighbours: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"neighbours": list(self.neighbours)}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "Finding":
+        return Finding(**value | {"neighbours": tuple(int(i) for i in value["neighbours"])})
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Audit:
         kinds: what was looked for.
         n: images looked at, those that were not excluded.
         source: where the features for doubtful labels came from, in words.
+        typical: class → indices of its most typical images.
         notes: what a reader of the findings should know about them.
         dataset: fingerprint of the dataset.
         curation: fingerprint of the curation.
@@ -60,6 +67,7 @@ class Audit:
     kinds: tuple[str, ...]
     n: int
     source: str
+    typical: dict[str, tuple[int, ...]]
     notes: tuple[str, ...]
     dataset: str
     curation: str
@@ -73,6 +81,7 @@ class Audit:
         return found | {
             "findings": [f.to_json() for f in self.findings],
             "kinds": list(self.kinds),
+            "typical": {name: list(rows) for name, rows in self.typical.items()},
             "notes": list(self.notes),
             "left_out": list(self.left_out),
             "labelled": {str(i): label for i, label in self.labelled.items()},
@@ -85,8 +94,9 @@ class Audit:
         return Audit(
             **found
             | {
-                "findings": tuple(Finding(**f) for f in found["findings"]),
+                "findings": tuple(Finding.from_json(f) for f in found["findings"]),
                 "kinds": tuple(found["kinds"]),
+                "typical": {c: tuple(map(int, rows)) for c, rows in found["typical"].items()},
                 "notes": tuple(found["notes"]),
                 "left_out": tuple(int(i) for i in found["left_out"]),
                 "labelled": {int(i): int(label) for i, label in found["labelled"].items()},

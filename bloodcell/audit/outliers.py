@@ -1,4 +1,5 @@
-"""Pictures unlike all others: foreign, blended with something foreign, blank, dark, blurred.
+"""Pictures unlike all others: foreign, blended with something foreign, blank, dark, blurred,
+without a cell, or cells that are odd but real.
 
 How strange a picture is, is measured in image statistics that no training shaped: a network
 trained on cells has learnt to ignore whatever is no cell, and on cells half blended with
@@ -6,8 +7,13 @@ photographs its features found 3 of 10 where the statistics found all. The measu
 two robust z-values in their first principal components, that of the distance to the k-th
 nearest other picture and that of the distance to the middle of the bulk (Mahalanobis). The
 components are fitted again without the strangest pictures, so that those do not set the scale.
+
+Strange is not wrong. A picture is called faulty only for a reason of its own: something foreign
+in it (see :mod:`bloodcell.audit.foreign`), no stained cell in the middle, one colour, darkness
+or blur far beyond what the other pictures have.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +34,20 @@ LISTED = 2.75
 STEEPNESS = 3.0
 # Qualities are judged on one side, and must stand out by more: they are single numbers.
 QUALITY_MARGIN = 3.0
+# Evidence for something foreign, raised by how strange the picture is beyond LISTED.
+FOREIGN = 1.5
+# A picture that is listed for that alone needs more of it.
+CLEARLY_FOREIGN = 4.0
+# No cell: less than this share of the violet that the middle of the pictures has as a rule.
+STAINED = 0.5
+# Scores: odd but real below, faulty above.
+FAULTY = 0.8
 POOR = {
     "brightness": "far darker than the other pictures",
     "contrast": "hardly anything to see: nearly one colour",
     "sharpness": "blurred: far less detail than the other pictures",
 }
+NO_CELL = "no stained cell in the middle"
 # Where the descriptor's parts begin, and what a person would call them.
 BLOCKS = (
     (0, "colours in unusual places"),
@@ -45,26 +60,22 @@ BLOCKS = (
 
 @dataclass(frozen=True)
 class Outliers:
-    """How strange each picture is.
+    """What is unusual about n pictures.
 
     Attributes:
-        z: float64, n; listed from LISTED on.
-        why: int → reason in words, for the listed ones.
+        listed: int64: the positions of the unusual ones, the surest first.
+        scores: float64, n, 0 to 1: from 0.5 on listed, from FAULTY on faulty.
+        why: position → reason in words, for the listed ones.
     """
 
-    z: np.ndarray
+    listed: np.ndarray
+    scores: np.ndarray
     why: dict[int, str]
 
     @property
-    def scores(self) -> np.ndarray:
-        """float64, n, 0 to 1; 0.5 where listing begins."""
-        return 1 / (1 + np.exp(-STEEPNESS * np.clip(self.z - LISTED, -10, 10)))
-
-    @property
-    def listed(self) -> np.ndarray:
-        """int64: the positions of the listed ones, the strangest first."""
-        found = np.flatnonzero(self.z >= LISTED)
-        return found[np.argsort(-self.z[found], kind="stable")]
+    def faulty(self) -> np.ndarray:
+        """bool, n."""
+        return self.scores >= FAULTY
 
 
 def _strangeness(values: np.ndarray, progress: Progress) -> np.ndarray:
@@ -82,34 +93,74 @@ def _strangeness(values: np.ndarray, progress: Progress) -> np.ndarray:
     return (robust_z(np.log(far + 1e-6)) + robust_z(np.log(middle + 1e-6))) / 2
 
 
+def _without_cell(stain: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """float64, n: from 0 on, no cell; 1 where there is no stain at all.
+
+    A cell that fills the picture is its own ground: no ground counts as more violet than usual.
+    """
+    own = stain - np.minimum(ground, np.median(ground))
+    usual = np.median(own)
+    # Where many pictures have little stain, little stain says nothing.
+    if usual < 10 or np.quantile(own, 0.02) < STAINED * usual:
+        return np.full(len(own), -1.0)
+    return 1 - own / (STAINED * usual)
+
+
 def find_outliers(
-    values: np.ndarray, qualities: np.ndarray, progress: Progress = silent
+    values: np.ndarray,
+    qualities: np.ndarray,
+    evidence: Callable[[np.ndarray], np.ndarray] | None = None,
+    progress: Progress = silent,
 ) -> Outliers:
-    """Judge how strange each of n pictures is among them.
+    """Judge how unusual each of n pictures is among them, and whether that is a fault.
 
     Args:
         values: float, n×C: descriptors of distinct pictures.
-        qualities: float, n×3: QUALITIES.
+        qualities: float, n×5: QUALITIES.
+        evidence: takes bool, n: the strange ones; gives float, n: the evidence for something
+            foreign in each (see :func:`bloodcell.audit.foreign.foreign_evidence`). None: nobody
+            looks for it.
 
     Raises:
         Stopped: by `progress`.
     """
     n = len(values)
     if n < 20:
-        return Outliers(np.zeros(n), {})
+        return Outliers(np.zeros(0, np.int64), np.zeros(n), {})
     z = _strangeness(values, progress)
-    brightness, contrast, sharpness = qualities.astype(np.float64).T
+    brightness, contrast, sharpness, stain, ground = qualities.astype(np.float64).T
     poor = np.stack([robust_z(-q) for q in (brightness, np.log(contrast + 1), sharpness)], axis=1)
-    by_quality = poor.max(1) - QUALITY_MARGIN
-    why = {}
+    by_quality = poor.max(1) - QUALITY_MARGIN - LISTED
+    empty = _without_cell(stain, ground)
+    strange = z >= LISTED
+    foreign = np.full(n, -np.inf) if evidence is None else evidence(strange) + z - LISTED
+    is_foreign = (foreign >= FOREIGN) & (strange | (foreign >= CLEARLY_FOREIGN))
+
+    odd = FAULTY / (1 + np.exp(-STEEPNESS * np.clip(z - LISTED, -10, 10) - np.log(5 / 3)))
+    scores = np.minimum(odd, FAULTY - 1e-3)
+    surest = np.maximum(
+        np.where(by_quality >= 0, 0.9 + 0.1 * np.tanh(by_quality), 0),
+        np.where(empty >= 0, 0.9 + 0.1 * np.clip(empty, 0, 1), 0),
+    )
+    by_foreign = FAULTY + (1 - FAULTY) * np.tanh((np.maximum(foreign, FOREIGN) - FOREIGN) / 4)
+    surest = np.maximum(surest, np.where(is_foreign, by_foreign, 0))
+    scores = np.maximum(scores, surest)
+    listed = np.flatnonzero(strange | (surest > 0))
+    listed = listed[np.lexsort((-z[listed], -scores[listed]))]
     of = standardised(values)
-    for i in np.flatnonzero(np.maximum(z, by_quality) >= LISTED):
-        if by_quality[i] >= LISTED:
+    why = {}
+    for i in listed:
+        if by_quality[i] >= 0:
             # A black picture has no contrast and a blank one no detail: the first says it all.
             first = int(np.argmax(poor[i] - QUALITY_MARGIN >= LISTED))
             why[int(i)] = POOR[QUALITIES[first]]
             continue
-        deviation = np.abs(of(values[i]))
-        parts = np.split(deviation, [begin for begin, _ in BLOCKS[1:]])
-        why[int(i)] = BLOCKS[int(np.argmax([part.mean() for part in parts]))][1]
-    return Outliers(np.maximum(z, by_quality), why)
+        parts = np.split(np.abs(of(values[i])), [begin for begin, _ in BLOCKS[1:]])
+        unusual = BLOCKS[int(np.argmax([part.mean() for part in parts]))][1]
+        if empty[i] >= 0:
+            why[int(i)] = NO_CELL
+        elif is_foreign[i]:
+            why[int(i)] = f"something foreign in it: {unusual}"
+        else:
+            why[int(i)] = f"an odd picture: {unusual}"
+    return Outliers(listed, scores, why)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bloodcell.progress import Progress, silent
 
@@ -41,38 +42,46 @@ def standardised(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def whitened(
-    features: np.ndarray, dimensions: int, core: np.ndarray | None = None, whiten: bool = True
+    features: np.ndarray,
+    dimensions: int,
+    core: np.ndarray | None = None,
+    whiten: bool = True,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """Principal components of the standardised features.
 
     Args:
-        features: n×C, any float dtype, may be memory-mapped: it is read in chunks.
+        features: N×C, any float dtype, may be memory-mapped: it is read in chunks.
         dimensions: how many at most.
-        core: bool, n: the rows that the components are fitted to; all by default.
+        core: bool, n: those of the rows that the components are fitted to; all by default.
+        rows: int, n: the rows meant; all N by default.
         whiten: give each component the variance 1; else the first one, and the others in
             proportion.
 
     Returns:
         float32, n×(at most `dimensions`).
     """
+    if rows is None:
+        rows = np.arange(len(features))
     of = standardised(features)
-    rows = np.arange(len(features)) if core is None else np.flatnonzero(core)
+    fitted = rows if core is None else rows[core]
     width = features.shape[1]
     total, square = np.zeros(width), np.zeros((width, width))
-    for start in range(0, len(rows), CHUNK):
-        chunk = of(features[rows[start : start + CHUNK]])
+    for start in range(0, len(fitted), CHUNK):
+        chunk = of(features[fitted[start : start + CHUNK]])
         total += chunk.sum(0, dtype=np.float64)
         square += chunk.T @ chunk
-    mean = total / len(rows)
-    variances, axes = np.linalg.eigh(square / len(rows) - np.outer(mean, mean))
+    mean = total / len(fitted)
+    # On matrices this small, threads wait for each other longer than they work.
+    with threadpool_limits(1):
+        variances, axes = np.linalg.eigh(square / len(fitted) - np.outer(mean, mean))
     order = np.argsort(variances)[::-1][:dimensions]
     order = order[variances[order] > 1e-6 * max(variances[order[0]], 1e-12)]
     scale = np.sqrt(variances[order] if whiten else variances[order[:1]])
     projection = (axes[:, order] / scale).astype(np.float32)
     offset = mean.astype(np.float32) @ projection
-    return np.concatenate(
-        [of(features[i : i + CHUNK]) @ projection - offset for i in range(0, len(features), CHUNK)]
-    )
+    parts = (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
+    return np.concatenate([of(features[part]) @ projection - offset for part in parts])
 
 
 def neighbour_distances(

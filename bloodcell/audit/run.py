@@ -12,15 +12,22 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from bloodcell.audit.copies import find_copies
-from bloodcell.audit.features import Features, image_statistics, model_features, thumbnails
+from bloodcell.audit.copies import MANY, find_copies
+from bloodcell.audit.distinct import Distinct
+from bloodcell.audit.features import (
+    Features,
+    image_statistics,
+    in_threads,
+    model_features,
+    thumbnails,
+)
 from bloodcell.audit.finding import KINDS, Audit, Finding, checked_kinds
+from bloodcell.audit.foreign import foreign_evidence
 from bloodcell.audit.labels import Doubts, doubtful_labels
+from bloodcell.audit.look_alikes import look_alikes
 from bloodcell.audit.near import near_pairs
-from bloodcell.audit.outliers import find_outliers
+from bloodcell.audit.outliers import Outliers, find_outliers
 from bloodcell.classes import CLASS_NAMES, title
 from bloodcell.data.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
@@ -30,95 +37,70 @@ __all__ = ["audit"]
 
 # A label is suggested to be excluded, not only to be looked at, from this lead on.
 CLEAR_LEAD = 0.9
-# Likewise a picture from this score on. Below it are mostly cells that lie off the centre.
-CLEAR_OUTLIER = 0.68
 
 
-class _Distinct:
-    """The images in use, copies counted once.
-
-    Attributes:
-        rows: int64, ascending: the first index of each distinct image.
-        group: int64: the near-copy group of each of them.
-        score: index → explained share, for those that have a near copy.
-        contested: bool: copies of it carry another label.
-    """
-
-    def __init__(self, dataset: Dataset, labels: np.ndarray):
-        kept = np.flatnonzero(dataset.kept)
-        hashes = dataset.hashes[kept]
-        _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        self.rows = kept[first[order]]
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        self._kept, self._place = kept, rank[place]
-        self.group = np.arange(len(self.rows))
-        self.score: dict[int, float] = {}
-        self.contested = np.zeros(len(self.rows), bool)
-        self.contested[self._place[labels[kept] != labels[self.rows][self._place]]] = True
-
-    def copies(self, position: int) -> np.ndarray:
-        """int64: the indices of all images with the pixels of a distinct one."""
-        return self._kept[self._place == position]
-
-    def join(self, pairs: list[tuple[int, int, float]]) -> None:
-        if not pairs:
-            return
-        a, b = (np.searchsorted(self.rows, [p[side] for p in pairs]) for side in (0, 1))
-        n = len(self.rows)
-        self.group = connected_components(coo_array((np.ones(len(a)), (a, b)), (n, n)))[1]
-        for i, j, share in pairs:
-            for index in (i, j):
-                self.score[index] = max(share, self.score.get(index, 0.0))
-
-
-def _near_findings(distinct: _Distinct, labels: np.ndarray, names: np.ndarray) -> list[Finding]:
+def _near_findings(distinct: Distinct, names: np.ndarray) -> list[Finding]:
     near = np.flatnonzero(np.isin(distinct.rows, list(distinct.score)))
     found = []
     for group in np.unique(distinct.group[near]):
         members = near[distinct.group[near] == group]
-        rows = distinct.rows[members]
-        agreed = len(set(labels[rows])) == 1 and not distinct.contested[members].any()
+        rows, labels = distinct.rows[members], sorted(set(distinct.labels[members]))
+        agreed = len(labels) == 1 and not distinct.contested[members].any()
         why = f"{len(rows)} pictures that differ only by coding, a small shift, a flip or a turn"
         if not agreed:
-            why += f", as {', '.join(title(c).lower() for c in sorted(set(labels[rows])))}"
-        found += [
-            Finding(
-                "near_duplicate",
-                int(row),
-                str(names[row]),
-                int(group),
-                round(distinct.score[int(row)], 4),
-                "exclude" if agreed and place else "review",
-                why,
+            why += f", as {', '.join(title(c).lower() for c in labels)}"
+        for place, row in enumerate(rows):
+            # The same picture again and again under several labels is no cell.
+            gone = place > 0 if agreed else len(rows) >= MANY
+            found.append(
+                Finding(
+                    "near_duplicate",
+                    int(row),
+                    str(names[row]),
+                    int(group),
+                    round(distinct.score[int(row)], 4),
+                    "exclude" if gone else "review",
+                    why,
+                )
             )
-            for place, row in enumerate(rows)
-        ]
     return found
+
+
+def _outlier_findings(outliers: Outliers, distinct: Distinct, names: np.ndarray) -> list[Finding]:
+    return [
+        Finding(
+            "outlier",
+            int(index),
+            str(names[index]),
+            number,
+            round(float(outliers.scores[i]), 4),
+            "exclude" if outliers.faulty[i] else "review",
+            outliers.why[int(i)],
+        )
+        for number, i in enumerate(outliers.listed)
+        for index in distinct.copies(int(i))
+    ]
 
 
 def _label_findings(
-    doubts: Doubts, distinct: _Distinct, positions: np.ndarray, names: np.ndarray
+    doubts: Doubts, distinct: Distinct, positions: np.ndarray, names: np.ndarray
 ) -> list[Finding]:
-    found = []
-    for number, (row, rival, lead) in enumerate(
-        zip(doubts.rows, doubts.looks_like, doubts.lead, strict=True)
-    ):
-        found += [
-            Finding(
-                "suspect_label",
-                int(index),
-                str(names[index]),
-                number,
-                round(float((1 + lead) / 2), 4),
-                "exclude" if lead >= CLEAR_LEAD else "review",
-                f"looks like {title(int(rival)).lower()}",
-                CLASS_NAMES[int(rival)],
-            )
-            for index in distinct.copies(int(positions[row]))
-        ]
-    return found
+    return [
+        Finding(
+            "suspect_label",
+            int(index),
+            str(names[index]),
+            number,
+            round(float((1 + lead) / 2), 4),
+            "exclude" if sure and lead >= CLEAR_LEAD else "review",
+            f"looks like {title(int(rival)).lower()}",
+            CLASS_NAMES[int(rival)],
+        )
+        for number, (row, rival, lead, sure) in enumerate(
+            zip(doubts.rows, doubts.looks_like, doubts.lead, doubts.sure, strict=True)
+        )
+        for index in distinct.copies(int(positions[row]))
+    ]
 
 
 def _ranked(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -128,6 +110,40 @@ def _ranked(findings: list[Finding]) -> tuple[Finding, ...]:
     ]
     groups.sort(key=lambda g: (KINDS.index(g[0].kind), -max(f.score for f in g)))
     return tuple(replace(f, group=number) for number, group in enumerate(groups) for f in group)
+
+
+def _with_look_alikes(
+    findings: list[Finding], features: Features, distinct: Distinct, doubted: np.ndarray
+) -> tuple[list[Finding], dict[str, tuple[int, ...]]]:
+    """The findings with neighbours and the class they look like; typical images of each class.
+
+    Args:
+        doubted: bool: the distinct images that are no example of their label.
+    """
+    if not findings:
+        asked = np.zeros(0, np.int64)
+    else:
+        asked = np.unique(distinct.positions(np.array([f.index for f in findings])))
+    alike = look_alikes(
+        features.values, distinct.rows, distinct.labels, distinct.group, ~doubted, asked
+    )
+
+    def indices(positions: list[int]) -> tuple[int, ...]:
+        return tuple(int(i) for i in distinct.rows[positions])
+
+    found = []
+    for f in findings:
+        position = int(distinct.positions(np.array([f.index]))[0])
+        like = alike.classes.get(position)
+        found.append(
+            replace(
+                f,
+                neighbours=indices(alike.neighbours.get(position, [])),
+                looks_like=f.looks_like or (None if like is None else CLASS_NAMES[like]),
+            )
+        )
+    typical = {CLASS_NAMES[c]: indices(rows) for c, rows in alike.typical.items()}
+    return found, typical
 
 
 def audit(
@@ -140,7 +156,7 @@ def audit(
     """Look for what is wrong with the images that are not excluded.
 
     Exact copies are judged first and then counted once. Doubtful labels are looked for among
-    the images that are cells: neither copies under several labels nor clear outliers.
+    the images that are cells: neither copies under several labels nor faulty pictures.
 
     Args:
         ensemble: gives the features for doubtful labels where those agree with the labels more
@@ -156,66 +172,40 @@ def audit(
     wanted = checked_kinds(kinds)
     labels, names = dataset.labels, dataset.items["name"].to_numpy()
     findings = find_copies(dataset)
-    source, notes = "hashes of pixels", []
-    distinct = _Distinct(dataset, labels)
+    source, notes, typical = "hashes of pixels", [], {}
+    distinct = Distinct(dataset, labels)
     rows = distinct.rows
     if len(rows) and set(wanted) & {"near_duplicate", "suspect_label"}:
         small = thumbnails(dataset, progress)
         distinct.join(near_pairs(dataset.images, small, rows, progress))
-        findings += _near_findings(distinct, labels, names)
+        findings += _near_findings(distinct, names)
     if len(rows) and set(wanted) & {"outlier", "suspect_label"}:
         features, qualities = image_statistics(dataset, progress)
-        outliers = find_outliers(features.values[rows], qualities[rows], progress)
-        listed = outliers.listed
-        findings += [
-            Finding(
-                "outlier",
-                int(index),
-                str(names[index]),
-                number,
-                round(float(outliers.scores[i]), 4),
-                "exclude" if outliers.scores[i] >= CLEAR_OUTLIER else "review",
-                outliers.why[int(i)],
-            )
-            for number, i in enumerate(listed)
-            for index in distinct.copies(int(i))
-        ]
+        values = features.values[rows]
+
+        def evidence(strange: np.ndarray) -> np.ndarray:
+            return foreign_evidence(values, dataset.images, rows, strange, in_threads, progress)
+
+        outliers = find_outliers(values, qualities[rows], evidence, progress)
+        findings += _outlier_findings(outliers, distinct, names)
+        doubted = distinct.contested.copy()
+        doubted[outliers.listed] = True
         if "suspect_label" in wanted:
-            strange = np.zeros(len(rows), bool)
-            strange[listed] = True
-            cells = np.flatnonzero(~strange & ~distinct.contested)
-
-            def doubts_by(found: Features) -> Doubts:
-                return doubtful_labels(
-                    found.values[rows[cells]],
-                    labels[rows[cells]],
-                    distinct.group[cells],
-                    progress,
-                )
-
-            doubts = doubts_by(features)
-            if ensemble is not None:
-                learnt = model_features(dataset, ensemble, progress)
-                other = doubts_by(learnt)
-                # A network that was hardly trained tells cells apart worse than their colours do.
-                if other.accuracy > doubts.accuracy:
-                    features, doubts = learnt, other
-                    notes += _acquaintance(dataset, ensemble, rows)
-                else:
-                    notes.append(
-                        f"The features of {learnt.source} agree with the labels less often than "
-                        "plain image statistics do, so these were used."
-                    )
-            source = features.source
+            cells = np.flatnonzero(~outliers.faulty & ~distinct.contested)
+            features, doubts, notes = _doubts(
+                dataset, ensemble, features, distinct, cells, progress
+            )
             findings += _label_findings(doubts, distinct, cells, names)
-            notes += _on_labels(doubts)
-        elif "outlier" in wanted:
-            source = features.source
+            doubted[cells[doubts.rows]] = True
+        source = features.source
+        findings = [f for f in findings if f.kind in wanted]
+        findings, typical = _with_look_alikes(findings, features, distinct, doubted)
     return Audit(
         _ranked([f for f in findings if f.kind in wanted]),
         wanted,
         int(dataset.kept.sum()),
         source,
+        typical,
         tuple(notes),
         dataset.fingerprint,
         dataset.curation.fingerprint,
@@ -224,6 +214,41 @@ def audit(
         datetime.now(UTC).isoformat(timespec="seconds"),
         round(time.monotonic() - begun, 1),
     )
+
+
+def _doubts(
+    dataset: Dataset,
+    ensemble: Ensemble | None,
+    features: Features,
+    distinct: Distinct,
+    cells: np.ndarray,
+    progress: Progress,
+) -> tuple[Features, Doubts, list[str]]:
+    """The features that agree with the labels more often, what they doubt, and notes on both."""
+
+    def by(found: Features) -> Doubts:
+        return doubtful_labels(
+            found.values,
+            distinct.labels[cells],
+            distinct.group[cells],
+            progress,
+            distinct.rows[cells],
+        )
+
+    doubts, notes = by(features), []
+    if ensemble is not None:
+        learnt = model_features(dataset, ensemble, progress)
+        other = by(learnt)
+        # A network that was hardly trained tells cells apart worse than their colours do.
+        if other.accuracy > doubts.accuracy:
+            features, doubts = learnt, other
+            notes += _acquaintance(dataset, ensemble, distinct.rows)
+        else:
+            notes.append(
+                f"The features of {learnt.source} agree with the labels less often than "
+                "plain image statistics do, so these were used."
+            )
+    return features, doubts, notes + _on_labels(doubts)
 
 
 def _acquaintance(dataset: Dataset, ensemble: Ensemble, rows: np.ndarray) -> list[str]:

@@ -65,22 +65,31 @@ def open_findings(dataset: Dataset, found: Audit) -> list[Finding]:
     """The findings of an audit on which nothing was decided since it was made.
 
     Exact copies are looked up anew. Where the picture of a group that was to stay is gone, the
-    first of the others stays in its place.
+    first of the others stays in its place, unless one was confirmed by hand.
     """
-    decided = {
-        i
-        for i, d in dataset.curation.decisions.items()
-        if not (d["decision"] == "relabel" and found.labelled.get(i) == d.get("label"))
-    }
-    fresh = [f for f in find_copies(dataset) if f.kind in found.kinds]
+    curation = dataset.curation
+    gone, confirmed = set(curation.excluded()), set(curation.confirmed())
+    now = curation.relabelled()
+    decided = gone | confirmed | {i for i in now if found.labelled.get(i) != now[i]}
+    known = {f.index: f for f in found.findings}
+    fresh = []
+    for f in find_copies(dataset):
+        if f.kind in found.kinds:
+            before = known.get(f.index, f)
+            fresh.append(replace(f, neighbours=before.neighbours, looks_like=before.looks_like))
     shift = 1 + max((f.group for f in fresh), default=-1)
     rest: list[Finding] = []
-    for group, rows in groupby(found.findings, key=lambda f: f.group):
-        left = [f for f in rows if f.kind not in COPIES and f.index not in decided]
+    for group, members in groupby(found.findings, key=lambda f: f.group):
+        rows = [f for f in members if f.kind not in COPIES]
+        used = [f for f in rows if f.index not in gone]
+        left = [f for f in used if f.index not in decided]
         if left and left[0].kind == "near_duplicate":
-            if len(left) < 2:
+            if len(used) < 2:
                 continue
-            left[0] = replace(left[0], suggested="review")
+            one_stays = any(f.suggested == "review" for f in rows)
+            stays = any(f.suggested == "review" or f.index in confirmed for f in used)
+            if one_stays and not stays:
+                left[0] = replace(left[0], suggested="review")
         rest += [replace(f, group=group + shift) for f in left]
     return fresh + rest
 
@@ -101,10 +110,17 @@ def _covers(dataset: Dataset, found: Audit, kinds: tuple[str, ...]) -> bool:
     return all(now.get(i) == label for i, label in found.labelled.items())
 
 
+def _is_meant(finding: Finding, above: float) -> bool:
+    if above > 0 and finding.kind in ("outlier", "suspect_label"):
+        return finding.score >= above
+    return finding.suggested == "exclude" and finding.score >= above
+
+
 def exclude_findings(
     dataset: Dataset,
     kinds: Iterable[str],
     *,
+    above: float = 0.0,
     ensemble: Callable[[], Ensemble | None] = lambda: None,
     progress: Progress = silent,
 ) -> dict[str, int]:
@@ -115,6 +131,8 @@ def exclude_findings(
 
     Args:
         kinds: of KINDS. An image found under two of them counts for the first.
+        above: with more than 0, all findings of at least this score, suggested or not, but for
+            the picture of a group of copies that is to stay.
         ensemble: opens the one whose features are used, if an audit must be made.
         progress: likewise.
 
@@ -133,6 +151,6 @@ def exclude_findings(
         findings = open_findings(dataset, last)
     excluded = {}
     for kind in wanted:
-        rows = [f.index for f in findings if f.kind == kind and f.suggested == "exclude"]
+        rows = [f.index for f in findings if f.kind == kind and _is_meant(f, above)]
         excluded[kind] = dataset.curation.exclude(rows, kind)
     return excluded

@@ -1,13 +1,15 @@
 """What was decided about the images of a dataset: reversible, with reason and time.
 
 ``curation.json`` maps an index to ``{"decision": "exclude" | "relabel" | "keep", "reason": ...,
-"time": ..., "label": id if relabelled}``. Nothing is ever deleted from ``images.npy``.
+"time": ..., "batch": number}``, with ``"label"`` where it is another than was brought in, and
+``"before"``: the decision that this one replaced. Decisions taken together have one batch number.
+Nothing is ever deleted from ``images.npy``.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,16 @@ class Curation:
             return False
         if not isinstance(decision, dict) or decision.get("decision") not in DECISIONS:
             return False
-        label = decision.get("label")
-        return decision["decision"] != "relabel" or (
-            type(label) is int and 0 <= label < len(CLASSES)
+        before = decision.get("before")
+        if type(decision.get("batch", 0)) is not int:
+            return False
+        if before is not None and not self._is_sound(index, before):
+            return False
+        if "label" not in decision:
+            return decision["decision"] != "relabel"
+        label = decision["label"]
+        return (
+            decision["decision"] != "exclude" and type(label) is int and 0 <= label < len(CLASSES)
         )
 
     def __len__(self) -> int:
@@ -80,11 +89,15 @@ class Curation:
         core += [(i, label) for i, label in sorted(self.relabelled().items())]
         return hashlib.sha256(json.dumps(core).encode()).hexdigest()
 
+    def confirmed(self) -> list[int]:
+        """Images that somebody looked at and decided to keep as they are."""
+        return [i for i, d in self._decisions.items() if d["decision"] == "keep"]
+
     def excluded(self) -> list[int]:
         return [i for i, d in self._decisions.items() if d["decision"] == "exclude"]
 
     def relabelled(self) -> dict[int, int]:
-        return {i: d["label"] for i, d in self._decisions.items() if d["decision"] == "relabel"}
+        return {i: d["label"] for i, d in self._decisions.items() if "label" in d}
 
     def exclude(self, indices: Iterable[int], reason: str) -> int:
         """Exclude images; returns how many were not excluded before."""
@@ -94,6 +107,48 @@ class Curation:
         """Give images another label (0 to 7); returns how many changed."""
         return self._decide(indices, {"decision": "relabel", "label": int(label), "reason": reason})
 
+    def keep(self, indices: Iterable[int], reason: str) -> int:
+        """Keep images as they are, relabelled or not; returns how many decisions changed."""
+        return self._decide(indices, {"decision": "keep", "reason": reason})
+
+    def decide(self, decisions: Mapping[int, Mapping[str, Any]]) -> int:
+        """Take different decisions at once, as one batch.
+
+        Args:
+            decisions: index → {"decision": one of exclude, relabel, keep; "reason": why;
+                "label": 0 to 7 where it is another than was brought in, not with exclude;
+                "time": ISO 8601, now by default}.
+
+        Returns:
+            How many images are treated differently from before.
+
+        Raises:
+            BadInput: an index or a label that there is not; nothing is decided.
+        """
+        self._checked(decisions)
+        for decision in decisions.values():
+            if not 0 <= decision.get("label", 0) < len(CLASSES):
+                raise BadInput(
+                    f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}."
+                )
+        # A page, another page and the command line may all have this dataset open.
+        self._decisions = self._read()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        batch = self.last_batch + 1
+        changed = 0
+        for index, decision in sorted(decisions.items()):
+            before = self._decisions.get(index)
+            entry = {"time": now, **decision, "batch": batch}
+            if decision["decision"] == "keep" and before is not None and "label" in before:
+                entry = {"label": before["label"], **entry}
+            same = before is not None and all(
+                before.get(k) == entry.get(k) for k in ("decision", "label")
+            )
+            changed += not same
+            self._decisions[index] = entry if before is None else {**entry, "before": before}
+        self._save()
+        return changed
+
     def undo(self, indices: Iterable[int]) -> int:
         """Forget the decisions about these images; returns how many there were."""
         wanted = self._checked(indices)
@@ -101,6 +156,31 @@ class Curation:
         gone = [self._decisions.pop(i, None) for i in wanted]
         self._save()
         return sum(d is not None for d in gone)
+
+    @property
+    def last_batch(self) -> int:
+        """Number of the latest decisions, 0 if there are none."""
+        return max((d.get("batch", 0) for d in self._decisions.values()), default=0)
+
+    def in_last_batch(self) -> list[int]:
+        """The images that the latest decisions were about."""
+        last = self.last_batch
+        return [i for i, d in self._decisions.items() if d.get("batch", 0) == last]
+
+    def undo_last(self) -> int:
+        """Take back the latest decisions as one: what they replaced holds again.
+
+        Returns:
+            How many decisions that were.
+        """
+        self._decisions = self._read()
+        gone = self.in_last_batch()
+        for index in gone:
+            before = self._decisions.pop(index).get("before")
+            if before is not None:
+                self._decisions[index] = before
+        self._save()
+        return len(gone)
 
     def _checked(self, indices: Iterable[int]) -> list[int]:
         found = [int(i) for i in indices]
@@ -113,21 +193,7 @@ class Curation:
         return found
 
     def _decide(self, indices: Iterable[int], decision: dict[str, Any]) -> int:
-        wanted = self._checked(indices)
-        if decision["decision"] == "relabel" and not 0 <= decision["label"] < len(CLASSES):
-            raise BadInput(
-                f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}."
-            )
-        # A page, another page and the command line may all have this dataset open.
-        self._decisions = self._read()
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        changed = 0
-        for index in wanted:
-            before = self._decisions.get(index, {})
-            changed += any(before.get(k) != decision.get(k) for k in ("decision", "label"))
-            self._decisions[index] = {**decision, "time": now}
-        self._save()
-        return changed
+        return self.decide({int(i): decision for i in indices})
 
     def _save(self) -> None:
         write_json(self.path, {str(i): d for i, d in sorted(self._decisions.items())})

@@ -61,9 +61,9 @@ def test_findings_are_ranked_by_kind_and_certainty_and_groups_stay_together(audi
     groups = [f.group for f in audited.findings]
     assert groups == sorted(groups)
     for kind in ("outlier", "suspect_label"):
-        scores = [f.score for f in audited.findings if f.kind == kind]
-        assert scores == sorted(scores, reverse=True)
-        assert all(0.5 <= s <= 1 for s in scores)
+        rows = [f for f in audited.findings if f.kind == kind]
+        assert [f.score for f in rows] == sorted((f.score for f in rows), reverse=True)
+        assert all(0.5 <= f.score <= 1 for f in rows)
 
 
 def test_every_finding_says_why_and_two_kinds_never_share_a_group(audited: Audit):
@@ -71,6 +71,37 @@ def test_every_finding_says_why_and_two_kinds_never_share_a_group(audited: Audit
     kinds: dict[int, str] = {}
     for f in audited.findings:
         assert kinds.setdefault(f.group, f.kind) == f.kind
+
+
+def test_every_finding_has_neighbours_that_are_in_use_and_no_copies_of_it(
+    faulty: Dataset, audited: Audit
+):
+    hashes = faulty.hashes
+    group = {f.index: f.group for f in audited.findings if f.kind == "near_duplicate"}
+    for f in audited.findings:
+        assert f.neighbours
+        assert f.looks_like in CLASS_NAMES
+        for i in f.neighbours:
+            assert hashes[i] != hashes[f.index]
+            assert f.index not in group or group.get(i) != group[f.index]
+
+
+def test_every_class_has_typical_images_and_no_planted_fault_is_one(
+    faulty: Dataset, audited: Audit
+):
+    planted = {i for rows in faulty.info["planted"].values() for i in rows}
+    assert set(audited.typical) == set(CLASS_NAMES)
+    for name, rows in audited.typical.items():
+        assert len(rows) >= 3
+        assert {CLASS_NAMES[faulty.labels[i]] for i in rows} == {name}
+        assert not planted & set(rows)
+
+
+def test_only_faulty_pictures_are_to_be_excluded_and_not_odd_cells(faulty: Dataset, audited: Audit):
+    planted = faulty.info["planted"]
+    wrong = indices(audited, "outlier", "exclude") - {*planted["foreign"], *planted["repeated"]}
+    assert len(wrong) <= 1
+    assert {*planted["repeated"]} <= indices(audited, "outlier", "exclude")
 
 
 def test_an_audit_survives_json(audited: Audit):
@@ -129,18 +160,24 @@ def test_a_handful_of_images_is_no_error(tmp_path: Path):
     assert {f.kind for f in found.findings} <= {"near_duplicate"}
 
 
-@pytest.mark.parametrize(
-    "phase", ["thumbnails", "image statistics", "comparing images", "doubtful labels"]
-)
-def test_it_can_be_stopped_in_every_phase_and_repeated(own: Dataset, audited: Audit, phase: str):
+def test_it_can_be_stopped_in_every_phase_and_repeated(own: Dataset, audited: Audit):
     for file in (own.path / "audit").iterdir():
         file.unlink()
+    phases = (
+        "thumbnails",
+        "near copies",
+        "image statistics",
+        "comparing images",
+        "foreign pictures",
+        "doubtful labels",
+    )
+    for phase in phases:
 
-    def stop(done: int, total: int, what: str) -> None:
-        if what == phase:
-            raise Stopped("enough")
+        def stop(done: int, total: int, what: str, phase: str = phase) -> None:
+            if what == phase:
+                raise Stopped("enough")
 
-    with pytest.raises(Stopped):
-        audit(own, progress=stop)
-    assert not list((own.path / "audit").glob(".*"))
+        with pytest.raises(Stopped):
+            audit(own, progress=stop)
+        assert not list((own.path / "audit").glob(".*"))
     assert audit(own).findings == audited.findings

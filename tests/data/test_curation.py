@@ -77,6 +77,47 @@ def test_what_another_process_decided_meanwhile_is_kept(path: Path):
     assert sorted(Curation(path, 10).decisions) == [2, 3]
 
 
+def test_the_last_decisions_are_taken_back_as_one_and_what_they_replaced_holds_again(path: Path):
+    curation = Curation(path, 10)
+    curation.relabel([1], 5, "looked at")
+    curation.exclude([7], "blurred")
+    before = curation.decisions
+    curation.exclude([1, 2, 3], "all of a kind")
+    assert sorted(Curation(path, 10).in_last_batch()) == [1, 2, 3]
+    assert Curation(path, 10).undo_last() == 3
+    assert Curation(path, 10).decisions == before
+    again = Curation(path, 10)
+    assert [again.undo_last(), again.undo_last(), again.undo_last()] == [1, 1, 0]
+    assert again.decisions == {}
+
+
+def test_different_decisions_can_be_one_batch(path: Path):
+    curation = Curation(path, 10)
+    changed = curation.decide(
+        {
+            4: {"decision": "exclude", "reason": "a"},
+            2: {"decision": "relabel", "label": 6, "reason": "b"},
+            3: {"decision": "keep", "reason": "c", "time": "2026-01-02T03:04:05+00:00"},
+        }
+    )
+    assert changed == 3
+    assert (curation.excluded(), curation.relabelled(), curation.confirmed()) == ([4], {2: 6}, [3])
+    assert curation.decisions[3]["time"] == "2026-01-02T03:04:05+00:00"
+    assert curation.undo_last() == 3
+
+
+def test_to_keep_an_image_changes_no_dataset_and_keeps_its_label(path: Path):
+    curation = Curation(path, 10)
+    curation.relabel([1], 5, "looked at")
+    fingerprint = curation.fingerprint
+    assert curation.keep([1, 2], "rare but right") == 2
+    assert curation.confirmed() == [1, 2]
+    assert curation.relabelled() == {1: 5}
+    assert Curation(path, 10).fingerprint == fingerprint
+    curation.exclude([1], "after all not")
+    assert curation.relabelled() == {}
+
+
 @pytest.mark.parametrize("index", [-1, 10, 10**9])
 def test_an_image_that_is_not_there_cannot_be_decided_about(path: Path, index: int):
     with pytest.raises(BadInput, match="expected an index from 0 to 9"):
@@ -106,6 +147,9 @@ def test_a_label_that_is_none_is_refused(path: Path, label: int):
         '{"1": {"decision": "relabel", "label": 8}}',
         '{"1": {"decision": "relabel", "label": "basophil"}}',
         '{"1": {"decision": "relabel", "label": true}}',
+        '{"1": {"decision": "exclude", "label": 3}}',
+        '{"1": {"decision": "exclude", "batch": "last"}}',
+        '{"1": {"decision": "exclude", "before": {"decision": "burn"}}}',
         "{",
     ],
 )
