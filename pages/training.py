@@ -15,11 +15,11 @@ from bloodcell.ui.run_acts import VIEW, show_acts, show_deleted, show_undo
 from bloodcell.ui.run_queue import show_queue
 from bloodcell.ui.run_state import is_live, labels_of
 from bloodcell.ui.run_table import COLUMNS, run_rows, table_height
-from bloodcell.ui.run_view import show_run
+from bloodcell.ui.run_view import show_epochs, show_now
 from bloodcell.ui.state import heading, sentences, set_active, workspace
 
 VIEWS = ("Watch", "Launch", "Compare")
-LIVE_S, IDLE_S = 2.0, 6.0
+LIVE_S, CALM_S = 2.0, 5.0
 DRAWN = "training_drawn"
 
 
@@ -85,12 +85,14 @@ def watch(runs: list[Run]) -> None:
         show_deleted()
         return
     show_queue()
-    beat = LIVE_S if any(is_live(r.status()) for r in runs) else IDLE_S
+    beat = LIVE_S if any(is_live(r.status()) for r in runs) else CALM_S
     st.fragment(live_table, run_every=beat)(run)
     with st.container(border=True):
         with sentences():
             show_acts(run)
-        st.fragment(show_run, run_every=beat if is_live(run.status()) else None)(run)
+        live = is_live(run.status())
+        st.fragment(show_now, run_every=LIVE_S if live else None)(run)
+        st.fragment(show_epochs, run_every=CALM_S if live else None)(run)
     show_deleted()
 
 

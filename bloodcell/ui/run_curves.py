@@ -31,9 +31,13 @@ def show_curves(metrics: list[dict[str, Any]]) -> None:
     """Loss, accuracy, macro recall and learning rate over the epochs."""
     columns = [*st.columns(2), *st.columns(2)]
     for column, (key, names, words) in zip(columns, CURVES, strict=False):
+        figure = learning_curves(metrics, names, title=words)
+        for trace in figure.data:
+            # The title says of what; the whole names would run into it on a narrow page.
+            trace.name = trace.name.rsplit(", ", 1)[-1]
         with column:
             st.plotly_chart(
-                learning_curves(metrics, names, title=words),
+                figure,
                 config=CONFIG,
                 key=f"curve_{key}",
                 alt=f"{words} over the epochs: {', '.join(names)}",
@@ -137,7 +141,8 @@ def show_confusions(metrics: list[dict[str, Any]], run_id: str) -> None:
     chosen = st.selectbox(
         "After epoch",
         [None, *epochs[::-1]],
-        format_func=lambda e: f"the latest ({epochs[-1]})" if e is None else str(e),
+        # The text of an option must not change with the epochs: it would be another option.
+        format_func=lambda e: "the latest" if e is None else str(e),
         key=f"confusions_of_{run_id}",
         width=200,
     )
@@ -157,7 +162,10 @@ def show_confusions(metrics: list[dict[str, Any]], run_id: str) -> None:
         table = largest_confusions(record, metrics[place - 1] if place else None)
         wrong = int(np.array(record["val_confusion"]).sum() - np.trace(record["val_confusion"]))
         n = int(np.sum(record["val_confusion"]))
-        st.markdown(f"**{wrong:,} of {n:,} cells are taken for another class**")
+        st.markdown(
+            f"**{wrong:,} of {n:,} cells are taken for another class after epoch "
+            f"{record['epoch']}**"
+        )
         if table.empty:
             st.caption("Not one error in the validation part after this epoch.")
             return

@@ -11,7 +11,7 @@ from bloodcell.ui.run_curves import show_confusions, show_curves, show_recalls
 from bloodcell.ui.run_progress import show_numbers, show_progress
 from bloodcell.ui.state import sentences
 
-__all__ = ["show_run"]
+__all__ = ["show_epochs", "show_now"]
 
 LOG_LINES = 30
 
@@ -59,13 +59,19 @@ def _details(run: Run, config: TrainConfig, state: str, metrics: list[dict[str, 
         )
 
 
-def show_run(run: Run) -> None:
-    """Everything about one run that may change without a click."""
+def show_now(run: Run) -> None:
+    """How far a run is and what it takes: what changes from second to second."""
     with sentences():
         config, status, metrics = run.config(), run.status(), run.metrics()
         _reason(config, status, metrics)
         show_progress(config, status, metrics)
         show_numbers(run, config, status, metrics)
+
+
+def show_epochs(run: Run) -> None:
+    """Curves, recalls, confusions and the log: what changes with the epochs."""
+    with sentences():
+        metrics = run.metrics()
         if metrics:
             show_curves(metrics)
             st.subheader("Class by class", anchor=False)
@@ -74,4 +80,4 @@ def show_run(run: Run) -> None:
             show_confusions(metrics, run.id)
         else:
             st.caption("The curves begin with the end of the first epoch.")
-        _details(run, config, status["state"], metrics)
+        _details(run, run.config(), run.status()["state"], metrics)
