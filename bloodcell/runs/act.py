@@ -36,7 +36,9 @@ def duplicate(workspace: Workspace, run: Run, **changes: Any) -> Run:
     return prepare(workspace, changed(run, **changes), policy, duplicate_of=run.id)
 
 
-def extend(run: Run, epochs: int, early_stopping: int | None = None) -> TrainConfig:
+def extend(
+    run: Run, epochs: int, early_stopping: int | None = None, time_budget: float | None = None
+) -> TrainConfig:
     """Let a run go on to more epochs from its last saved state; queue or resume it then.
 
     The learning rate of the epochs to come is that of a run that was planned for `epochs` from
@@ -45,7 +47,7 @@ def extend(run: Run, epochs: int, early_stopping: int | None = None) -> TrainCon
 
     Args:
         epochs: in all, more than it has done.
-        early_stopping: a new patience; needed where the old one has ended the run.
+        early_stopping, time_budget: new ones; needed where the old one has ended the run.
 
     Raises:
         BadInput: it has not begun, or would end at once.
@@ -61,32 +63,46 @@ def extend(run: Run, epochs: int, early_stopping: int | None = None) -> TrainCon
             )
         if epochs <= done:
             raise BadInput(f"Run {run.id} has done {done} epochs: give more than that.")
-        patience = old.early_stopping if early_stopping is None else early_stopping
-        if _waited(run) >= patience > 0:
-            raise BadInput(
-                f"Run {run.id} has had {_waited(run)} epochs without a lower validation loss, and "
-                f"early stopping after {patience} would end it at once: give --early-stopping 0 or "
-                "a larger number."
-            )
-        new = dataclasses.replace(old, epochs=epochs, early_stopping=patience)
-        entry = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "epochs_done": done,
-            "epochs": old.epochs,
-            "early_stopping": old.early_stopping,
-        }
-        write_json(
-            run.status_path,
-            {**status, "state": "stopped", "reason": f"to go on to {epochs} epochs"},
-        )
+        changes = {"early_stopping": early_stopping, "time_budget": time_budget}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        new = dataclasses.replace(old, epochs=epochs, **changes)
+        _would_go_on(run, new)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = {"time": now, "epochs_done": done, "epochs": old.epochs}
+        entry |= {key: getattr(old, key) for key in changes}
+        reason = f"to go on to {epochs} epochs"
+        write_json(run.status_path, {**status, "state": "stopped", "reason": reason})
         history = [*record.get("history", []), entry]
         write_json(run.config_path, {**record, "config": new.to_json(), "history": history})
+        with run.log_path.open("a", encoding="utf-8") as log:
+            log.write(
+                f"{now} after {done} of {old.epochs} epochs it is to go on to {epochs}: from here "
+                f"the learning rate is that of a run of {epochs} epochs\n"
+            )
     return new
 
 
-def _waited(run: Run) -> int:
+def _would_go_on(run: Run, config: TrainConfig) -> None:
+    """Raise BadInput if early stopping or the time budget would end the run at once."""
+    metrics = run.metrics()
+    waited = _waited(metrics)
+    if waited >= config.early_stopping > 0:
+        raise BadInput(
+            f"Run {run.id} has had {waited} epochs without a lower validation loss, and early "
+            f"stopping after {config.early_stopping} would end it at once: give "
+            "--early-stopping 0 or a larger number."
+        )
+    minutes = sum(record["seconds"] for record in metrics) / 60
+    if minutes >= config.time_budget > 0:
+        raise BadInput(
+            f"Run {run.id} has trained for {minutes:.0f} minutes, and its time budget of "
+            f"{config.time_budget:g} would end it at once: give --time-budget 0 or a larger number."
+        )
+
+
+def _waited(metrics: list[dict[str, Any]]) -> int:
     """Epochs since the lowest validation loss."""
-    losses = [record["val_loss"] for record in run.metrics()]
+    losses = [record["val_loss"] for record in metrics]
     return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 

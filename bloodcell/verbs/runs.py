@@ -186,6 +186,9 @@ def resume(
     early_stopping: Annotated[
         int | None, typer.Option(help="With --epochs: a new patience; 0 = never.")
     ] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(help="With --epochs: minutes in all; 0 = no limit.")
+    ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +198,9 @@ def resume(
 
     opened = open_run(context.obj, run)
     if epochs is not None:
-        extend(opened, epochs, early_stopping)
-    elif early_stopping is not None:
-        raise BadInput("--early-stopping goes with --epochs: give both, or neither to resume.")
+        extend(opened, epochs, early_stopping, time_budget)
+    elif early_stopping is not None or time_budget is not None:
+        raise BadInput(
+            "--early-stopping and --time-budget go with --epochs: give that too, or none to resume."
+        )
     _go_on(context.obj, opened, detach, as_json)

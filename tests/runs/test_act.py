@@ -95,6 +95,15 @@ class TestExtend:
             extend(finished, 5)
         assert extend(finished, 5, early_stopping=0).early_stopping == 0
 
+    def test_one_that_its_time_budget_ended_needs_more_time(self, finished: Run):
+        record = json.loads(finished.config_path.read_text())
+        record["config"]["time_budget"] = 1e-6
+        finished.config_path.write_text(json.dumps(record))
+        with pytest.raises(BadInput, match="time budget"):
+            extend(finished, 5)
+        assert extend(finished, 5, time_budget=90).time_budget == 90
+        assert finished.record()["history"][0]["time_budget"] == 1e-6
+
     def test_one_that_has_not_begun_or_runs_is_refused(self, workspace: Workspace, three: list):
         with pytest.raises(BadInput, match="is queued"):
             extend(three[0], 9)

@@ -1,0 +1,137 @@
+"""train in batches, queue, edit, duplicate, remove, pack, compare, mirror: runs from a terminal."""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bloodcell.cli import app
+from bloodcell.errors import BadInput
+from bloodcell.runs.lock import locked
+from bloodcell.runs.queue import waiting
+from bloodcell.runs.run import list_runs, open_run
+from bloodcell.workspace import Workspace
+
+Say = Callable[..., Any]
+TINY = ("--backbone", "tiny", "--input-size", 48, "--epochs", 2)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a verb with --json on a workspace; returns the document that it prints."""
+
+    def run(home: Path, *arguments: object) -> Any:
+        app(["--home", str(home), *map(str, arguments), "--json"], standalone_mode=False)
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def idle(demo_copy: Path) -> Iterator[Path]:
+    """A workspace in which nothing is started, because this process is the supervisor."""
+    with locked(Workspace(demo_copy).queue / "supervisor", 0):
+        yield demo_copy
+
+
+def test_a_batch_waits_in_its_order_and_can_be_put_in_another(idle: Path, say: Say):
+    made = say(idle, "train", "--dataset", "demo", *TINY, "--seeds", 3)
+    first, second, third = (run["id"] for run in made)
+    assert say(idle, "queue")["waiting"] == [first, second, third]
+    assert say(idle, "queue", third, "--place", 1)["waiting"] == [third, first, second]
+    rows = {row["id"]: row["place"] for row in say(idle, "runs")}
+    assert rows == {third: 1, first: 2, second: 3}
+    assert say(idle, "stop", first)["state"] == "stopped"
+    assert say(idle, "queue")["waiting"] == [third, second]
+    assert say(idle, "queue", first)["waiting"] == [third, second, first]
+    assert say(idle, "queue", "--places", 2)["places"] == 2
+
+
+def test_members_and_folds_are_queued_too(idle: Path, say: Say):
+    made = say(idle, "train", "--dataset", "demo", "--epochs", 1, "--weights", "none", "--members")
+    assert [run["backbone"] for run in made] == ["mobilenetv2", "resnet50", "efficientnetb3"]
+    made = say(idle, "train", "--dataset", "demo", *TINY, "--folds", 2)
+    folds = [open_run(Workspace(idle), run["id"]).config().split_fold for run in made]
+    assert folds == [(1, 2), (2, 2)]
+    assert len(waiting(Workspace(idle))) == 5
+
+
+def test_detached_it_goes_through_the_queue(idle: Path, say: Say):
+    run = say(idle, "train", "--dataset", "demo", *TINY, "--detach")
+    assert run["state"] == "queued"
+    assert say(idle, "queue")["waiting"] == [run["id"]]
+
+
+def test_a_run_that_waits_can_be_edited(idle: Path, say: Say):
+    run = say(idle, "train", "--dataset", "demo", *TINY, "--detach")["id"]
+    found = say(idle, "edit", run, "--set", "epochs=7", "--set", "policy=none")
+    assert (found["config"]["epochs"], found["config"]["policy"]) == (7, "none")
+    with pytest.raises(BadInput, match="KEY=VALUE"):
+        say(idle, "edit", run, "--set", "epochs")
+    with pytest.raises(BadInput, match="epochs is 'many'"):
+        say(idle, "edit", run, "--set", "epochs=many")
+
+
+def test_labels_are_listed_with_the_runs(home: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    say(home, "edit", run.id, "--name", "first try", "--tag", "a", "--tag", "b", "--note", "why")
+    (row,) = say(home, "runs")
+    assert (row["name"], row["tags"], row["note"]) == ("first try", ["a", "b"], "why")
+    say(home, "edit", run.id, "--untag", "a")
+    (row,) = say(home, "runs")
+    assert (row["name"], row["tags"]) == ("first try", ["b"])
+
+
+def test_a_copy_waits_with_its_changes(home: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    with locked(Workspace(home).queue / "supervisor", 0):
+        copy = say(home, "duplicate", run.id, "--set", "seed=3")
+        assert say(home, "queue")["waiting"] == [copy["id"]]
+    assert open_run(Workspace(home), copy["id"]).config().seed == 3
+
+
+def test_a_finished_run_can_be_asked_for_more_epochs(home: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    with locked(Workspace(home).queue / "supervisor", 0):
+        found = say(home, "resume", run.id, "--epochs", 5, "--detach")
+        assert (found["state"], found["epochs"], found["epoch"]) == ("queued", 5, 2)
+        with pytest.raises(BadInput, match="go with --epochs"):
+            say(home, "resume", run.id, "--early-stopping", 3)
+
+
+def test_removed_and_back(home: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    say(home, "remove", run.id)
+    assert say(home, "runs") == []
+    say(home, "remove", run.id, "--undo")
+    assert [row["id"] for row in say(home, "runs")] == [run.id]
+
+
+def test_packed_it_can_be_taken_along(home: Path, tmp_path: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    found = say(home, "pack", run.id, tmp_path / "run.zip", "--no-checkpoint")
+    assert found["bytes"] == (tmp_path / "run.zip").stat().st_size
+    with zipfile.ZipFile(tmp_path / "run.zip") as packed:
+        assert f"{run.id}/model.tflite" in packed.namelist()
+
+
+def test_two_runs_are_compared_in_words_and_in_json(
+    home: Path, say: Say, capsys: pytest.CaptureFixture[str]
+):
+    (run,) = list_runs(Workspace(home))
+    found = say(home, "compare", run.id, run.path)
+    assert [row["scores"]["test"]["n"] for row in found["runs"]] == [16, 16]
+    assert found["paired"]["difference"]["verdict"] == "no measurable difference"
+    app(["--home", str(home), "compare", run.id, str(run.path)], standalone_mode=False)
+    text = capsys.readouterr().out
+    assert "n = 16" in text
+    assert "no measurable difference (McNemar, p = 1)" in text
+
+
+def test_a_mirror_of_another_name_is_refused(home: Path, say: Say):
+    (run,) = list_runs(Workspace(home))
+    with pytest.raises(BadInput, match="is no mirror"):
+        say(home, "mirror", run.id, "--to", "paper")
