@@ -19,9 +19,9 @@ from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = {
-    "augment", "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs", "stop",
-    "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
-    "restore", "trash",
+    "augment", "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs",
+    "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
+    "restore", "trash", "queue", "edit", "duplicate", "remove", "pack", "compare", "mirror",
 }  # fmt: skip
 
 
