@@ -97,15 +97,16 @@ def dataset_index(
 
 
 @st.cache_resource(max_entries=6, show_spinner="Looking for copies")
-def _faults(identity: tuple[str, ...], audited: float, _dataset: Dataset) -> list[Finding]:
+def _faults(identity: tuple[str, ...], files: tuple[int, ...], _dataset: Dataset) -> list[Finding]:
     return known_findings(_dataset)
 
 
 def find_faults(dataset: Dataset) -> list[Finding]:
     """The exact copies in a dataset as it is curated now, and what its last audit found."""
-    path = audit_path(dataset)
-    audited = path.stat().st_mtime if path.exists() else 0.0
-    return _faults(identity(dataset), audited, dataset)
+    # To keep an image settles a finding and leaves the curation's fingerprint as it is.
+    paths = (audit_path(dataset), dataset.curation.path)
+    files = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    return _faults(identity(dataset), files, dataset)
 
 
 def class_table(index: DatasetIndex) -> pd.DataFrame:

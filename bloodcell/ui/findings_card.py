@@ -1,0 +1,107 @@
+"""One group of findings: its pictures beside what they are most like and what they should be."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from bloodcell.audit.finding import Audit, Finding
+from bloodcell.classes import CLASS_NAMES, title
+from bloodcell.data.dataset import Dataset
+from bloodcell.ui.dataset_index import DatasetIndex
+from bloodcell.ui.findings_decide import COPIES, button_row
+from bloodcell.ui.gallery import Picture, gallery
+from bloodcell.ui.image_view import picture_of, show_image
+
+__all__ = ["show_group"]
+
+MOST_IN_GROUP = 12
+EXAMPLES = 3
+TILE = 72
+
+
+def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Picture:
+    return replace(picture_of(dataset, index, i, note), faded=False)
+
+
+def _strip(
+    dataset: Dataset, index: DatasetIndex, heading: str, rows: list[int], key: str, columns: int
+) -> None:
+    st.caption(heading)
+    tiles = [_tile(dataset, index, i) for i in rows]
+    clicked = gallery(tiles, key=key, side=TILE, columns=columns)
+    if clicked is not None:
+        show_image(dataset, rows, clicked)
+
+
+def _head(group: list[Finding], index: DatasetIndex) -> None:
+    first = group[0]
+    own = sorted({title(int(index.labels[f.index])) for f in group})
+    words = f"**{' and '.join(own)}**"
+    if first.looks_like is not None and first.kind not in ("exact_duplicate", "near_duplicate"):
+        like = title(CLASS_NAMES.index(first.looks_like))
+        words += f", looks most like **{like}**" if own != [like] else ", and looks like one"
+    gone = sum(f.suggested == "exclude" for f in group)
+    if len(group) == 1:
+        suggestion = "suggested: exclude" if gone else "suggested: look at it"
+    else:
+        suggestion = f"suggested: exclude {gone:,} of {len(group):,}"
+    st.markdown(f"{words}. {first.why[:1].upper()}{first.why[1:]}.")
+    score = max(f.score for f in group)
+    st.caption(f"Score {score:.2f} · {suggestion} · image {first.index:,}, {first.name}")
+
+
+def show_group(
+    dataset: Dataset, index: DatasetIndex, audit: Audit | None, group: list[Finding], key: str
+) -> None:
+    """A card with the pictures of a group, what is wrong with them, and what can be decided."""
+    first, shown = group[0], group[:MOST_IN_GROUP]
+    with st.container(border=True):
+        _head(group, index)
+        if first.kind in COPIES:
+            _copies(dataset, index, group, shown, key)
+        else:
+            left, *others = st.columns([2, 4, EXAMPLES, EXAMPLES], gap="small")
+            with left:
+                _strip(dataset, index, "This image", [f.index for f in shown[:1]], key, 1)
+            _beside(dataset, index, audit, first, others, key)
+        if len(group) > 1 and first.kind not in COPIES:
+            st.caption(f"There {len(group):,} times with these pixels.")
+        button_row(dataset, group, key)
+
+
+def _copies(
+    dataset: Dataset, index: DatasetIndex, group: list[Finding], shown: list[Finding], key: str
+) -> None:
+    if len(group) > len(shown):
+        st.caption(f"The first {len(shown)} of {len(group):,}")
+    rows = [f.index for f in shown]
+    tiles = [
+        _tile(dataset, index, f.index, "exclude" if f.suggested == "exclude" else "stays")
+        for f in shown
+    ]
+    clicked = gallery(tiles, key=key, side=96)
+    if clicked is not None:
+        show_image(dataset, rows, clicked)
+
+
+def _beside(
+    dataset: Dataset,
+    index: DatasetIndex,
+    audit: Audit | None,
+    finding: Finding,
+    places: list,
+    key: str,
+) -> None:
+    near, own_place, like_place = places
+    with near:
+        if finding.neighbours:
+            rows = list(finding.neighbours)
+            _strip(dataset, index, "Most like it", rows, f"near_{key}", len(rows))
+    own = CLASS_NAMES[int(index.labels[finding.index])]
+    for place, name in ((own_place, own), (like_place, finding.looks_like)):
+        rows = list(audit.typical.get(name or "", ()))[:EXAMPLES] if audit else []
+        if not rows or (place is like_place and name == own):
+            continue
+        with place:
+            heading = f"Typical {title(CLASS_NAMES.index(name)).lower()}"
+            _strip(dataset, index, heading, rows, f"typical_{name}_{key}", EXAMPLES)

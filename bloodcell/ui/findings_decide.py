@@ -1,0 +1,179 @@
+"""Decisions on findings: on one, on a group, or on all of a kind with a preview of the numbers."""
+
+from collections import Counter
+
+import streamlit as st
+
+from bloodcell.audit.finding import Finding
+from bloodcell.classes import CLASS_NAMES, title
+from bloodcell.data.dataset import Dataset
+from bloodcell.errors import BloodCellError
+from bloodcell.ui.dataset_index import DatasetIndex
+from bloodcell.ui.findings_words import DECIDED, KIND_TITLES
+
+__all__ = [
+    "COPIES",
+    "apply_decisions",
+    "button_row",
+    "decide_on_all",
+    "decisions_for",
+    "show_last_step",
+]
+
+# Of these, what is to be excluded is a matter of the group, not of the score.
+COPIES = ("exact_duplicate", "conflicting_label", "near_duplicate")
+ACTIONS = {"exclude": "Exclude", "relabel": "Give the label they look like", "keep": "Keep"}
+LAST_STEP = "last_step"
+
+
+def decisions_for(findings: list[Finding], action: str, reason: str) -> dict[int, dict]:
+    """index → decision, as `Curation.decide` takes them.
+
+    Args:
+        action: "exclude", "keep", or "relabel" to the class that each looks like; one that looks
+            like none is left alone.
+    """
+    found: dict[int, dict] = {}
+    for f in findings:
+        decision: dict = {"decision": action, "reason": reason}
+        if action == "relabel":
+            if f.looks_like is None:
+                continue
+            decision["label"] = CLASS_NAMES.index(f.looks_like)
+        found[f.index] = decision
+    return found
+
+
+def apply_decisions(dataset: Dataset, decisions: dict[int, dict]) -> None:
+    """A callback: decide, and leave a line on it for the next run of the page."""
+    try:
+        dataset.curation.decide(decisions)
+    except BloodCellError as error:
+        st.session_state[LAST_STEP] = (dataset.name, str(error), 0)
+        return
+    numbers = Counter(d["decision"] for d in decisions.values())
+    text = ", ".join(f"{n:,} {DECIDED[kind]}" for kind, n in numbers.items())
+    st.session_state[LAST_STEP] = (dataset.name, f"{text}.", dataset.curation.last_batch)
+
+
+def _undo_last(dataset: Dataset) -> None:
+    st.session_state.pop(LAST_STEP, None)
+    try:
+        n = dataset.curation.undo_last()
+    except BloodCellError as error:
+        st.session_state[LAST_STEP] = (dataset.name, str(error), 0)
+    else:
+        st.toast(f"{n:,} decisions taken back.")
+
+
+def show_last_step(dataset: Dataset) -> None:
+    """What was decided last in this visit, with a way back."""
+    name, text, batch = st.session_state.get(LAST_STEP, ("", "", 0))
+    if name != dataset.name:
+        return
+    if not batch:
+        st.error(text, icon=":material/error:")
+    elif batch == dataset.curation.last_batch:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(text, icon=":material/check_circle:", width="stretch")
+            st.button("Undo", icon=":material/undo:", on_click=_undo_last, args=(dataset,))
+
+
+def _possible(kind: str) -> list[str]:
+    return ["exclude", "relabel", "keep"] if kind == "suspect_label" else ["exclude", "keep"]
+
+
+@st.dialog("Decide on all of them")
+def decide_on_all(
+    dataset: Dataset, index: DatasetIndex, findings: list[Finding], kind: str, shown: str
+) -> None:
+    """Ask what to do with findings of one kind, and say beforehand what that will change.
+
+    Args:
+        shown: which they are, in words.
+    """
+    st.markdown(f"**{KIND_TITLES[kind]}**: {shown}.")
+    action = st.segmented_control(
+        "What to do",
+        _possible(kind),
+        default="exclude",
+        required=True,
+        format_func=ACTIONS.get,
+        key="all_action",
+    )
+    suggested = [f for f in findings if f.suggested == "exclude"]
+    meant = findings
+    if action == "exclude" and kind in COPIES:
+        meant = suggested
+        st.caption("Of each group only those suggested, so that one of the copies stays.")
+    elif (
+        action == "exclude"
+        and 0 < len(suggested) < len(findings)
+        and st.toggle(f"Only the {len(suggested):,} suggested to be excluded", True)
+    ):
+        meant = suggested
+    decisions = decisions_for(meant, action, kind)
+    _preview(index, decisions, action)
+    reason = st.text_input("Reason", KIND_TITLES[kind], max_chars=200, key=f"all_reason_{kind}")
+    reason = kind if reason.strip() in ("", KIND_TITLES[kind]) else reason.strip()
+    if st.button(
+        f"{ACTIONS[action].split()[0]} {len(decisions):,} images"
+        if action != "relabel"
+        else f"Relabel {len(decisions):,} images",
+        type="primary",
+        disabled=not decisions,
+        help="Reversible: nothing is deleted, and the whole step can be undone as one.",
+    ):
+        apply_decisions(dataset, {i: d | {"reason": reason} for i, d in decisions.items()})
+        st.rerun()
+
+
+def _preview(index: DatasetIndex, decisions: dict[int, dict], action: str) -> None:
+    before = Counter(int(index.labels[i]) for i in decisions)
+    if not before:
+        st.markdown("None of them is suggested: nothing would change.")
+        return
+    verb = {"exclude": "would be excluded", "keep": "would be kept", "relabel": "would change"}
+    st.markdown(f"**{len(decisions):,} images** {verb[action]}:")
+    after = Counter(d["label"] for d in decisions.values() if action == "relabel")
+    used = Counter(int(c) for c in index.labels[index.kept])
+    rows = []
+    for c in sorted(set(before) | set(after)):
+        row = {"label": title(c), "images": before[c], "in use now": used[c]}
+        if action != "keep":
+            row["in use then"] = used[c] - before[c] + after[c]
+        rows.append(row)
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320))
+
+
+def button_row(dataset: Dataset, group: list[Finding], key: str) -> None:
+    """Accept or reject one group of findings."""
+    kind = group[0].kind
+    suggested = [f for f in group if f.suggested == "exclude"]
+    excluded = suggested if kind in COPIES and suggested else group
+    many = len(group) > 1
+    with st.container(horizontal=True):
+        st.button(
+            f"Exclude {len(excluded):,}" if many else "Exclude",
+            icon=":material/block:",
+            key=f"exclude_{key}",
+            on_click=apply_decisions,
+            args=(dataset, decisions_for(excluded, "exclude", kind)),
+        )
+        st.button(
+            f"Keep all {len(group):,}" if many else "Keep",
+            icon=":material/check:",
+            key=f"keep_{key}",
+            help="The finding is wrong, or does not matter: do not ask again.",
+            on_click=apply_decisions,
+            args=(dataset, decisions_for(group, "keep", f"not {KIND_TITLES[kind].lower()}")),
+        )
+        like = group[0].looks_like
+        if kind == "suspect_label" and like is not None:
+            st.button(
+                f"Label as {title(CLASS_NAMES.index(like)).lower()}",
+                icon=":material/label:",
+                key=f"relabel_{key}",
+                on_click=apply_decisions,
+                args=(dataset, decisions_for(group, "relabel", kind)),
+            )
