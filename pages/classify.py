@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from bloodcell.data.decode import MAX_BYTES
-from bloodcell.ensemble.classify import answers_csv, answers_json
+from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.intervals import wilson

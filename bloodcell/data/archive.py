@@ -6,6 +6,7 @@ to far more than photographs do (a "zip bomb").
 """
 
 import errno
+import io
 import re
 import stat
 import struct
@@ -43,15 +44,20 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: Path, content: bytes | None = None) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive after checking all that its table of contents says.
+
+    Args:
+        path: the archive.
+        content: its bytes if it does not lie on disk.
 
     Raises:
         BadInput: it is damaged, or holds what no honest archive of images holds.
     """
     with _readable(path.name):
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path if content is None else io.BytesIO(content))
     with archive:
+        archive.filename = str(path)
         _check_contents(archive, path.name)
         yield archive
 

@@ -1,19 +1,26 @@
 """Files in, answers out: the same for the command line and the page."""
 
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 
-from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.decode import decode_image, fit
+from bloodcell.data.constancy import agreed_backgrounds, balanced
+from bloodcell.data.decode import decode_image
+from bloodcell.data.field import Crop, candidates, centre, cut
+from bloodcell.data.nucleus import Stained, find_stained
 from bloodcell.ensemble.ensemble import BATCH, Answers, Ensemble
-from bloodcell.errors import BloodCellError
+from bloodcell.ensemble.reference import stored_field
+from bloodcell.ensemble.shift import wanted_background
+from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import Progress, silent
 
-__all__ = ["Classified", "answers_csv", "answers_json", "classify"]
+__all__ = ["MOST_FILES", "Classified", "File", "classify"]
+
+MOST_FILES = 10_000
+
+File = tuple[str, bytes | BloodCellError]
 
 
 @dataclass(frozen=True)
@@ -22,14 +29,20 @@ class Classified:
 
     Attributes:
         files: the names as given, in order.
-        errors: name → why it could not be read.
-        images: uint8, n×S×S×3: what the ensemble was shown, of the readable files in order.
+        errors: position → why it could not be read.
+        sizes: (height, width) of the readable photographs in order.
+        crops: the square of each that the ensemble was shown.
+        images: uint8, n×S×S×3: what the ensemble was shown.
+        backgrounds: float32, n×3: the empty field of each, RGB, before any balancing.
         answers: for those images.
     """
 
     files: list[str]
     errors: dict[int, str]
+    sizes: list[tuple[int, int]]
+    crops: list[Crop]
     images: np.ndarray
+    backgrounds: np.ndarray
     answers: Answers
 
     def row_of(self, position: int) -> int | None:
@@ -39,71 +52,135 @@ class Classified:
         return position - sum(p < position for p in self.errors)
 
 
+@dataclass
+class _Photograph:
+    """A readable file on its way: its size, and its square or what is known for choosing one."""
+
+    position: int
+    size: tuple[int, int]
+    crop: Crop | None
+    image: np.ndarray | None
+    stained: Stained | None = None
+
+
 def classify(
     ensemble: Ensemble,
-    files: list[tuple[str, bytes | BloodCellError]],
+    files: list[File],
     *,
     tta: bool | None = None,
+    crop: Crop | Literal["auto", "centre"] = "auto",
+    moved: Mapping[int, Crop] | None = None,
+    balance: bool = False,
     progress: Progress = silent,
 ) -> Classified:
-    """Decode, crop to the centre square, and answer; an unreadable file gets its sentence.
+    """Decode, cut the square that shows the cell as in training, and answer.
+
+    An unreadable file gets its sentence. A photograph is kept decoded only while it is cut.
 
     Args:
         files: (name, content); in place of the content, why it could not be fetched.
         tta: average over flips and turns; None: as the ensemble was composed.
+        crop: one square for all; "centre": the largest centre square; "auto": see
+            :func:`bloodcell.data.field.candidates`.
+        moved: position → the square of this file instead.
+        balance: bring the empty field of each photograph to the colour of the training
+            photographs' first (colour constancy).
+
+    Raises:
+        BadInput: there are too many files, or the ensemble cannot balance.
     """
-    images, errors = [], {}
+    if len(files) > MOST_FILES:
+        raise BadInput(
+            f"These are {len(files):,} files, expected at most {MOST_FILES:,} at once: "
+            "classify them in several parts."
+        )
+    wanted = wanted_background(ensemble) if balance else None
+    if balance and wanted is None:
+        raise BadInput(
+            f"The ensemble {ensemble.name} does not say how bright its training photographs "
+            "were: make it again with this version of BloodCell Lab, or leave the light alone."
+        )
+    photographs, errors = _read(ensemble, files, crop, dict(moved or {}), progress)
+    if crop == "auto":
+        _choose(ensemble, files, photographs, wanted, progress)
+    shape = (0, ensemble.size, ensemble.size, 3)
+    images = np.stack([p.image for p in photographs]) if photographs else np.zeros(shape, np.uint8)
+    backgrounds = agreed_backgrounds(images)
+    if wanted is not None:
+        images = balanced(images, backgrounds, wanted)
+    answers = ensemble.predict(images, tta=tta, progress=progress)
+    return Classified(
+        [name for name, _ in files],
+        errors,
+        [p.size for p in photographs],
+        [p.crop for p in photographs],
+        images,
+        backgrounds,
+        answers,
+    )
+
+
+def _read(
+    ensemble: Ensemble,
+    files: list[File],
+    crop: Crop | Literal["auto", "centre"],
+    moved: dict[int, Crop],
+    progress: Progress,
+) -> tuple[list[_Photograph], dict[int, str]]:
+    """Cut what can be cut at once; measure the rest."""
+    field = stored_field(ensemble.info)
+    photographs: list[_Photograph] = []
+    errors: dict[int, str] = {}
     for position, (name, content) in enumerate(files):
         try:
             if isinstance(content, BloodCellError):
                 raise content
-            images.append(fit(decode_image(content, name), ensemble.size))
+            image = decode_image(content, name)
+            size = (image.shape[0], image.shape[1])
+            own = moved.get(position, crop)
+            if own == "centre" or (own == "auto" and field.stained is None):
+                own = centre(*size, field.crop if size in field.sizes else None)
+            elif own == "auto" and size in field.sizes:
+                own = centre(*size, field.crop)
+            if isinstance(own, Crop):
+                shown = cut(image, own, ensemble.size, name)
+                photographs.append(_Photograph(position, size, own, shown))
+            else:
+                found = find_stained(image)
+                photographs.append(_Photograph(position, size, None, None, found))
         except BloodCellError as error:
             errors[position] = str(error)
         if position % BATCH == BATCH - 1 or position == len(files) - 1:
             progress(position + 1, len(files), "files read")
-    shape = (0, ensemble.size, ensemble.size, 3)
-    stacked = np.stack(images) if images else np.zeros(shape, np.uint8)
-    answers = ensemble.predict(stacked, tta=tta, progress=progress)
-    return Classified([name for name, _ in files], errors, stacked, answers)
+    return photographs, errors
 
 
-def answers_json(found: Classified) -> list[dict[str, Any]]:
-    """The rows of ``classify --json``."""
-    rows: list[dict[str, Any]] = []
-    a = found.answers
-    for position, file in enumerate(found.files):
-        i = found.row_of(position)
-        if i is None:
-            rows.append({"file": file, "error": found.errors[position]})
-            continue
-        label = int(a.labels[i])
-        rows.append(
-            {
-                "file": file,
-                "label": CLASS_NAMES[label],
-                "probability": float(a.probabilities[i, label]),
-                "probabilities": {
-                    name: float(p) for name, p in zip(CLASS_NAMES, a.probabilities[i], strict=True)
-                },
-                "prediction_set": [CLASS_NAMES[k] for k in np.flatnonzero(a.prediction_sets[i])],
-                "recognised": bool(a.recognised[i]),
-                "novelty": float(a.novelty[i]),
-            }
-        )
-    return rows
+def _choose(
+    ensemble: Ensemble,
+    files: list[File],
+    photographs: list[_Photograph],
+    wanted: np.ndarray | None,
+    progress: Progress,
+) -> None:
+    """Give each photograph without a square one."""
+    left = [p for p in photographs if p.crop is None]
+    squares = candidates(
+        stored_field(ensemble.info), [p.size for p in left], [p.stained for p in left]
+    )
+    for done, (photograph, possible) in enumerate(zip(left, squares, strict=True)):
+        if done % BATCH == 0:
+            progress(done, len(left), "fields of view")
+        name, content = files[photograph.position]
+        image = decode_image(content, name)
+        shown = np.stack([cut(image, square, ensemble.size, name) for square in possible])
+        best = _least_strange(ensemble, shown, wanted) if len(possible) > 1 else 0
+        photograph.crop, photograph.image = possible[best], shown[best]
 
 
-def answers_csv(found: Classified) -> str:
-    """The same rows as CSV: one column a class, the prediction set joined by spaces."""
-    rows = []
-    for row in answers_json(found):
-        flat = {k: v for k, v in row.items() if k not in ("probabilities", "prediction_set")}
-        flat["prediction_set"] = " ".join(row.get("prediction_set", []))
-        flat |= {f"p_{k}": v for k, v in row.get("probabilities", {}).items()}
-        rows.append(flat)
-    first = ["file", "label", "probability", "recognised", "novelty", "prediction_set"]
-    columns = [*first, *(f"p_{c}" for c in CLASS_NAMES), "error"]
-    buffer = io.StringIO()
-    pd.DataFrame(rows, columns=columns).to_csv(buffer, index=False)
-    return buffer.getvalue()
+def _least_strange(ensemble: Ensemble, shown: np.ndarray, wanted: np.ndarray | None) -> int:
+    """Which of some squares of one photograph shows a known cell best; the first if none does."""
+    if wanted is not None:
+        shown = balanced(shown, agreed_backgrounds(shown), wanted)
+    found = ensemble.predict(shown, tta=False)
+    best = int(found.novelty.argmin())
+    return best if found.recognised[best] else 0

@@ -19,6 +19,7 @@ from bloodcell.ensemble.bundle import write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
+from bloodcell.ensemble.reference import novelty_levels, reference_of
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.errors import BadInput, NameTaken
@@ -137,7 +138,9 @@ def compose(
                 "neighbours": NEIGHBOURS,
                 # strictly above the quantile, so that at most the share is refused
                 "threshold": float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher")),
+                "levels": novelty_levels(novelty),
             },
+            **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
             "conformal": {
                 "coverage": COVERAGE,
                 "threshold": fit_conformal(truth, calibrated, COVERAGE),

@@ -73,6 +73,44 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+
+def _rows(widths: tuple[int, ...], low: float, high: float) -> Callable[[Any], bool]:
+    """A list of lists of numbers within limits, each as long as one of `widths`."""
+    holds = _number(low, high)
+
+    def sound(value: Any) -> bool:
+        if not isinstance(value, list) or not 1 <= len(value) <= 100_000:
+            return False
+        return all(isinstance(r, list) and len(r) in widths and all(map(holds, r)) for r in value)
+
+    return sound
+
+
+def _sizes(value: Any) -> bool:
+    return value == [] or _rows((2,), 1, 1_000_000)(value)
+
+
+def _rising(value: Any) -> bool:
+    return value is None or (_rows((3,), 1e-6, 10)([value]) and value == sorted(value))
+
+
+# Of ensembles made since they know their field of view and light.
+OPTIONAL_RULES: tuple[Rule, ...] = (
+    (
+        "field.crop_px",
+        lambda v: v is None or _number(1, 1_000_000, int)(v),
+        "a side in pixels or null",
+    ),
+    ("field.source_sizes", _sizes, "a list of [width, height]"),
+    ("field.stained", _rising, "three rising shares or null"),
+    (
+        "light.background",
+        lambda v: _rows((3,), 0, 255)(v) and len(v) == 3,
+        "three colours of 0 to 255",
+    ),
+    ("novelty.levels", _rows((2,), 0, 1e9), "a list of [share, novelty]"),
+)
+
 MEMBER_RULES: tuple[Rule, ...] = (
     (
         "name",
@@ -121,10 +159,18 @@ def check_info(info: Any, where: str) -> None:
             f"{', '.join(CLASS_NAMES)}: choose an ensemble of the eight blood cells."
         )
     _check(info, RULES, where, "")
+    present = [rule for rule in OPTIONAL_RULES if _present(info, rule[0])]
+    _check(info, tuple(present), where, "")
     for i, member in enumerate(info["members"]):
         _check(member, MEMBER_RULES, where, f"members[{i}].")
     if not sum(m["weight"] for m in info["members"]) > 0:
         raise BadInput(f"{where}: the weights of all its members are 0: make the ensemble again.")
+
+
+def _present(info: dict[str, Any], key: str) -> bool:
+    """Whether an optional part is there; of "novelty.levels" the last word, else the first."""
+    first, last = key.split(".")
+    return last in info["novelty"] if first == "novelty" else first in info
 
 
 def _check(value: Any, rules: tuple[Rule, ...], where: str, before: str) -> None:

@@ -1,11 +1,11 @@
 """The verb that answers: classify."""
 
-from pathlib import Path
+import sys
 from typing import Annotated
 
 import typer
 
-from bloodcell.errors import BadInput, BloodCellError, NotFound
+from bloodcell.errors import BadInput
 from bloodcell.progress import to_stderr
 from bloodcell.verbs.options import AsJson, EnsembleName, Tta, show, table
 
@@ -14,39 +14,45 @@ __all__ = ["app"]
 app = typer.Typer()
 
 
-def _read(names: list[str]) -> list[tuple[str, bytes | BloodCellError]]:
-    """The content of files, and of the files in folders; what cannot be read says why."""
-    found: list[tuple[str, bytes | BloodCellError]] = []
-    for name in names:
-        path = Path(name)
-        inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        for file in inside:
-            try:
-                found.append((str(file), file.read_bytes()))
-            except OSError as error:
-                reason = error.strerror or "it cannot be read"
-                found.append((str(file), NotFound(f"{file}: {reason}: check the path.")))
-    return found
-
-
 @app.command()
 def classify(
     context: typer.Context,
     ensemble: EnsembleName,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files or folders.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or zips of them.")
+    ],
     tta: Tta = None,
+    crop: Annotated[
+        str,
+        typer.Option(
+            help="The square to look at: auto, centre, or X,Y,SIDE in pixels.",
+            metavar="auto|centre|X,Y,SIDE",
+        ),
+    ] = "auto",
+    balance: Annotated[
+        bool,
+        typer.Option("--balance", help="Bring the empty field to the training photographs'."),
+    ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
 ) -> None:
     """Say which cell is on each image, how sure, or that it is none of the eight."""
-    from bloodcell.ensemble.classify import answers_csv, answers_json
+    from bloodcell.data.dropped import gathered, unpacked
+    from bloodcell.data.field import parse_crop
+    from bloodcell.ensemble.answer_files import answers_csv, answers_json
     from bloodcell.ensemble.classify import classify as answer
     from bloodcell.ensemble.ensemble import open_ensemble
+    from bloodcell.ensemble.shift import find_shift
 
     if as_json and as_csv:
         raise BadInput("Both --json and --csv were given: choose one of them.")
+    square = parse_crop(crop)
     loaded = open_ensemble(context.obj, ensemble)
-    found = answer(loaded, _read(images), tta=tta, progress=to_stderr())
+    files = unpacked(gathered(images))
+    found = answer(loaded, files, tta=tta, crop=square, balance=balance, progress=to_stderr())
+    shift = find_shift(loaded, found.backgrounds, found.answers.novelty)
+    if shift is not None and shift.found:
+        print(f"warning: {shift.sentence(balance)}", file=sys.stderr)
     if as_csv:
         print(answers_csv(found), end="")
         return

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from bloodcell.data.drawing import draw_cell
-from bloodcell.ensemble.classify import answers_csv, answers_json, classify
+from bloodcell.ensemble.answer_files import answers_csv, answers_json
+from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ui.answers_table import answer_rows, chosen_row, summary
 from bloodcell.ui.gallery import png_bytes

@@ -1,0 +1,60 @@
+"""Answers to take along: JSON and CSV, the same rows for the command line and the page."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.ensemble.classify import Classified
+
+__all__ = ["answers_csv", "answers_json"]
+
+
+def answers_json(found: Classified) -> list[dict[str, Any]]:
+    """The rows of ``classify --json``; ``crop`` is [x, y, side] in pixels of the file."""
+    rows: list[dict[str, Any]] = []
+    a = found.answers
+    for position, file in enumerate(found.files):
+        i = found.row_of(position)
+        if i is None:
+            rows.append({"file": file, "error": found.errors[position]})
+            continue
+        label, crop = int(a.labels[i]), found.crops[i]
+        rows.append(
+            {
+                "file": file,
+                "label": CLASS_NAMES[label],
+                "probability": float(a.probabilities[i, label]),
+                "probabilities": {
+                    name: float(p) for name, p in zip(CLASS_NAMES, a.probabilities[i], strict=True)
+                },
+                "prediction_set": [CLASS_NAMES[k] for k in np.flatnonzero(a.prediction_sets[i])],
+                "recognised": bool(a.recognised[i]),
+                "novelty": float(a.novelty[i]),
+                "crop": [crop.x, crop.y, crop.side],
+            }
+        )
+    return rows
+
+
+def answers_csv(found: Classified) -> str:
+    """The same rows as CSV: one column a class, the prediction set and crop joined by spaces."""
+    rows = []
+    for row in answers_json(found):
+        lists = ("prediction_set", "crop")
+        flat = {k: v for k, v in row.items() if k not in ("probabilities", *lists)}
+        flat |= {k: " ".join(map(str, row.get(k, []))) for k in lists}
+        flat |= {f"p_{k}": v for k, v in row.get("probabilities", {}).items()}
+        rows.append(flat | {"file": _harmless(row["file"])})
+    first = ["file", "label", "probability", "recognised", "novelty", "prediction_set", "crop"]
+    columns = [*first, *(f"p_{c}" for c in CLASS_NAMES), "error"]
+    buffer = io.StringIO()
+    pd.DataFrame(rows, columns=columns).to_csv(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """A file name that a spreadsheet does not take for a formula (OWASP, "CSV injection")."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
