@@ -17,6 +17,12 @@ def card_text(info: dict[str, Any]) -> str:
         f"{100 * m['validation_accuracy']:.2f} % | {m['run']} |"
         for m in info["members"]
     )
+    found = info.get("weighting") == "found on validation"
+    weighted = "found by greedy selection on validation images" if found else "as given"
+    without = "".join(
+        f" Without {m['name']} it would be {100 * w['accuracy']:.2f} %."
+        for m, w in zip(info["members"], measured.get("without", []), strict=False)
+    )
     turned = "averaged over the eight flips and turns" if info["tta"] else "of the image as it is"
     return f"""# {info["name"]}
 
@@ -24,14 +30,16 @@ An ensemble of {len(info["members"])} neural networks that tell eight kinds of b
 in photographs of single cells ({info["input_size"]}×{info["input_size"]} pixels, RGB).
 Made on {info["created"]} by BloodCell Lab {info["bloodcell_version"]}.
 
-**For research use only. Not a medical device.**
+**For research use only. Not a medical device.** Intended for research on telling these cells
+apart; not for diagnosis, and not for cells or stains other than those it was measured on.
 
 | member | backbone | weight | validation accuracy | run |
 |---|---|---|---|---|
 {members}
 
-The members' probabilities, {turned}, are averaged with these weights and calibrated with a
-temperature of {info["temperature"]:.3f}. An image is called "none of the eight" above a novelty of
+The members' probabilities, {turned}, are averaged with these weights
+({weighted}) and calibrated with a temperature of {info["temperature"]:.3f}. An image is
+called "none of the eight" above a novelty of
 {info["novelty"]["threshold"]:.3f} ({info["novelty"]["method"]}); at most 1 % of the validation
 cells lie above it. Prediction sets aim at {100 * info["conformal"]["coverage"]:.0f} % coverage, on
 data like the training data.
@@ -46,8 +54,8 @@ divided by image, which makes every score on them optimistic.
 ## Measured
 
 Accuracy on {measured["n"]:,} validation images, on which temperature and thresholds were fitted:
-{100 * measured["accuracy"]:.2f} %. For an honest figure, evaluate it on a test part or on cells
-from another laboratory.
+{100 * measured["accuracy"]:.2f} %.{without} For an honest figure, evaluate it on a
+test part or on cells from another laboratory.
 
 ## Limits
 

@@ -62,7 +62,11 @@ def colour_ranges(percentiles: np.ndarray) -> go.Figure:
 
 
 def image_map(
-    points: np.ndarray, labels: np.ndarray, indices: np.ndarray, marked: int | None = None
+    points: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    marked: int | None = None,
+    selected: np.ndarray | None = None,
 ) -> go.Figure:
     """Images as dots, alike ones close together, coloured by their label.
 
@@ -71,6 +75,7 @@ def image_map(
         labels: int, N.
         indices: int, n: the images to draw; each dot's ``customdata`` is its index.
         marked: the image to ring, or None.
+        selected: the images to draw strongly, the others faintly; None for all alike.
     """
     fig = go.Figure()
     for c in CLASSES:
@@ -85,6 +90,7 @@ def image_map(
             marker={"color": c.colour, "size": 5, "opacity": 0.75},
             unselected={"marker": {"opacity": 0.25}},
             customdata=rows,
+            selectedpoints=None if selected is None else np.flatnonzero(np.isin(rows, selected)),
             hovertemplate=f"{c.title}, image %{{customdata}}<extra></extra>",
         )
     if marked is not None:
@@ -92,16 +98,23 @@ def image_map(
             x=points[[marked], 0],
             y=points[[marked], 1],
             mode="markers",
-            name="opened",
+            showlegend=False,
             marker={
                 "color": "rgba(0, 0, 0, 0)",
                 "size": 18,
                 "line": {"color": ACCENT, "width": 4},
             },
+            unselected={"marker": {"opacity": 1}},
             hovertemplate=f"image {marked}, opened last<extra></extra>",
         )
     style(fig, MAP_HEIGHT)
-    fig.update_layout(dragmode="lasso", uirevision="map", selectionrevision="map")
+    fig.update_layout(
+        dragmode="lasso",
+        uirevision="map",
+        selectionrevision="map",
+        legend={"itemsizing": "constant"},
+        modebar={"orientation": "v"},
+    )
     for axes in (fig.update_xaxes, fig.update_yaxes):
         axes(showticklabels=False, showgrid=False)
     # A position says nothing by itself, so neither does its scale.

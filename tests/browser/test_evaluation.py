@@ -43,7 +43,8 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
 
     page.goto(f"{address}/evaluation?part=All")
     # Until the page is drawn to its end, what is to be clicked still moves.
-    page.get_by_role("heading", name="Take it along").wait_for()
+    page.get_by_text("Click a cell of the matrix").wait_for()
+    page.locator("button.tile").first.wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     figure = page.locator(".js-plotly-plot").first
     mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
@@ -62,6 +63,39 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     tiles.first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(f"Labelled {title(true)}").wait_for()
+    # What the network sees, and the training cells it resembles.
+    dialog.get_by_role("img", name="marked on photograph").wait_for()
+    dialog.get_by_text("The most similar training cells").wait_for()
+    dialog.locator(".tile[title^='Training cell']").nth(5).wait_for()
+
+
+def test_the_report_opens_without_a_network(page: Any, address: str, tmp_path: Path):
+    page.goto(f"{address}/evaluation")
+    page.get_by_text("Click a cell of the matrix").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.get_by_role("tab", name="Take along").click()
+    button = page.get_by_role("button", name="Report, HTML")
+    button.wait_for()
+    with page.expect_download() as download:
+        button.click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+
+    context = page.context.browser.new_context(offline=True)
+    try:
+        report, asked, failed = context.new_page(), [], []
+        report.on("request", lambda request: asked.append(request.url))
+        report.on("pageerror", lambda error: failed.append(str(error)))
+        report.goto(file.as_uri())
+        report.get_by_role("heading", name="first on demo, test part").wait_for()
+        report.locator("figure .main-svg").nth(5).wait_for(state="attached")
+        figures = report.locator("figure[data-figure]").count()
+        drawn = report.locator("figure[data-figure].js-plotly-plot").count()
+        assert figures == drawn >= 6
+        assert asked == [file.as_uri()]
+        assert failed == []
+    finally:
+        context.close()
 
 
 def test_a_deep_link_to_a_new_server_has_the_frame(page: Any, trained_home: Path, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,17 +16,15 @@ from streamlit.testing.v1 import AppTest
 from bloodcell.classes import CLASS_NAMES, title
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.evaluation.agreement import disagreement
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
+from bloodcell.evaluation.stress import CONDITIONS, load_study
 from bloodcell.figures import confusion
 from bloodcell.ui.compose_form import default_runs
-from bloodcell.ui.image_review import clicked_cell
-from bloodcell.ui.image_table import (
-    chosen_images,
-    image_rows,
-    metrics_csv,
-    pictures,
-    predictions_csv,
-)
+from bloodcell.ui.image_review import clicked_cell, pair_rows
+from bloodcell.ui.image_table import ORDERS, answers_of, chosen_images, image_rows, pictures
+from bloodcell.ui.judge_image import known_pictures
+from bloodcell.ui.take_along import zipped, zipped_tables
 from bloodcell.ui.words import interval, percent
 from bloodcell.workspace import Workspace
 from tests.pages.opened import open_page, settled, words
@@ -45,6 +44,11 @@ def ensemble(trained_home: Path) -> Ensemble:
 def found(ensemble: Ensemble, dataset: Dataset) -> Evaluation:
     """All images of the dataset: with a network this small there are errors among them."""
     return evaluate(ensemble, dataset, "all")
+
+
+def on_view(app: AppTest, label: str) -> None:
+    app.session_state["view"] = label
+    settled(app.run())
 
 
 def on_tab(app: AppTest, label: str) -> None:
@@ -71,6 +75,7 @@ def test_it_judges_the_test_part_unasked_with_intervals(
     text = words(app)
     assert "one laboratory" in text
     assert "optimistic" in text
+    on_view(app, "Networks")
     forerunner = app.dataframe[0].value.iloc[-1]
     assert [f.replace("\N{NO-BREAK SPACE}", " ") for f in forerunner[["Accuracy", "Recall"]]] == [
         "97.74 %",
@@ -95,7 +100,65 @@ def test_the_two_lists_choose_a_cell_of_the_matrix(trained_home: Path, found, mo
     app.selectbox(key="review_predicted").set_value(int(predicted))
     settled(app.run())
     n = found.judgement.confusion_matrix[true][predicted]
-    assert f"**{n} images**: {title(int(true))} → {title(int(predicted))}" in words(app)
+    count = "1 image" if n == 1 else f"{n} images"
+    assert f"**{count}**: {title(int(true))} → {title(int(predicted))}" in words(app)
+
+
+@pytest.mark.parametrize(
+    ("view", "text"),
+    [
+        ("Hard pair", "Right, but closest to the line"),
+        ("Classes", "Behind each class: its AUC"),
+        ("Trust", "Split conformal prediction"),
+        ("Images", "16 images"),
+        ("All figures", "1,000 simulated test sets"),
+    ],
+)
+def test_each_view_opens_from_its_link(home: Path, monkeypatch, view: str, text: str):
+    app = open_page(home, "evaluation", monkeypatch)
+    on_view(app, view)
+    assert text in words(app)
+    assert not app.error
+
+
+def test_the_threshold_says_how_many_cells_a_person_looks_at(
+    trained_home: Path, ensemble: Ensemble, dataset: Dataset, monkeypatch
+):
+    app = open_page(trained_home, "evaluation", monkeypatch)
+    on_view(app, "Trust")
+    app.slider(key="review_threshold").set_value(99.9)
+    settled(app.run())
+    answers = evaluate(ensemble, dataset, "test").answers
+    sent = (answers.probabilities.max(1) < 0.999) | ~answers.recognised
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Goes to a person"] == percent(sent.mean())
+
+
+def test_a_second_opening_reads_what_was_kept(home: Path, monkeypatch):
+    shutil.rmtree(home / "datasets" / "demo" / "evaluations", ignore_errors=True)
+    open_page(home, "evaluation", monkeypatch)
+    (kept,) = (home / "datasets" / "demo" / "evaluations").glob("*.npz")
+    before = kept.stat().st_mtime_ns
+    app = open_page(home, "evaluation", monkeypatch)
+    assert app.metric
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_study_under_stress_is_started_and_kept(home: Path, ensemble: Ensemble, monkeypatch):
+    app = open_page(home, "evaluation", monkeypatch)
+    on_tab(app, "Under stress")
+    app.button(key="stress_start").click()
+    on_tab(app, "Under stress")
+    for _ in range(100):
+        if "Stop" not in {b.label for b in app.button}:
+            break
+        settled(app.run())
+    on_tab(app, "Under stress")
+    demo = open_dataset(Workspace(home), "demo")
+    assert load_study(ensemble.info, demo).complete
+    assert len(app.dataframe[0].value) == 2
+    assert not any(b.label.startswith(("Start", "Go on")) for b in app.button)
+    assert len(CONDITIONS) == 56
 
 
 def test_combining_runs_makes_an_ensemble_and_makes_it_active(home: Path, monkeypatch):
@@ -123,7 +186,14 @@ def test_the_card_and_the_zip_can_be_taken_along(trained_home: Path, monkeypatch
     on_tab(app, "Take along")
     assert "Not a medical device" in words(app)
     assert "## Limits" in words(app)
-    assert [b.proto.label for b in app.get("download_button")] == ["first.zip"]
+    assert "Checklist, after CLAIM" in words(app)
+    assert [b.proto.label for b in app.get("download_button")] == [
+        "Report, HTML",
+        "Every table, CSV",
+        "Figures of evaluate, JSON",
+        "Card and checklist",
+        "first.zip",
+    ]
 
 
 class TestTheRunsToCombine:
@@ -162,6 +232,39 @@ class TestTheImagesOfACell:
         assert (np.diff(of_truth[:errors]) >= 0).all()
         assert list(chosen_images(found, None, None, "errors")) == list(rows[:errors])
 
+    def test_the_orders_and_the_pair_are_what_they_say(self, found: Evaluation):
+        unsure = found.answers.probabilities.max(1)[
+            chosen_images(found, None, None, order=ORDERS[1])
+        ]
+        assert (np.diff(unsure) >= 0).all()
+        apart = disagreement(found.answers.members)
+        rows = chosen_images(found, None, None, order=ORDERS[2])
+        assert (np.diff(apart[rows]) <= 0).all()
+        strange = found.answers.novelty[chosen_images(found, None, None, order=ORDERS[3])]
+        assert (np.diff(strange) <= 0).all()
+        for row in chosen_images(found, None, None, pair=(3, 6)):
+            assert {found.labels[row], found.answers.labels[row]} <= {3, 6}
+        assert len(chosen_images(found, None, None, "networks differ")) == 0
+
+    def test_of_a_member_are_by_its_own_answers(self, found: Evaluation):
+        said, probabilities = answers_of(found, 1)
+        assert np.array_equal(probabilities, found.answers.members[0])
+        rows = chosen_images(found, 2, None, "errors", network=1)
+        assert set(rows) == set(np.flatnonzero((found.labels == 2) & (said != 2)))
+
+    def test_the_pair_is_counted_both_ways(self, found: Evaluation):
+        table = pair_rows(found, (3, 6))
+        matrix = found.judgement.confusion_matrix
+        assert table["Network"].tolist() == ["first", "tiny"]
+        assert table.iloc[0, 1] == f"{matrix[3][6]} of 20"
+        assert table.iloc[0, 3] == f"{matrix[6][3]} of 20"
+
+    def test_similar_cells_have_their_class(self, ensemble: Ensemble, dataset: Dataset):
+        tiles = known_pictures(np.asarray(dataset.images[0]), dataset, ensemble)
+        assert len(tiles) == 6
+        for tile in tiles:
+            assert tile.caption == title(int(dataset.labels[tile.id]))
+
     def test_not_recognised_are_those_above_the_threshold(self, found: Evaluation):
         rows = chosen_images(found, None, None, "not recognised")
         assert len(rows) == int((~found.answers.recognised).sum())
@@ -191,21 +294,28 @@ class TestTakeAlong:
         assert list(table["Right"]) == list(found.answers.labels[rows] == found.labels[rows])
         assert table["Votes"].str.contains(r"\d+$").all()
 
-    def test_the_images_csv_agrees_with_the_matrix(self, found: Evaluation, dataset: Dataset):
-        table = pd.read_csv(io.StringIO(predictions_csv(found, dataset)), keep_default_na=False)
-        counted = pd.crosstab(table["true"], table["predicted"]).reindex(
+    def test_every_table_is_a_csv_and_agrees_with_the_document(
+        self, found: Evaluation, ensemble: Ensemble, dataset: Dataset
+    ):
+        with zipfile.ZipFile(io.BytesIO(zipped_tables(found, dataset, ensemble.info))) as packed:
+            tables = {
+                name.removesuffix(".csv"): pd.read_csv(packed.open(name), keep_default_na=False)
+                for name in packed.namelist()
+            }
+        images = tables["images"]
+        counted = pd.crosstab(images["true"], images["predicted"]).reindex(
             index=CLASS_NAMES, columns=CLASS_NAMES, fill_value=0
         )
         assert counted.to_numpy().tolist() == found.judgement.confusion_matrix
-        assert sorted(table["index"]) == sorted(found.indices)
-        assert set(table["vote_tiny"]) <= set(CLASS_NAMES)
-
-    def test_the_metrics_csv_has_every_interval(self, found: Evaluation):
-        table = pd.read_csv(io.StringIO(metrics_csv(found))).set_index("metric")
+        assert set(images["vote_tiny"]) <= set(CLASS_NAMES)
         document = found.to_json()
-        assert set(document["intervals"]) < set(table.index)
-        assert table.loc["accuracy", "value"] == pytest.approx(document["accuracy"])
-        assert table.loc["accuracy of tiny", "high"] == document["members"][0]["interval"][1]
+        own = tables["metrics"].query("network == 'first'").set_index("metric")
+        assert set(own.index) == set(document["intervals"])
+        for name, (low, high) in document["intervals"].items():
+            assert float(own.loc[name, "value"]) == pytest.approx(document[name])
+            assert (float(own.loc[name, "low"]), float(own.loc[name, "high"])) == (low, high)
+        wanted = {"confusion", "classes", "members", "agreement", "reliability", "review", "roc"}
+        assert wanted | {"prediction_sets", "precision_recall", "confusion-tiny"} <= set(tables)
 
     def test_the_document_is_that_of_the_command_line(
         self, trained_home: Path, ensemble: Ensemble, dataset: Dataset, tmp_path: Path
@@ -223,8 +333,6 @@ class TestTakeAlong:
         assert json.loads(done.stdout) == expected
 
     def test_a_zip_is_made_where_there_is_none(self, home: Path):
-        from bloodcell.ui.take_along import zipped
-
         (home / "ensembles" / "first.zip").unlink()
         with zipfile.ZipFile(io.BytesIO(zipped(home / "ensembles" / "first"))) as packed:
             assert {"ensemble.json", "card.md", "seen.npy"} <= set(packed.namelist())
