@@ -130,7 +130,7 @@ def write_order(workspace: Workspace, ids: Sequence[str]) -> None:
 def waiting(workspace: Workspace) -> list[Run]:
     """The runs that wait for a place, the next one first."""
     listed = [Run(workspace.runs / i) for i in read_order(workspace)]
-    return [run for run in listed if is_listed(run) and not _launched(run)]
+    return [run for run in listed if is_listed(run) and not _launched(_status(run))]
 
 
 def is_listed(run: Run) -> bool:
@@ -144,8 +144,7 @@ def is_listed(run: Run) -> bool:
     return state == "queued" or (state == "lost" and "launched" in status)
 
 
-def _launched(run: Run) -> bool:
-    status = _status(run)
+def _launched(status: dict[str, Any]) -> bool:
     return status.get("state") == "queued" and "launched" in status
 
 
@@ -166,7 +165,7 @@ def engaged(workspace: Workspace, engine: str) -> list[Run]:
     for name in workspace.names("runs"):
         run = Run(workspace.runs / name)
         status = _status(run)
-        busy = status.get("state") in ACTIVE or _launched(run)
+        busy = status.get("state") in ACTIVE or _launched(status)
         here = engine != "local" or status.get("host", platform.node()) == platform.node()
         if busy and here and status.get("engine", "local") == engine:
             found.append(run)

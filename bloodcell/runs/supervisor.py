@@ -31,7 +31,7 @@ from bloodcell.workspace import Workspace
 
 __all__ = ["supervise", "wake"]
 
-EVERY_S = 0.5
+EVERY_S = 1.0
 # Whoever only looks whether there is a supervisor holds its lock for a moment.
 PROBE_S = 1.0
 

@@ -20,6 +20,8 @@ import psutil
 import pytest
 
 from bloodcell.errors import NoSpace
+from bloodcell.runs import carry_out as module
+from bloodcell.runs.act import extend
 from bloodcell.runs.carry_out import carry_out
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.process import find_process, this_process
@@ -96,7 +98,7 @@ def test_killed_twenty_times_at_random_moments_it_ends_as_if_nothing_had_been(
             wait_for(lambda r=run: r.status()["state"] == "finished")
         elif kills % 4:
             # Most are killed when they train: between batches, in a checkpoint or a line, judging.
-            wait_for(lambda r=run, n=done: len(r.metrics()) > n)
+            wait_for(lambda r=run, n=done: n == EPOCHS or len(r.metrics()) > n)
             time.sleep(chance.uniform(0, min(0.5, 1.2 * run.metrics()[-1]["seconds"])))
         else:
             # One in four before it has spoken up, or while it builds the network.
@@ -125,27 +127,41 @@ def test_killed_twenty_times_at_random_moments_it_ends_as_if_nothing_had_been(
         run, done = prepare(workspace, short(EPOCHS)), 0
 
 
-def test_six_epochs_are_three_and_three_more(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
-    whole, halved = (prepare(workspace, short(6)) for _ in range(2))
-    assert carry_out(workspace, whole, echo=False) == "finished"
+@pytest.fixture(scope="module")
+def whole(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of six epochs. Do not change it."""
+    home = Path(shutil.copytree(demo_home, tmp_path_factory.mktemp("whole") / "home"))
+    run = prepare(Workspace(home), short(6))
+    assert carry_out(Workspace(home), run, echo=False) == "finished"
+    return run
 
-    from bloodcell.runs import carry_out as module
 
-    # Stop as soon as three epochs are done.
-    class Halfway(module._Watch):
-        def epoch(self, history):
-            super().epoch(history)
-            if len(history) == 3:
-                self.run.stop_path.touch()
+class Halfway(module._Watch):
+    """Asks for a stop when three epochs are done."""
 
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_Watch", Halfway)
-        assert carry_out(workspace, halved, echo=False) == "stopped"
-    assert 3 <= len(halved.metrics()) < 6
-    assert carry_out(workspace, halved, echo=False) == "finished"
-    assert records(halved) == records(whole)
-    same_state(halved, whole)
-    with np.load(halved.predictions_path) as a, np.load(whole.predictions_path) as b:
+    def epoch(self, history: list[dict[str, Any]]) -> None:
+        super().epoch(history)
+        if len(history) == 3:
+            self.reason = "half of it is done"
+
+
+@pytest.mark.parametrize("how", ["stopped and resumed", "finished and continued"])
+def test_six_epochs_are_three_and_three_more(
+    workspace: Workspace, whole: Run, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    run = prepare(workspace, short(6 if how == "stopped and resumed" else 3))
+    if how == "stopped and resumed":
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "_Watch", Halfway)
+            assert carry_out(workspace, run, echo=False) == "stopped"
+    else:
+        assert carry_out(workspace, run, echo=False) == "finished"
+        extend(run, 6)
+    assert len(run.metrics()) == 3
+    assert carry_out(workspace, run, echo=False) == "finished"
+    assert records(run) == records(whole)
+    same_state(run, whole)
+    with np.load(run.predictions_path) as a, np.load(whole.predictions_path) as b:
         np.testing.assert_array_equal(a["test_probabilities"], b["test_probabilities"])
 
 
