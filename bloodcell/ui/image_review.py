@@ -237,7 +237,8 @@ def image_by_image(found: Evaluation, dataset: Dataset, name: str, limit: float)
     part = rows[:MOST_ROWS]
     more = f", the first {MOST_ROWS} shown; the CSV has all" if len(rows) > MOST_ROWS else ""
     st.markdown(f"**{len(rows):,}** of {len(found.labels):,} images{more}")
-    key = f"{found.ensemble}_{dataset.fingerprint}_{hash(part.tobytes())}_{found.part}_{found.tta}"
+    said_of_all = found.answers.probabilities.tobytes()
+    key = f"{dataset.fingerprint}_{hash(said_of_all)}_{hash(part.tobytes())}"
     event = st.dataframe(
         _rows(key, found, dataset, part),
         hide_index=True,

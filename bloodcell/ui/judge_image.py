@@ -11,9 +11,10 @@ from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.similar import similar_cells
+from bloodcell.explain import Evidence, find_evidence
 from bloodcell.ui.cell_card import Cell, cell_card, cell_of
 from bloodcell.ui.gallery import Picture, gallery
-from bloodcell.ui.overlay import evidence, overlaid
+from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.state import load_ensemble, workspace
 from bloodcell.ui.words import percent
 
@@ -34,27 +35,27 @@ def image_dialog(found: Evaluation, dataset: Dataset, name: str, row: int) -> No
     ensemble = load_ensemble(name)
     index = int(found.indices[row])
     image = read_images(dataset, np.array([index]), ensemble.size)[0]
-    # Activation maps are not kept with an evaluation: they are worked out for this image.
-    answers = ensemble.predict(image[None], tta=found.tta)
+    # Maps are not kept with an evaluation: they are worked out for this image.
+    evidence = find_evidence(ensemble, image)
     called = str(dataset.items["name"].iloc[index])
-    cell = cell_of(answers, 0, called, image, int(found.labels[row]))
+    truth = int(found.labels[row])
+    cell = cell_of(found.answers, row, called, image, evidence.whole, truth)
     cell_card(cell, ensemble.info, "judged")
-    if len(cell.maps) > 1:
-        _each_network(cell, ensemble)
+    if len(evidence.members) > 1:
+        _each_network(cell, ensemble, evidence)
     _similar(image, dataset, ensemble)
 
 
-def _each_network(cell: Cell, ensemble: Ensemble) -> None:
+def _each_network(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
     st.markdown("**What each network looks at for its own answer**")
     photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    columns = st.columns(max(3, len(cell.maps)))
-    members = zip(ensemble.info["members"], cell.members, cell.maps, strict=True)
-    for column, (member, said, of_member) in zip(columns, members, strict=False):
+    columns = st.columns(max(3, len(cell.members)))
+    members = zip(ensemble.info["members"], cell.members, evidence.members, strict=True)
+    for column, (member, said, maps) in zip(columns, members, strict=False):
         vote = int(said.argmax())
-        shown = evidence([of_member], np.ones(1), vote, SIDE)
         words = f"{member['name']}: {title(vote).lower()} {percent(float(said[vote]))}"
         column.image(
-            overlaid(photo, shown, OPACITY),
+            overlaid(photo, shown_evidence(maps, vote, SIDE), OPACITY),
             caption=words,
             width="stretch",
             alt=f"Where {words} is seen on photograph {cell.name}",
