@@ -1,6 +1,7 @@
 """Dataset page, all datasets: side by side, rename, take along, throw away, take back."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
 LARGEST_DOWNLOAD = 2**30
 THROWN = "thrown_dataset"
 EXPORTING = "exporting"
+PROBLEM, DONE = "library_problem", "library_done"
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -79,6 +81,8 @@ def show_library(active: str) -> None:
         key=f"library_{'/'.join(names)}",
         column_config={
             "": st.column_config.TextColumn(width="small"),
+            "images": st.column_config.NumberColumn(format="localized"),
+            "excluded": st.column_config.NumberColumn(format="localized"),
             "MiB": st.column_config.NumberColumn(format="%.0f"),
             "runs": st.column_config.NumberColumn(help="Runs that name this dataset."),
             "brought in": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
@@ -113,31 +117,67 @@ def _say_uses(name: str) -> bool:
     return True
 
 
+def _carry_out(action: Callable[..., Any], *arguments: object) -> None:
+    """A callback of a dialog: what it has to say is shown by the run that follows."""
+    try:
+        action(*arguments)
+    except BloodCellError as error:
+        st.session_state[PROBLEM] = str(error)
+    else:
+        st.session_state[DONE] = True
+
+
+def _outcome() -> None:
+    """Close the dialog if its work is done; else say why it could not be."""
+    if problem := st.session_state.pop(PROBLEM, None):
+        st.error(problem, icon=":material/error:")
+    if st.session_state.pop(DONE, False):
+        st.rerun()
+
+
+def _renamed(name: str) -> None:
+    new_name = st.session_state["rename_to"]
+    rename_dataset(workspace(), name, new_name)
+    if st.session_state.get("active_datasets", name) == name:
+        set_active("datasets", new_name)
+
+
 @st.dialog("Rename the dataset")
 def _rename(name: str) -> None:
+    _outcome()
     free = _say_uses(name)
-    new_name = st.text_input("New name", name, max_chars=64, key="rename_to")
-    if st.button("Rename", type="primary", disabled=not free or new_name == name, key="rename_go"):
-        with sentences():
-            rename_dataset(workspace(), name, new_name)
-            if st.session_state.get("active_datasets", name) == name:
-                set_active("datasets", new_name)
-            st.rerun()
+    st.text_input("New name", name, max_chars=64, key="rename_to")
+    st.button(
+        "Rename",
+        type="primary",
+        disabled=not free,
+        key="rename_go",
+        on_click=_carry_out,
+        args=(_renamed, name),
+    )
+
+
+def _deleted(name: str) -> None:
+    st.session_state[THROWN] = throw_away(workspace(), name).entry
 
 
 @st.dialog("Delete the dataset")
 def _delete(name: str) -> None:
+    _outcome()
     free = _say_uses(name)
     st.markdown(
         f"**{name}** goes to the trash with all its decisions. It can be taken back until the "
         "trash is emptied."
     )
-    if st.button(
-        f"Delete {name}", type="primary", icon=":material/delete:", disabled=not free, key="del_go"
-    ):
-        with sentences():
-            st.session_state[THROWN] = throw_away(workspace(), name).entry
-            st.rerun()
+    st.button(
+        f"Delete {name}",
+        type="primary",
+        icon=":material/delete:",
+        disabled=not free,
+        key="delete_go",
+        on_click=_carry_out,
+        args=(_deleted, name),
+    )
 
 
 def _restored(entry: str) -> None:
@@ -193,12 +233,17 @@ def show_trash() -> None:
 
 @st.dialog("Empty the trash")
 def _empty(n: int, total: int) -> None:
+    _outcome()
     st.markdown(
         f"**{n} datasets, {total / 2**20:,.0f} MiB, are deleted for good.** There is no way back."
     )
-    if st.button("Delete for good", type="primary", icon=":material/delete_forever:"):
-        empty_trash(workspace())
-        st.rerun()
+    st.button(
+        "Delete for good",
+        type="primary",
+        icon=":material/delete_forever:",
+        on_click=_carry_out,
+        args=(empty_trash, workspace()),
+    )
 
 
 def _export(dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from bloodcell.audit.layout import Layout
+from bloodcell.classes import CLASSES
 from bloodcell.data.dataset import Dataset
 from bloodcell.figures.dataset import MAP_CONFIG, image_map
 from bloodcell.ui.dataset_features import FEATURES, STATISTICS, layout_of
@@ -59,7 +60,7 @@ def inside(selection: dict[str, Any], points: np.ndarray) -> np.ndarray:
 
 
 def _selected(layout: Layout, index: DatasetIndex) -> np.ndarray:
-    """The images in use that the visitor selected, drawn as dots or not."""
+    """The images in use that the visitor selected, drawn or not, the rarest label first."""
     selection = (st.session_state.get(SELECTION) or {}).get("selection") or {}
     dots = [p["customdata"] for p in selection.get("points") or () if "customdata" in p]
     dots = [int(np.ravel(d)[0]) for d in dots]
@@ -69,7 +70,9 @@ def _selected(layout: Layout, index: DatasetIndex) -> np.ndarray:
         return np.array(dots)
     # Classes that the legend hides are not meant, though the outline goes around them.
     meant = np.isin(index.labels, np.unique(index.labels[dots]))
-    return np.flatnonzero(inside(selection, layout.points) & index.kept & meant)
+    found = np.flatnonzero(inside(selection, layout.points) & index.kept & meant)
+    frequency = np.bincount(index.labels[found], minlength=len(CLASSES))
+    return found[np.argsort(frequency[index.labels[found]], kind="stable")]
 
 
 def show_map(dataset: Dataset, index: DatasetIndex) -> None:
@@ -98,14 +101,22 @@ def show_map(dataset: Dataset, index: DatasetIndex) -> None:
         st.info("All images are excluded: there is nothing to draw.")
         return
     above, below = st.columns([3, 2])
+    selected = _selected(layout, index)
     with below:
-        _show_selected(dataset, index, _selected(layout, index))
+        _show_selected(dataset, index, selected)
     with above:
         # Drawn last, so that it rings the image that was opened just now.
         looked_at = st.session_state.get("looked_at")
         marked = looked_at if looked_at is not None and looked_at < len(dataset) else None
         st.plotly_chart(
-            image_map(layout.points, index.labels, drawn, marked),
+            image_map(
+                layout.points,
+                index.labels,
+                drawn,
+                marked,
+                # The browser remembers what is selected until another figure comes.
+                selected if marked is not None and len(selected) else None,
+            ),
             config=MAP_CONFIG,
             key=SELECTION,
             on_select="rerun",
@@ -118,6 +129,7 @@ def show_map(dataset: Dataset, index: DatasetIndex) -> None:
             f"{drawn_text}, by {layout.source}; t-SNE of {len(layout.sample):,} distinct ones, the "
             "others placed among them. Only nearness means something: neither the axes nor the "
             "distance between groups do."
+            + (f" The ring is image {marked:,}, opened last." if marked is not None else "")
         )
 
 
@@ -130,4 +142,5 @@ def _show_selected(dataset: Dataset, index: DatasetIndex, found: np.ndarray) -> 
             "alone; a double click on the map ends a selection."
         )
         return
+    st.caption("The rarest label among them first.")
     paged_gallery(dataset, index, found, PER_PAGE, key="map", question=found.tobytes())

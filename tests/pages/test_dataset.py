@@ -1,4 +1,4 @@
-"""The Dataset page: bring in, look, mend, divide."""
+"""The Dataset page: bring in, overview, findings, where it is from."""
 
 import io
 import zipfile
@@ -11,35 +11,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.demo import Faults, draw_cell, make_demo
 from bloodcell.data.split import make_split
-from bloodcell.ui.dataset_images import arrange
-from bloodcell.ui.dataset_index import dataset_index
-from bloodcell.ui.jobs import current_job
 from bloodcell.workspace import Workspace
+from tests.pages.dataset_page import button, finish_job, named, texts, widget
+from tests.pages.opened import settled
 
 Open = Callable[..., AppTest]
-
-
-def button(app: AppTest, label: str):
-    exact = [b for b in app.button if b.label == label]
-    return exact[0] if exact else next(b for b in app.button if b.label.startswith(label))
-
-
-def widget(widgets, label: str):
-    return next(w for w in widgets if w.label == label)
-
-
-def texts(elements) -> str:
-    return "\n".join(str(e.value) for e in elements)
-
-
-def finish_job(app: AppTest) -> AppTest:
-    job = current_job()
-    assert job is not None
-    job.wait(60)
-    return app.run()
 
 
 @pytest.fixture
@@ -49,10 +27,6 @@ def faulty(tmp_path: Path) -> Path:
     faults = Faults(copies=3, conflicting=2)
     make_demo(Workspace(home), "faulty", per_class=6, size=32, faults=faults)
     return home
-
-
-def named(home: Path, name: str) -> Dataset:
-    return open_dataset(Workspace(home), name)
 
 
 class TestNothingYet:
@@ -152,6 +126,8 @@ class TestOverview:
         table = app.dataframe[0].value
         assert list(table["images"]) == list(dataset.counts().values())
         assert table["share"].sum() == pytest.approx(100)
+        app = settled(app)
+        assert list(app.dataframe[1].value["images"]) == list(dataset.counts().values())
         split = make_split(dataset)
         for part in ("train", "validation", "test"):
             assert table[part].sum() == len(split.indices(part))
@@ -172,66 +148,6 @@ class TestOverview:
         assert "dataset.json" in texts(app.error)
 
 
-class TestImages:
-    def test_filters_by_class_part_and_text(self, faulty: Path):
-        dataset = named(faulty, "faulty")
-        index = dataset_index(dataset)
-        found = arrange(index, [2, 5], "train")
-        assert set(index.labels[found]) == {2, 5}
-        assert {index.part(int(i)) for i in found} == {"train"}
-        name = str(index.names[3])
-        assert arrange(index, [], "all", name.upper()).tolist() == [3]
-        assert 4 in arrange(index, [], "all", index.hashes[4][:10])
-
-    def test_a_random_order_is_a_permutation_that_its_seed_decides(self, faulty: Path):
-        index = dataset_index(named(faulty, "faulty"))
-        plain = arrange(index, [], "all")
-        mixed = arrange(index, [], "all", seed=3)
-        assert sorted(mixed) == plain.tolist() != mixed.tolist()
-        assert mixed.tolist() == arrange(index, [], "all", seed=3).tolist()
-        assert mixed.tolist() != arrange(index, [], "all", seed=4).tolist()
-
-    def test_what_is_excluded_is_only_among_the_excluded(self, faulty: Path):
-        dataset = named(faulty, "faulty")
-        dataset.curation.exclude([0, 9], "test")
-        index = dataset_index(dataset)
-        assert arrange(index, [], "excluded").tolist() == [0, 9]
-        assert not {0, 9} & set(arrange(index, [], "all"))
-
-    def test_shows_a_page_and_says_of_how_many(self, demo_home: Path, open_page: Open):
-        app = open_page(demo_home, "dataset", view="Images")
-        assert not app.exception
-        assert "1 to 48 of 160 images" in texts(app.caption)
-        widget(app.button_group, "Part").set_value("test").run()
-        assert "of 16 images" in texts(app.caption)
-
-    def test_opens_an_image_with_its_name_label_part_and_hash(
-        self, demo_home: Path, open_page: Open
-    ):
-        app = self.opened(open_page(demo_home, "dataset", view="Images"), 12)
-        index = dataset_index(named(demo_home, "demo"))
-        assert not app.exception
-        assert index.hashes[12] in texts(app.code)
-        assert str(index.names[12]) in texts(app.code)
-        assert index.part(12) in texts(app.markdown)
-
-    def test_an_image_can_be_excluded_with_a_reason_and_taken_back(
-        self, demo_copy: Path, open_page: Open
-    ):
-        app = self.opened(open_page(demo_copy, "dataset", view="Images"), 12)
-        widget(app.text_input, "Reason").set_value("out of focus")
-        button(app, "Exclude this image").click().run()
-        assert named(demo_copy, "demo").curation.decisions[12]["reason"] == "out of focus"
-        app = self.opened(open_page(demo_copy, "dataset", view="Images"), 12)
-        button(app, "Undo this decision").click().run()
-        assert not named(demo_copy, "demo").curation.decisions
-
-    @staticmethod
-    def opened(app: AppTest, number: int) -> AppTest:
-        widget(app.number_input, "Open image number").set_value(number).run()
-        return button(app, "Open").click().run()
-
-
 class TestFindings:
     def test_excludes_what_is_suggested_and_undoes_it(self, faulty: Path, open_page: Open):
         app = open_page(faulty, "dataset", view="Findings")
@@ -249,25 +165,6 @@ class TestFindings:
     def test_a_clean_dataset_says_so_with_its_number(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "dataset", view="Findings")
         assert "No two of the 160 images" in texts(app.success)
-
-
-class TestSplit:
-    def test_proves_that_no_image_is_on_two_sides(self, faulty: Path, open_page: Open):
-        app = open_page(faulty, "dataset", view="Split")
-        assert make_split(named(faulty, "faulty")).shared_images() == 0
-        assert "0 images shared between parts" in texts(app.success)
-
-    def test_another_seed_is_another_split_of_the_same_sizes(
-        self, demo_home: Path, open_page: Open
-    ):
-        app = open_page(demo_home, "dataset", view="Split")
-        before = app.dataframe[0].value
-        widget(app.number_input, "Seed of the split").set_value(5).run()
-        assert not app.exception
-        assert app.dataframe[0].value.equals(before)
-        dataset = named(demo_home, "demo")
-        first, second = (dataset_index(dataset, seed).split.parts for seed in (0, 5))
-        assert (first != second).any()
 
 
 class TestAbout:

@@ -1,0 +1,74 @@
+"""The Dataset page: all datasets side by side, the trash, the way out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bloodcell.data.demo import make_demo
+from bloodcell.data.library import throw_away, thrown_away
+from bloodcell.workspace import Workspace
+from tests.pages.dataset_page import button, named, texts, widget
+from tests.pages.opened import settled
+
+Open = Callable[..., AppTest]
+
+
+class TestAllDatasets:
+    def test_lists_them_side_by_side_even_a_damaged_one(self, demo_copy: Path, open_page: Open):
+        make_demo(Workspace(demo_copy), "other", per_class=4, size=32)
+        (demo_copy / "datasets" / "broken").mkdir()
+        app = open_page(
+            demo_copy, "dataset", view="All datasets", state={"active_datasets": "demo"}
+        )
+        assert not app.exception
+        table = app.dataframe[0].value.set_index("name")
+        assert table.loc["demo", "images"] == 160
+        assert table.loc["other", "pixels"] == "32×32"
+        assert "not a dataset" in table.loc["broken", "problem"]
+
+    def test_a_dataset_is_renamed_and_stays_the_chosen_one(self, demo_copy: Path, open_page: Open):
+        app = open_page(demo_copy, "dataset", view="All datasets")
+        button(app, "Rename").click().run()
+        widget(app.text_input, "New name").set_value("cells")
+        app.button(key="rename_go").click().run()
+        assert not app.exception
+        assert Workspace(demo_copy).names("datasets") == ["cells"]
+        assert list(app.dataframe[0].value[""]) == ["chosen"]
+
+    def test_a_deleted_dataset_can_be_taken_back_at_once(self, demo_copy: Path, open_page: Open):
+        app = open_page(demo_copy, "dataset", view="All datasets")
+        button(app, "Delete").click().run()
+        app.button(key="delete_go").click().run()
+        assert Workspace(demo_copy).names("datasets") == []
+        assert "demo is in the trash" in texts(app.info)
+        button(app, "Undo").click().run()
+        assert not app.exception
+        assert Workspace(demo_copy).names("datasets") == ["demo"]
+
+    def test_the_trash_is_emptied_only_when_asked_twice(self, demo_copy: Path, open_page: Open):
+        throw_away(Workspace(demo_copy), "demo")
+        app = open_page(demo_copy, "dataset")
+        button(app, "Empty the trash").click().run()
+        assert len(thrown_away(Workspace(demo_copy))) == 1
+        button(app, "Delete for good").click().run()
+        assert not app.exception
+        assert thrown_away(Workspace(demo_copy)) == []
+
+    @pytest.mark.slow
+    def test_what_runs_refer_to_is_said_before_a_deletion(self, home: Path, open_page: Open):
+        app = open_page(home, "dataset", view="All datasets")
+        button(app, "Delete").click().run()
+        assert "1 run refers to demo" in texts(app.warning)
+
+    def test_takes_the_cleaned_dataset_along(self, demo_copy: Path, open_page: Open):
+        named(demo_copy, "demo").curation.exclude([0], "a test")
+        app = open_page(demo_copy, "dataset", view="All datasets")
+        app.button(key="export_go").click().run()
+        app = settled(app)
+        target = Workspace(demo_copy).exports / "demo.npz"
+        assert "159 images" in texts(app.markdown)
+        with np.load(target) as file:
+            assert len(file["labels"]) == 159
