@@ -1,19 +1,23 @@
 """Classify: photographs in, answers out."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
 from bloodcell.data.decode import MAX_BYTES
-from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.ensemble.shift import wanted_background
 from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.ui import photographs
 from bloodcell.ui.answers_table import answers_table, summary
 from bloodcell.ui.cell_card import cell_card, cell_of
+from bloodcell.ui.classify_batch import class_counts_of_batch, downloads, shift_said
+from bloodcell.ui.classify_ensembles import bring_in_ensemble, ensembles_section, said
+from bloodcell.ui.classify_field import field_of_view, view_words
+from bloodcell.ui.classify_guide import guide
+from bloodcell.ui.classify_similar import similar_cells_of
 from bloodcell.ui.photographs import Answered, Photographs
 from bloodcell.ui.samples import Samples, drawn_cells, unseen_cells
 from bloodcell.ui.state import (
@@ -47,6 +51,7 @@ def how_to_get_one() -> None:
         with column.container(border=True, height="stretch"):
             st.markdown(text)
             st.page_link(page, label=f"Open {link}", icon=":material/arrow_forward:")
+    bring_in_ensemble()
     st.caption("For research use only. Not a medical device.")
 
 
@@ -81,12 +86,12 @@ def take_samples(make: Callable[[int], Samples], note: str) -> None:
         st.session_state["sample_problem"] = str(error)
 
 
-def choose(ensemble: Ensemble) -> bool:
-    """The drop zone, samples and the one setting; returns whether to turn and flip."""
+def choose(ensemble: Ensemble) -> tuple[bool, bool]:
+    """The drop zone, samples and settings; returns whether to turn and flip, and to balance."""
     st.html(ROOMY)
     st.file_uploader(
-        "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP. They stay in "
-        "memory and are not stored.",
+        "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP, or a zip of them. "
+        "They stay in memory and are not stored.",
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES >> 20,
         key=f"classify_upload_{photographs.drops()}",
@@ -112,7 +117,7 @@ def choose(ensemble: Ensemble) -> bool:
             on_click=take_samples,
             args=(drawn_cells, DRAWN),
         )
-        return st.toggle(
+        turned = st.toggle(
             "Average over flips and turns",
             value=bool(ensemble.info["tta"]),
             key=f"classify_tta_{ensemble.name}",
@@ -120,32 +125,61 @@ def choose(ensemble: Ensemble) -> bool:
             help="Eight views of each image: slower, often a little better. The default is how "
             "the ensemble was composed.",
         )
+        balance = wanted_background(ensemble) is not None and st.toggle(
+            "Balance the light",
+            key="classify_balance",
+            persist_state="session",
+            help="Colour constancy: the empty field between the cells is brought to the colour "
+            "it has in the training photographs. For another lamp, filter or camera.",
+        )
+    return turned, balance
 
 
-def show(ensemble: Ensemble, kept: Photographs, answered: Answered) -> None:
+def chosen_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, position: int) -> None:
+    """The card of one file, its field of view, and known cells like it."""
+    found = answered.found
+    row = found.row_of(position)
+    if row is None:
+        st.error(found.errors[position], icon=":material/error:")
+        return
+    truth = kept.truths[position] if kept.truths else None
+    crop, size = found.crops[row], found.sizes[row]
+    evidence = photographs.evidence_for(ensemble, found, row)
+    cell = cell_of(
+        found.answers,
+        row,
+        found.files[position],
+        found.images[row],
+        evidence.whole,
+        truth,
+        view_words(crop, size),
+    )
+    cell_card(cell, ensemble.info, "classify")
+    odd = crop.side < min(size) or size[0] != size[1]
+    with st.expander(f"Field of view: {view_words(crop, size)}", expanded=odd):
+        field_of_view(kept, found, position)
+    similar_cells_of(found.images[row], ensemble)
+
+
+def show(
+    ensemble: Ensemble, kept: Photographs, answered: Answered, turned: bool, balance: bool
+) -> None:
     """The answers: a card for one file; a table, and the card of its chosen row, for many."""
-    found, n = answered.found, len(kept.files)
+    found = photographs.with_moved(ensemble, kept, answered.found, turned, balance)
+    n = len(kept.files)
     with st.container(horizontal=True, vertical_alignment="center"):
         took = f"{answered.milliseconds:,.0f} ms"
         each = "" if n == 1 else f", {answered.milliseconds / n:,.1f} ms each"
         st.markdown(f"{summary(found)} Answered in {took}{each}.", width="stretch")
-        text = json.dumps(answers_json(found), ensure_ascii=False, allow_nan=False) + "\n"
-        for label, data, mime in (
-            ("CSV", answers_csv(found), "text/csv"),
-            ("JSON", text, "application/json"),
-        ):
-            st.download_button(
-                label,
-                data,
-                f"answers.{label.lower()}",
-                mime,
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"answers_{label}",
-            )
+        place = st.container(horizontal=True, width="content")
         st.button("Clear", icon=":material/close:", on_click=photographs.clear, key="clear")
     if kept.note:
         st.info(kept.note, icon=":material/info:")
+    shift = shift_said(ensemble, found, balance)
+    notes = [kept.note] if kept.note else []
+    notes += [shift.sentence(balance)] if shift is not None and shift.found else []
+    with place:
+        downloads(ensemble, found, notes)
     position = 0
     if n > 1:
         threshold = ensemble.info["novelty"]["threshold"]
@@ -153,13 +187,9 @@ def show(ensemble: Ensemble, kept: Photographs, answered: Answered) -> None:
         if found.errors:
             with st.expander(f"Not readable: {len(found.errors):,} of {n:,} files"):
                 st.text("\n".join(found.errors.values()))
-    row = found.row_of(position)
-    if row is None:
-        st.error(found.errors[position], icon=":material/error:")
-        return
-    truth = kept.truths[position] if kept.truths else None
-    cell = cell_of(found.answers, row, found.files[position], found.images[row], truth)
-    cell_card(cell, ensemble.info, "classify")
+    chosen_cell(ensemble, kept, Answered(found, answered.milliseconds), position)
+    if n > 1:
+        class_counts_of_batch(found)
 
 
 heading(
@@ -169,16 +199,21 @@ heading(
 )
 chosen = active_ensemble()
 if chosen is None:
+    said()
     how_to_get_one()
     st.stop()
 with sentences():
     loaded = load_ensemble(chosen)
     about(loaded)
-    turned = choose(loaded)
+    said()
+    use_turns, use_balance = choose(loaded)
     if "sample_problem" in st.session_state:
         st.error(st.session_state.pop("sample_problem"), icon=":material/error:")
     mine = photographs.current()
-    if mine is not None:
-        job = photographs.answering(loaded, mine, turned)
+    if mine is None:
+        guide()
+    else:
+        job = photographs.answering(loaded, mine, use_turns, use_balance)
         if ended(job):
-            show(loaded, mine, job.result)
+            show(loaded, mine, job.result, use_turns, use_balance)
+    ensembles_section(loaded)

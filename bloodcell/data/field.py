@@ -31,6 +31,8 @@ LONG = 1.15
 STEPS = 0.8 ** np.arange(0, 16)
 # Beyond the shares of the training cells by this factor.
 SLACK = 1.25
+# A lone photograph is cut to no fewer pixels than this share of the input: blur is strange too.
+SHARP = 0.6
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def cut(image: np.ndarray, crop: Crop, size: int, name: str = "The photograph") 
 
 
 def candidates(
-    field: Field, sizes: list[tuple[int, int]], found: list[Stained | None]
+    field: Field, sizes: list[tuple[int, int]], found: list[Stained | None], size: int
 ) -> list[list[Crop]]:
     """The squares that come into question for each of some photographs.
 
@@ -158,36 +160,41 @@ def candidates(
         field: that of the ensemble.
         sizes: (height, width) of each.
         found: the stained part of each; not looked at where the size is known.
+        size: pixels a side that the ensemble takes. A lone photograph is not cut to much less.
 
     Returns:
         One square or more for each; where it is the ensemble's to choose, the first is the centre
         square.
     """
     counts = Counter(sizes)
-    scales = {size: _scale(field, size, sizes, found) for size in counts}
+    scales = {one: _scale(field, one, sizes, found) for one in counts}
     return [
-        _squares(field, size, stained, scales[size], counts[size] >= ENOUGH)
-        for size, stained in zip(sizes, found, strict=True)
+        _squares(field, one, stained, scales[one] if counts[one] >= ENOUGH else None, size)
+        for one, stained in zip(sizes, found, strict=True)
     ]
 
 
 def _squares(
-    field: Field, size: tuple[int, int], stained: Stained | None, scale: float, enough: bool
+    field: Field,
+    shape: tuple[int, int],
+    stained: Stained | None,
+    scale: float | None,
+    size: int,
 ) -> list[Crop]:
-    height, width = size
-    short = min(size)
-    if size in field.sizes:
+    height, width = shape
+    short = min(shape)
+    if shape in field.sizes:
         return [centre(height, width, field.crop)]
     if field.stained is None or stained is None:
         return [centre(height, width)]
-    if enough:
-        if scale >= SAME and max(size) < LONG * short:
+    if scale is not None:
+        if scale >= SAME and max(shape) < LONG * short:
             return [centre(height, width)]
         return [around(stained.x, stained.y, short * min(scale, 1.0), height, width)]
     low, _, high = field.stained
     # From all that could be a large cell to all that could be a small one.
-    sides = [s for s in short * STEPS if low <= stained.extent / s * SLACK and s >= SMALLEST]
-    sides = [s for s in sides if stained.extent / s <= high * SLACK]
+    sides = [s for s in short * STEPS if low / SLACK <= stained.extent / s <= high * SLACK]
+    sides = [s for s in sides if s >= SHARP * size]
     squares = [centre(height, width)]
     squares += [around(stained.x, stained.y, side, height, width) for side in sides]
     return list(dict.fromkeys(squares))

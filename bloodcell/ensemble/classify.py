@@ -1,7 +1,7 @@
 """Files in, answers out: the same for the command line and the page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +50,32 @@ class Classified:
         if position in self.errors:
             return None
         return position - sum(p < position for p in self.errors)
+
+    def with_one(self, position: int, one: "Classified") -> "Classified":
+        """The same with the answer for one readable file in the place of that at `position`."""
+        row = self.row_of(position)
+        if row is None or one.errors:
+            return self
+        a, b = self.answers, one.answers
+
+        def put(many: np.ndarray, single: np.ndarray) -> np.ndarray:
+            return np.concatenate([many[:row], single, many[row + 1 :]])
+
+        answers = Answers(
+            put(a.probabilities, b.probabilities),
+            np.concatenate([a.members[:, :row], b.members, a.members[:, row + 1 :]], axis=1),
+            put(a.prediction_sets, b.prediction_sets),
+            put(a.novelty, b.novelty),
+            put(a.recognised, b.recognised),
+            [put(x, y) for x, y in zip(a.maps, b.maps, strict=True)],
+        )
+        return replace(
+            self,
+            crops=[*self.crops[:row], *one.crops, *self.crops[row + 1 :]],
+            images=put(self.images, one.images),
+            backgrounds=put(self.backgrounds, one.backgrounds),
+            answers=answers,
+        )
 
 
 @dataclass
@@ -165,7 +191,10 @@ def _choose(
     """Give each photograph without a square one."""
     left = [p for p in photographs if p.crop is None]
     squares = candidates(
-        stored_field(ensemble.info), [p.size for p in left], [p.stained for p in left]
+        stored_field(ensemble.info),
+        [p.size for p in left],
+        [p.stained for p in left],
+        ensemble.size,
     )
     for done, (photograph, possible) in enumerate(zip(left, squares, strict=True)):
         if done % BATCH == 0:

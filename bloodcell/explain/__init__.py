@@ -1,6 +1,6 @@
 """Why an answer is as it is: the places of a photograph that speak for it."""
 
-from bloodcell.explain.evidence import evidence_maps, occlusion_maps
+from bloodcell.explain.evidence import Evidence, find_evidence, occlusion_maps
 from bloodcell.explain.faithfulness import deletion, random_map
 
-__all__ = ["deletion", "evidence_maps", "occlusion_maps", "random_map"]
+__all__ = ["Evidence", "deletion", "find_evidence", "occlusion_maps", "random_map"]

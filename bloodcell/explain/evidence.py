@@ -9,14 +9,23 @@ et al., TPAMI 2012), so that the edges of the map are those of nucleus and cell.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from bloodcell.data.constancy import background
-from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.ensemble.ensemble import Ensemble, run_members
 
-__all__ = ["PASSES", "evidence_maps", "occlusion_maps", "parts_of"]
+__all__ = [
+    "PASSES",
+    "Evidence",
+    "find_evidence",
+    "hide",
+    "occlusion_maps",
+    "parts_of",
+    "spread_out",
+]
 
 GRID = 3
 WINDOWS = GRID * GRID
@@ -74,21 +83,34 @@ def _regions(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> list[np.ndarray
     ]
 
 
-def occlusion_maps(classifier: Classifier, image: np.ndarray) -> np.ndarray:
-    """What hiding each place takes from the log odds of each class.
+def hide(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph, and the same with one part of it after another hidden.
+
+    What is hidden takes the colour of the empty field.
 
     Args:
-        classifier: probabilities (n×8) of images (uint8, n×S×S×3).
         image: uint8, S×S×3.
 
     Returns:
-        float32, S×S×8; positive where a place speaks for a class, in natural logarithms of odds.
+        The parts (float32, n×S×S), and uint8, (1+n)×S×S×3.
     """
     parts = parts_of(image)
     empty = background(image)
     hidden = image * (1 - parts[..., None]) + empty * parts[..., None]
-    shown = np.concatenate([image[None], np.round(hidden).astype(np.uint8)])
-    p = np.clip(classifier(shown).astype(np.float64), SMALLEST, 1 - SMALLEST)
+    return parts, np.concatenate([image[None], np.round(hidden).astype(np.uint8)])
+
+
+def spread_out(parts: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """What hiding each place takes from the log odds of each class.
+
+    Args:
+        parts: float, n×S×S, of :func:`hide`.
+        probabilities: float, (1+n)×8, of the photographs of :func:`hide`.
+
+    Returns:
+        float32, S×S×8; positive where a place speaks for a class, natural logarithm of odds.
+    """
+    p = np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST)
     odds = np.log(p / (1 - p))
     lost = odds[:1] - odds[1:]
     kinds = (slice(0, WINDOWS), slice(WINDOWS, None))
@@ -100,13 +122,41 @@ def occlusion_maps(classifier: Classifier, image: np.ndarray) -> np.ndarray:
     return np.mean(maps, axis=0).astype(np.float32)
 
 
-def evidence_maps(ensemble: Ensemble, image: np.ndarray) -> np.ndarray:
-    """:func:`occlusion_maps` of the weighted average of an ensemble's members.
+def occlusion_maps(classifier: Classifier, image: np.ndarray) -> np.ndarray:
+    """The evidence that one classifier finds.
+
+    Args:
+        classifier: probabilities (n×8) of images (uint8, n×S×S×3).
+        image: uint8, S×S×3.
+
+    Returns:
+        float32, S×S×8; see :func:`spread_out`.
+    """
+    parts, shown = hide(image)
+    return spread_out(parts, classifier(shown))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where an ensemble finds each class.
+
+    Attributes:
+        whole: float32, S×S×8, of the weighted average of the members.
+        members: the same of each member alone.
+    """
+
+    whole: np.ndarray
+    members: list[np.ndarray]
+
+
+def find_evidence(ensemble: Ensemble, image: np.ndarray) -> Evidence:
+    """The evidence that an ensemble finds; PASSES forward passes of each member.
 
     Args:
         image: uint8, S×S×3, S the ensemble's input size.
-
-    Returns:
-        float32, S×S×8.
     """
-    return occlusion_maps(lambda images: ensemble.predict(images, tta=False).probabilities, image)
+    parts, shown = hide(image)
+    raw = run_members(ensemble.models, shown, tta=False)
+    # Not calibrated: the temperature would only stretch the odds.
+    mean = np.tensordot(ensemble.weights / ensemble.weights.sum(), raw.probabilities, axes=1)
+    return Evidence(spread_out(parts, mean), [spread_out(parts, p) for p in raw.probabilities])

@@ -1,6 +1,5 @@
 """Many answers at a glance: a table to sort, and the row that was chosen in it."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +8,7 @@ from bloodcell.ensemble.classify import Classified
 from bloodcell.ui.cell_card import could_be
 from bloodcell.ui.words import thumbnail
 
-__all__ = ["answer_rows", "answers_table", "chosen_row", "summary"]
+__all__ = ["answer_rows", "answers_table", "chosen_row", "narrowed", "summary"]
 
 ROW_PX = 48
 MOST_ROWS = 8
@@ -66,15 +65,42 @@ def chosen_row(selection: dict, default: int = 0) -> int:
     return default
 
 
+def narrowed(table: pd.DataFrame, answers: list[str], text: str) -> pd.DataFrame:
+    """The rows with one of these answers (all if there are none) and `text` in the file name."""
+    kept = table["File"].str.contains(text, case=False, regex=False)
+    if answers:
+        kept &= table["Answer"].isin(answers)
+    return table[kept]
+
+
+def _filters(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    counts = table["Answer"].value_counts()
+    if len(counts) < 2:
+        return table
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        answers = st.pills(
+            "Only these answers",
+            list(counts.index),
+            selection_mode="multi",
+            format_func=lambda answer: f"{answer} {counts[answer]:,}",
+            key=f"{key}_answers",
+        )
+        text = st.text_input("In the file name", key=f"{key}_text", width=180)
+    return narrowed(table, answers, text)
+
+
 def answers_table(found: Classified, threshold: float, key: str) -> int:
     """Draw the table; returns the position of the chosen file, at first the first readable one."""
-    table = answer_rows(found)
+    table = _filters(answer_rows(found), key)
+    if not len(table):
+        st.caption("No file is like that.")
     event = st.dataframe(
         table,
         hide_index=True,
         row_height=ROW_PX,
-        height=38 + ROW_PX * min(len(table), MOST_ROWS),
-        key=key,
+        height=38 + ROW_PX * min(max(len(table), 1), MOST_ROWS),
+        # Another table behind the same key would keep a selection that points elsewhere.
+        key=f"{key}_{len(table)}_{hash(tuple(table.index))}",
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         column_config={
@@ -93,5 +119,8 @@ def answers_table(found: Classified, threshold: float, key: str) -> int:
         placeholder="",
         alt="The answer for each file",
     )
-    readable = np.setdiff1d(np.arange(len(found.files)), list(found.errors))
-    return chosen_row(event["selection"], int(readable[0]) if len(readable) else 0)
+    readable = [int(p) for p in table.index if p not in found.errors]
+    if not readable:
+        readable = [p for p in range(len(found.files)) if p not in found.errors] or [0]
+    chosen = chosen_row(event["selection"], -1)
+    return int(table.index[chosen]) if 0 <= chosen < len(table) else readable[0]

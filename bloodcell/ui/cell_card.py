@@ -11,7 +11,7 @@ import streamlit as st
 from bloodcell import figures
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
 from bloodcell.ensemble.ensemble import Answers
-from bloodcell.ui.overlay import evidence, overlaid
+from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.words import percent, swatch
 
 __all__ = ["Cell", "cell_card", "cell_of", "could_be"]
@@ -31,8 +31,9 @@ class Cell:
         prediction_set: bool, 8.
         novelty: above the ensemble's threshold it is none of the eight.
         recognised: whether it is one of the eight.
-        maps: float, h×w×8, one for each member.
+        maps: float, S×S×8: ``whole`` of :class:`bloodcell.explain.Evidence`.
         truth: the class it is known to be, or None.
+        view: which part of the photograph it is, in words.
     """
 
     name: str
@@ -42,8 +43,9 @@ class Cell:
     prediction_set: np.ndarray
     novelty: float
     recognised: bool
-    maps: list[np.ndarray]
+    maps: np.ndarray
     truth: int | None = None
+    view: str = ""
 
     @property
     def label(self) -> int:
@@ -57,9 +59,15 @@ class Cell:
 
 
 def cell_of(
-    answers: Answers, row: int, name: str, image: np.ndarray, truth: int | None = None
+    answers: Answers,
+    row: int,
+    name: str,
+    image: np.ndarray,
+    maps: np.ndarray,
+    truth: int | None = None,
+    view: str = "",
 ) -> Cell:
-    """The cell in row `row` of an ensemble's answers."""
+    """The cell in row `row` of an ensemble's answers; see :class:`Cell`."""
     return Cell(
         name,
         image,
@@ -68,8 +76,9 @@ def cell_of(
         answers.prediction_sets[row],
         float(answers.novelty[row]),
         bool(answers.recognised[row]),
-        [of_member[row] for of_member in answers.maps],
+        maps,
         truth,
+        view,
     )
 
 
@@ -96,7 +105,7 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
             side = cell.image.shape[0]
             st.image(
                 photo,
-                caption=f"What the ensemble sees: the centre square, {side}×{side} pixels",
+                caption=f"What the ensemble sees: {cell.view or f'{side}×{side} pixels'}",
                 width="stretch",
                 alt=f"Photograph {cell.name}",
             )
@@ -104,7 +113,7 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
             _verdict(cell, info)
         left, right = st.columns([4, 6], gap="medium")
         with left:
-            _map(cell, photo, info, key)
+            _map(cell, photo, key)
         with right:
             _bars(cell, key)
             _votes(cell, info)
@@ -158,7 +167,7 @@ def _bars(cell: Cell, key: str) -> None:
     )
 
 
-def _map(cell: Cell, photo: np.ndarray, info: dict[str, Any], key: str) -> None:
+def _map(cell: Cell, photo: np.ndarray, key: str) -> None:
     place = st.empty()
     order = [int(k) for k in np.argsort(-cell.probabilities)]
     chosen = st.selectbox("Evidence for", order, format_func=title, key=f"{key}_for_{cell.digest}")
@@ -170,11 +179,11 @@ def _map(cell: Cell, photo: np.ndarray, info: dict[str, Any], key: str) -> None:
         5,
         format="%d %%",
         key=f"{key}_opacity",
-        help="Class activation map: the places that speak for a class against the others. It is "
-        "coarse, and shows where the ensemble looks, not whether it is right.",
+        help="Evidence by occlusion: one part of the photograph after another is hidden, and the "
+        "places whose loss lowers the odds of the class are marked. It shows where the ensemble "
+        "looks, not whether it is right.",
     )
-    weights = np.array([m["weight"] for m in info["members"]])
-    found = evidence(cell.maps, weights, chosen, SIDE)
+    found = shown_evidence(cell.maps, chosen, SIDE)
     if found.any():
         words = f"Where it sees {title(chosen).lower()}"
     else:
@@ -196,4 +205,8 @@ def _votes(cell: Cell, info: dict[str, Any]) -> None:
             f"| {member['weight']:.2f} |"
         )
     st.markdown("\n".join(lines), unsafe_allow_html=True)
-    st.caption("Each network alone, before calibration.")
+    votes = {int(p.argmax()) for p in cell.members}
+    agree = ""
+    if len(cell.members) > 1:
+        agree = "All networks agree. " if len(votes) == 1 else "The networks **disagree**. "
+    st.caption(f"{agree}Each network alone, before calibration.")

@@ -1,35 +1,29 @@
-"""Where on the image an ensemble finds its class: activation maps laid over the photograph."""
+"""Where on the image an ensemble finds its class: evidence laid over the photograph."""
 
 import cv2
 import numpy as np
 
-__all__ = ["evidence", "overlaid"]
+__all__ = ["overlaid", "shown_evidence"]
+
+# Natural logarithms of odds: what moves the answer less than this is not worth a colour.
+LEAST = 0.05
 
 
-def evidence(maps: list[np.ndarray], weights: np.ndarray, label: int, size: int) -> np.ndarray:
-    """The places that speak for one class against the others.
-
-    Class activation maps (Zhou et al., "Learning deep features for discriminative
-    localization", CVPR 2016). What all classes share at a place cancels in the softmax, so the
-    mean over the classes is taken away; negative evidence is cut off.
+def shown_evidence(maps: np.ndarray, label: int, size: int) -> np.ndarray:
+    """The places that speak for one class; what speaks against it is cut off.
 
     Args:
-        maps: float, h×w×8, one for each member.
-        weights: of the members.
+        maps: float, S×S×8, of :class:`bloodcell.explain.Evidence`.
         label: 0 to 7.
         size: pixels a side of the result.
 
     Returns:
         float32, size×size, 0 to 1; all 0 if no place speaks for the class.
     """
-    total = np.zeros((size, size), np.float32)
-    for of_member, weight in zip(maps, weights, strict=True):
-        found = (of_member[..., label] - of_member.mean(-1)).astype(np.float32)
-        wide = np.maximum(cv2.resize(found, (size, size), interpolation=cv2.INTER_CUBIC), 0)
-        if wide.max() > 0:
-            total += weight * wide / wide.max()
-    highest = total.max()
-    return total / highest if highest > 0 else total
+    own = np.ascontiguousarray(maps[..., label], dtype=np.float32)
+    wide = np.maximum(cv2.resize(own, (size, size), interpolation=cv2.INTER_CUBIC), 0)
+    highest = float(wide.max())
+    return wide / highest if highest > LEAST else np.zeros_like(wide)
 
 
 def overlaid(image: np.ndarray, shown: np.ndarray, opacity: float) -> np.ndarray:

@@ -3,22 +3,41 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from bloodcell.ensemble.classify import Classified, classify
+from bloodcell.data.dropped import unpacked
+from bloodcell.data.field import Crop
+from bloodcell.ensemble.classify import Classified, File, classify
 from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.explain import Evidence, find_evidence
 from bloodcell.progress import Progress
 from bloodcell.ui.jobs import Job
 
-__all__ = ["Answered", "Photographs", "answering", "clear", "current", "drops", "keep"]
+__all__ = [
+    "Answered",
+    "Photographs",
+    "answering",
+    "clear",
+    "current",
+    "drops",
+    "evidence_for",
+    "keep",
+    "move",
+    "moved",
+    "with_moved",
+]
 
 KEY = "photographs"
 ANSWERS = "photographs_answers"
+EVIDENCE = "photographs_evidence"
+MOVED = "photographs_moved"
 DROPS = "photographs_drops"
 KEPT_ANSWERS = 4
+KEPT_EVIDENCE = 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,7 @@ class Photographs:
         digest: hash of names and contents.
     """
 
-    files: list[tuple[str, bytes]]
+    files: list[File]
     truths: list[int | None] | None
     note: str
     digest: str
@@ -49,18 +68,25 @@ class Answered:
 def keep(
     files: list[tuple[str, bytes]], truths: list[int | None] | None = None, note: str = ""
 ) -> None:
-    """Make these the visitor's photographs, in place of any before."""
+    """Make these the visitor's photographs, in place of any before; zips are opened."""
     digest = hashlib.blake2b(digest_size=16)
     for name, content in files:
         digest.update(json.dumps([name, len(content)]).encode())
         digest.update(content)
-    st.session_state[KEY] = Photographs(files, truths, note, digest.hexdigest())
+    _forget()
+    st.session_state[KEY] = Photographs(unpacked(list(files)), truths, note, digest.hexdigest())
+
+
+def _forget() -> None:
+    for job in st.session_state.pop(ANSWERS, {}).values():
+        job.stop()
+    for key in (KEY, EVIDENCE, MOVED):
+        st.session_state.pop(key, None)
 
 
 def clear() -> None:
     """Forget the visitor's photographs and all answers for them."""
-    st.session_state.pop(KEY, None)
-    st.session_state.pop(ANSWERS, None)
+    _forget()
     st.session_state[DROPS] = drops() + 1
 
 
@@ -74,25 +100,70 @@ def current() -> Photographs | None:
     return st.session_state.get(KEY)
 
 
-def answering(ensemble: Ensemble, photographs: Photographs, tta: bool) -> Job:
+def moved() -> dict[int, Crop]:
+    """The squares that the visitor chose, by position of the file."""
+    return st.session_state.setdefault(MOVED, {})
+
+
+def move(position: int, crop: Crop | None) -> None:
+    """Choose the square of one file; None: the proposed one again."""
+    if crop is None:
+        moved().pop(position, None)
+    else:
+        moved()[position] = crop
+
+
+def _kept(where: str, key: Any, most: int, make: Callable[[], Any]) -> Any:
+    """`make()`, or what it made for `key` before; the least lately used is forgotten."""
+    store: dict[Any, Any] = st.session_state.setdefault(where, {})
+    found = store.pop(key) if key in store else make()
+    store[key] = found
+    while len(store) > most:
+        gone = store.pop(next(iter(store)))
+        if isinstance(gone, Job):
+            gone.stop()
+    return found
+
+
+def answering(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: bool) -> Job:
     """The job, running or done, that answers for these photographs; its result is Answered.
 
-    The same files, ensemble and `tta` are answered once in a session.
+    The same files, ensemble and settings are answered once in a session; a file whose square was
+    moved is answered again by itself, in :func:`with_moved`.
     """
+    key = (photographs.digest, id(ensemble), tta, balance)
     jobs: dict[Any, Job] = st.session_state.setdefault(ANSWERS, {})
-    key = (photographs.digest, id(ensemble), tta)
-    job = jobs.pop(key, None)
-    if job is None or job.state == "failed":
+    if key in jobs and jobs[key].state == "failed":
+        del jobs[key]
+
+    def start() -> Job:
         n = len(photographs.files)
         what = "1 photograph" if n == 1 else f"{n:,} photographs"
 
         def work(progress: Progress) -> Answered:
             begin = time.perf_counter()
-            found = classify(ensemble, photographs.files, tta=tta, progress=progress)
+            found = classify(
+                ensemble, photographs.files, tta=tta, balance=balance, progress=progress
+            )
             return Answered(found, 1000 * (time.perf_counter() - begin))
 
-        job = Job(f"Classifying {what}", work)
-    jobs[key] = job
-    while len(jobs) > KEPT_ANSWERS:
-        jobs.pop(next(iter(jobs))).stop()
-    return job
+        return Job(f"Classifying {what}", work)
+
+    return _kept(ANSWERS, key, KEPT_ANSWERS, start)
+
+
+def with_moved(
+    ensemble: Ensemble, photographs: Photographs, found: Classified, tta: bool, balance: bool
+) -> Classified:
+    """The answers with those of the files whose square the visitor moved in their places."""
+    for position, crop in moved().items():
+        one = classify(ensemble, [photographs.files[position]], tta=tta, crop=crop, balance=balance)
+        found = found.with_one(position, one)
+    return found
+
+
+def evidence_for(ensemble: Ensemble, found: Classified, row: int) -> Evidence:
+    """The evidence on the photograph in row `row`, worked out when it is first looked at."""
+    image = found.images[row]
+    key = (id(ensemble), hashlib.blake2b(image.tobytes(), digest_size=16).digest())
+    return _kept(EVIDENCE, key, KEPT_EVIDENCE, lambda: find_evidence(ensemble, image))

@@ -16,7 +16,7 @@ from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ui.answers_table import answer_rows, chosen_row, summary
 from bloodcell.ui.gallery import png_bytes
-from bloodcell.ui.overlay import evidence, overlaid
+from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.samples import drawn_cells, unseen_cells
 from bloodcell.ui.words import percent
 from bloodcell.workspace import Workspace
@@ -179,24 +179,21 @@ def test_the_files_to_take_along_are_those_of_the_command_line(
     assert printed("--csv") == answers_csv(found)
 
 
-class TestActivationMap:
-    def test_evidence_lies_where_the_class_is_seen(self):
-        found = np.zeros((4, 4, 8), np.float32)
-        found[3, 0, 2] = 5.0
-        shown = evidence([found], np.ones(1), label=2, size=64)
-        assert np.unravel_index(shown.argmax(), shown.shape) > (48, 0)
+class TestEvidenceOnThePhotograph:
+    def test_it_lies_where_the_class_is_seen(self):
+        maps = np.zeros((32, 32, 8), np.float32)
+        maps[24:, :8, 2] = 5.0
+        shown = shown_evidence(maps, label=2, size=64)
+        row, column = np.unravel_index(shown.argmax(), shown.shape)
+        assert row > 48
+        assert column < 16
         assert shown[:20, 40:].max() < 0.1
         assert shown.max() == pytest.approx(1.0)
 
-    def test_what_speaks_for_all_classes_speaks_for_none(self):
-        same = np.full((3, 3, 8), 4.0, np.float32)
-        assert not evidence([same], np.ones(1), label=0, size=32).any()
-
-    def test_a_member_without_weight_has_no_say(self):
-        rng = np.random.default_rng(0)
-        a, b = rng.normal(size=(2, 3, 3, 8)).astype(np.float32)
-        both = evidence([a, b], np.array([1.0, 0.0]), label=1, size=24)
-        assert np.allclose(both, evidence([a], np.ones(1), label=1, size=24))
+    def test_what_speaks_against_a_class_or_hardly_moves_it_is_not_shown(self):
+        against = np.full((16, 16, 8), -4.0, np.float32)
+        assert not shown_evidence(against, label=0, size=32).any()
+        assert not shown_evidence(-against / 1000, label=0, size=32).any()
 
     def test_no_opacity_leaves_the_photograph_as_it_is(self):
         image = draw_cell(0, np.random.default_rng(0), 32)

@@ -1,0 +1,49 @@
+"""Take an ensemble's zip from elsewhere into the workspace."""
+
+from pathlib import Path
+
+from bloodcell.ensemble.bundle import MAX_FILE_BYTES, Bundle, write_zip
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.errors import BadInput
+from bloodcell.files import new_folder, write_json
+from bloodcell.workspace import Workspace
+
+__all__ = ["adopt"]
+
+
+def adopt(workspace: Workspace, content: bytes, called: str, name: str | None = None) -> Path:
+    """Check an ensemble and unpack it as one of the workspace; returns its folder.
+
+    It is loaded whole before anything is written, and only the files that it names with their
+    checksums are taken.
+
+    Args:
+        content: the zip.
+        called: its file name, for the sentence.
+        name: in the workspace; None: as it calls itself.
+
+    Raises:
+        BadInput: it is damaged, foreign, or of another version.
+        NameTaken: there is an ensemble of that name.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise BadInput(
+            f"{called} has {len(content) / 2**20:,.0f} MiB, expected at most "
+            f"{MAX_FILE_BYTES // 2**20} MiB: copy its folder into {workspace.ensembles} instead."
+        )
+    bundle = Bundle(Path(called), content)
+    ensemble = Ensemble(bundle)
+    ensemble.seen()
+    name = name or ensemble.name
+    path = workspace.new("ensembles", name)
+    with new_folder(path) as folder:
+        for file in bundle.info["files"]:
+            target = folder / file
+            data = bundle.read_checked(file)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(data)
+        write_json(folder / "ensemble.json", bundle.info | {"name": name})
+        packed = path.with_name(f"{name}.zip")
+        if not packed.exists():
+            write_zip(folder, packed)
+    return path

@@ -1,0 +1,36 @@
+"""The known cells most like a photograph, where their dataset is at hand."""
+
+import numpy as np
+import streamlit as st
+
+from bloodcell.data.dataset import open_dataset
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.errors import BloodCellError
+from bloodcell.ui.gallery import gallery
+from bloodcell.ui.judge_image import known_pictures
+from bloodcell.ui.state import workspace
+
+__all__ = ["similar_cells_of"]
+
+
+def similar_cells_of(image: np.ndarray, ensemble: Ensemble) -> None:
+    """Tiles of the most similar training cells; one line where they cannot be shown.
+
+    Args:
+        image: uint8, S×S×3, of the ensemble's size.
+    """
+    trained = ensemble.info["trained_on"]
+    try:
+        known = open_dataset(workspace(), trained["dataset"])
+    except BloodCellError:
+        known = None
+    if known is None or known.fingerprint != trained.get("fingerprint"):
+        st.caption(
+            f"With the dataset {trained['dataset']} in this workspace, the known cells most like "
+            "this one are shown here."
+        )
+        return
+    tiles = known_pictures(image, known, ensemble)
+    if tiles:
+        st.markdown("**The most similar known cells**")
+        gallery(tiles, "classify_similar", side=92, clickable=False)
