@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES, title
@@ -136,9 +137,11 @@ def test_the_threshold_says_how_many_cells_a_person_looks_at(
 
 def test_a_second_opening_reads_what_was_kept(home: Path, monkeypatch):
     shutil.rmtree(home / "datasets" / "demo" / "evaluations", ignore_errors=True)
+    st.cache_resource.clear()  # what earlier tests judged is at hand in this process
     open_page(home, "evaluation", monkeypatch)
     (kept,) = (home / "datasets" / "demo" / "evaluations").glob("*.npz")
     before = kept.stat().st_mtime_ns
+    st.cache_resource.clear()
     app = open_page(home, "evaluation", monkeypatch)
     assert app.metric
     assert kept.stat().st_mtime_ns == before
