@@ -17,7 +17,7 @@ from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.metrics import confusion_matrix, reliability
-from bloodcell.evaluation.review import review_curve
+from bloodcell.evaluation.review import refer, review_curve
 from bloodcell.evaluation.stress import Study
 from bloodcell.evaluation.tables import class_table, member_table, pair_table, set_table
 from bloodcell.figures.confusion import confusion
@@ -27,6 +27,9 @@ from bloodcell.figures.stress import stress_curves
 
 __all__ = ["evaluation_report"]
 
+# The threshold that the page begins with too.
+REVIEWED_BELOW = 0.9
+
 _CSS = """
 :root { color-scheme: light dark; --ink: #1f1a2b; --page: #ffffff; --line: #d9d4e3; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e9e6f0; --page: #0e1117; --line: #3a3646; } }
@@ -35,7 +38,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: 0.9rem; }
 .wide { overflow-x: auto; } th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem;
-  text-align: right; vertical-align: top; } td.text, th.text { text-align: left; }
+  text-align: right; vertical-align: top; } td { white-space: nowrap; }
+td.text, th.text { text-align: left; white-space: normal; }
 .note { opacity: 0.8; font-size: 0.9rem; } .open { color: #b35c1e; font-weight: 600; }
 figure { margin: 1rem 0; }
 """
@@ -216,6 +220,7 @@ def evaluation_report(
     j, answers = found.judgement, found.answers
     aucs = {c["name"]: f"AUC {c['auc']:.4f}" for c in j.per_class if c["auc"] is not None}
     curve = review_curve(found.labels, answers.probabilities, answers.recognised)
+    at = refer(found.labels, answers.probabilities, REVIEWED_BELOW, answers.recognised)
     sets = [
         [
             *(_share(s.aimed, 1), _share(s.covered, 1), _range(s.low, s.high, 1)),
@@ -268,9 +273,18 @@ def evaluation_report(
         "<h2>How much to review</h2>",
         _figure(
             "review",
-            review_figure(curve, 0.0, 0.0, int((answers.labels != found.labels).sum())),
+            review_figure(
+                curve,
+                at.referred / at.n,
+                at.caught / at.errors if at.errors else 1.0,
+                at.errors,
+            ),
             "Errors caught against cells reviewed",
         ),
+        f"<p>Below a probability of {100 * REVIEWED_BELOW:.0f} %, or not recognised: "
+        f"{at.referred:,} of {at.n:,} cells ({_range(*at.referred_interval, digits=1)}) go to a "
+        f"person, with {at.caught:,} of the {at.errors:,} errors "
+        f"({_range(*at.caught_interval, digits=1)}).</p>",
         "<h3>Prediction sets</h3><p>The coverage aimed at was fitted on validation images; it "
         "holds for data like these and not elsewhere.</p>",
         _table(sets, ["aimed at", "covered", "95 % interval", "mean size", "one class"], texts=0),
