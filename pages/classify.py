@@ -27,7 +27,7 @@ from bloodcell.ui.state import (
     load_ensemble,
     sentences,
 )
-from bloodcell.ui.words import interval, percent
+from bloodcell.ui.words import interval, percent, plain
 from bloodcell.ui.work import ended
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
@@ -140,7 +140,7 @@ def chosen_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, posit
     found = answered.found
     row = found.row_of(position)
     if row is None:
-        st.error(found.errors[position], icon=":material/error:")
+        st.error(plain(found.errors[position]), icon=":material/error:")
         return
     truth = kept.truths[position] if kept.truths else None
     crop, size = found.crops[row], found.sizes[row]

@@ -38,6 +38,8 @@ def background(image: np.ndarray) -> np.ndarray:
     lightest = max(float(np.quantile(light, 0.98)), 1.0)
     counts, edges = np.histogram(light, BINS, (BRIGHT * lightest, lightest + 1))
     smooth = np.convolve(counts, (1, 2, 3, 2, 1), "same")
+    if not counts.any():
+        return np.median(pixels, axis=0).astype(np.float32)
     # Red cells may cover more of the picture: of two peaks the lighter one counts.
     good = np.flatnonzero(smooth >= 0.5 * smooth.max())
     peak = good[-1]
@@ -45,6 +47,8 @@ def background(image: np.ndarray) -> np.ndarray:
         peak -= 1
     middle, width = edges[peak], edges[1] - edges[0]
     inside = np.abs(light - middle) <= 3 * width
+    if not inside.any():
+        inside[:] = True
     return np.median(pixels[inside], axis=0).astype(np.float32)
 
 

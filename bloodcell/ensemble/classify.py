@@ -136,7 +136,8 @@ def classify(
         images = balanced(images, backgrounds, wanted)
     answers = ensemble.predict(images, tta=tta, progress=progress)
     return Classified(
-        [name for name, _ in files],
+        # What no file can hold: half of a surrogate pair, from a name that is not UTF-8.
+        [name.encode("utf-8", "replace").decode("utf-8") for name, _ in files],
         errors,
         [p.size for p in photographs],
         [p.crop for p in photographs],

@@ -12,7 +12,7 @@ from bloodcell import figures
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
 from bloodcell.ensemble.ensemble import Answers
 from bloodcell.ui.overlay import overlaid, shown_evidence
-from bloodcell.ui.words import percent, swatch
+from bloodcell.ui.words import percent, plain, swatch
 
 __all__ = ["Cell", "cell_card", "cell_of", "could_be"]
 
@@ -122,7 +122,7 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
 def _verdict(cell: Cell, info: dict[str, Any]) -> None:
     label, limit = cell.label, info["novelty"]["threshold"]
     p = percent(cell.probabilities[label])
-    st.caption(cell.name)
+    st.caption(plain(cell.name))
     against = f"novelty {cell.novelty:.2f}, limit {limit:.2f}"
     if cell.recognised:
         number = f'<span style="white-space:nowrap">{p}</span>'

@@ -2,13 +2,14 @@
 
 import base64
 import html
+import re
 
 import cv2
 import numpy as np
 
 from bloodcell.classes import CLASSES
 
-__all__ = ["PERCENT", "duration", "interval", "percent", "swatch", "thumbnail"]
+__all__ = ["PERCENT", "duration", "interval", "percent", "plain", "swatch", "thumbnail"]
 
 
 # A number and its unit stay on one line.
@@ -40,6 +41,12 @@ def interval(pair: tuple[float, float], digits: int = 1) -> str:
     """A 95 % interval of shares as "96.8 to 98.4 %"."""
     low, high = pair
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}{PERCENT}"
+
+
+def plain(text: str, longest: int = 300) -> str:
+    """Text from a file or its name as Markdown that shows it as it is: no links, no pictures."""
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$:^=-])", r"\\\1", " ".join(short.split()))
 
 
 def swatch(label: int) -> str:

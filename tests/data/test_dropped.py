@@ -1,0 +1,63 @@
+"""Files, folders and zips of photographs, read without trusting them."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bloodcell.data import dropped
+from bloodcell.data.dropped import gathered, unpacked
+from bloodcell.errors import BadInput, NotFound
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_a_zip_is_replaced_by_its_files():
+    content = zipped({"a.png": b"1", "b/c.png": b"2", "__MACOSX/._a.png": b"", ".DS_Store": b""})
+    found = unpacked([("x.png", b"0"), ("cells.zip", content)])
+    assert found == [("x.png", b"0"), ("cells.zip/a.png", b"1"), ("cells.zip/b/c.png", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"../../etc/passwd": b"x"}, "leads out of the archive"),
+        ({}, "an archive without a file in it"),
+        ({".hidden": b"x"}, "an archive without a file in it"),
+    ],
+)
+def test_a_zip_that_holds_no_photographs_is_one_sentence(files, words):
+    ((name, error),) = unpacked([("cells.zip", zipped(files))])
+    assert name == "cells.zip"
+    assert isinstance(error, BadInput)
+    assert words in str(error)
+
+
+def test_a_zip_cut_off_is_one_sentence():
+    ((_, error),) = unpacked([("cells.zip", zipped({"a.png": b"1" * 100})[:60])])
+    assert isinstance(error, BadInput)
+    assert "cells.zip is damaged or cut off" in str(error)
+
+
+def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dropped, "MOST_IN_ZIP", 2)
+    ((_, error),) = unpacked([("cells.zip", zipped({f"{k}.png": b"" for k in range(3)}))])
+    assert "holds 3 files" in str(error)
+    assert "expected at most 2 files" in str(error)
+
+
+def test_folders_are_looked_into_and_missing_files_say_so(tmp_path: Path):
+    (tmp_path / "b.png").write_bytes(b"2")
+    (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / "deeper").mkdir()
+    found = gathered([str(tmp_path), str(tmp_path / "none.png"), "a\0b"])
+    assert found[:2] == [(str(tmp_path / "a.png"), b"1"), (str(tmp_path / "b.png"), b"2")]
+    assert all(isinstance(error, NotFound) for _, error in found[2:])
+    assert len(found) == 4
