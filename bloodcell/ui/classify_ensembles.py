@@ -1,5 +1,7 @@
 """Ensembles as things: read the card, take one along, bring one in."""
 
+import re
+
 import streamlit as st
 
 from bloodcell.ensemble.adopt import adopt
@@ -7,9 +9,9 @@ from bloodcell.ensemble.bundle import MAX_FILE_BYTES
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.state import set_active, workspace
-from bloodcell.ui.take_along import take_along
+from bloodcell.ui.take_along import zipped
 
-__all__ = ["bring_in_ensemble", "ensembles_section"]
+__all__ = ["bring_in_ensemble", "ensembles_section", "said"]
 
 
 def _taken_in() -> None:
@@ -52,4 +54,17 @@ def ensembles_section(ensemble: Ensemble) -> None:
     with st.expander("This ensemble, and others", icon=":material/folder_zip:"):
         st.caption("The one at work is chosen at the left, for all pages.")
         bring_in_ensemble()
-        take_along(ensemble)
+        folder = ensemble.bundle.path
+        st.download_button(
+            f"Take {ensemble.name}.zip along",
+            lambda: zipped(folder),
+            f"{ensemble.name}.zip",
+            "application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            key="ensemble_zip",
+            help="One file that needs nothing else: the command line classifies with it.",
+        )
+        card = ensemble.bundle.read("card.md").decode("utf-8", "replace")
+        with st.container(border=True):
+            st.markdown(re.sub(r"^(#+) ", r"###\1 ", card, flags=re.MULTILINE))
