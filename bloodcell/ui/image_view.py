@@ -10,6 +10,7 @@ from bloodcell.classes import CLASSES, title
 from bloodcell.data.dataset import Dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index, find_faults
+from bloodcell.ui.findings_words import KIND_TITLES
 from bloodcell.ui.gallery import Picture, png_bytes
 
 __all__ = ["picture_of", "show_image"]
@@ -88,11 +89,9 @@ def _facts(dataset: Dataset, index: DatasetIndex, i: int) -> None:
         f"Exact copies: **{copies}**"
     )
     for finding in (f for f in find_faults(dataset) if f.index == i):
-        doubt = finding.kind.replace("_", " ").capitalize()
-        like = f", looks like {finding.looks_like}" if finding.looks_like else ""
         st.markdown(
-            f":material/flag: **{doubt}** ({finding.score:.2f}): {finding.why or 'see Findings'}"
-            f"{like.replace('_', ' ')}"
+            f":material/flag: **{KIND_TITLES[finding.kind]}** ({finding.score:.2f}): "
+            f"{finding.why or 'see Findings'}"
         )
     st.caption("Original name and hash of its pixels")
     st.code(f"{index.names[i]}\n{index.hashes[i]}", language=None, wrap_lines=True)
