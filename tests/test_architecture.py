@@ -19,9 +19,9 @@ MAY_IMPORT = {
     "augment": set(),
     "data": {"augment"},
     "models": {"data"},
-    "training": {"data", "augment", "models"},
+    # An epoch is judged, and an ensemble measured, with the evaluation's own pure formulas.
+    "training": {"data", "augment", "models", "evaluation"},
     "runs": {"data", "augment", "models", "training"},
-    # What an ensemble measures on the way, it measures with the evaluation's own formulas.
     "ensemble": {"data", "models", "runs", "evaluation"},
     "evaluation": {"data", "ensemble", "runs"},
     "explain": {"data", "models", "ensemble", "evaluation"},

@@ -20,7 +20,7 @@ from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.models.kernels import use_fast_kernels, use_keras_kernels
 from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.schedule import Patience, learning_rate
+from bloodcell.training.schedule import Patience, judged_loss, learning_rate
 from bloodcell.training.step import (
     averaged_weights,
     make_average,
@@ -203,7 +203,7 @@ class _Training:
         place.history.append(record)
         # previous.npz still means the best epoch of before, so its weights stay too.
         referred = {self._best_path()}
-        if place.patience.update(config, place.epoch, judged["val_loss"]):
+        if place.patience.update(config, place.epoch, judged_loss(judged)):
             best = [w.numpy() for w in self.model.weights]
             save_arrays(self._best_path(), best, {"epoch": place.epoch})
         _assign(self.model.weights, kept)

@@ -5,10 +5,11 @@ Both keep their whole state in plain values, so that a resumed run continues exa
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from bloodcell.training.config import TrainConfig
 
-__all__ = ["Patience", "learning_rate"]
+__all__ = ["Patience", "judged_loss", "learning_rate"]
 
 PLATEAU_FACTOR = 0.2
 COSINE_FLOOR = 0.01
@@ -37,12 +38,21 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, drops: i
     return config.learning_rate
 
 
+def judged_loss(record: dict[str, Any]) -> float:
+    """What an epoch is judged by: its validation loss at the temperature that suits it best.
+
+    Smoothed labels and strangers make a network less certain than it could be, more so with
+    every epoch. An ensemble undoes that with a temperature, so it must not choose the epoch.
+    """
+    return record.get("val_calibrated_loss", record["val_loss"])
+
+
 @dataclass
 class Patience:
-    """Follows the validation loss: the best epoch, plateaus, and the end.
+    """Follows the judged validation loss: the best epoch, plateaus, and the end.
 
     Attributes:
-        best: lowest validation loss so far. best_epoch: its epoch, from 1; 0 before the first.
+        best: lowest so far. best_epoch: its epoch, from 1; 0 before the first.
         waited: epochs since then. waited_drop: since then or the last cut of the learning rate.
         drops: cuts so far.
     """
@@ -53,10 +63,10 @@ class Patience:
     waited_drop: int = 0
     drops: int = 0
 
-    def update(self, config: TrainConfig, epoch: int, val_loss: float) -> bool:
-        """Take the validation loss of an epoch; True if it is the best so far."""
-        if val_loss < self.best:
-            self.best, self.best_epoch, self.waited, self.waited_drop = val_loss, epoch, 0, 0
+    def update(self, config: TrainConfig, epoch: int, loss: float) -> bool:
+        """Take the judged loss of an epoch; True if it is the best so far."""
+        if loss < self.best:
+            self.best, self.best_epoch, self.waited, self.waited_drop = loss, epoch, 0, 0
             return True
         self.waited += 1
         self.waited_drop += 1

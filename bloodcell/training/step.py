@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.evaluation.calibration import apply_temperature, fit_temperature
 from bloodcell.training.config import TrainConfig
 
 __all__ = [
@@ -119,8 +120,8 @@ def make_evaluate(model) -> Callable:
 
     Returns:
         (read: indices → uint8 images, indices, labels of the dataset) → dict with `val_loss`
-        (cross-entropy), `val_accuracy`, `val_macro_recall`, `val_recall` (8, None where a class
-        is absent) and `val_confusion` (8×8, rows true).
+        (cross-entropy), `val_calibrated_loss` (the same at the best temperature), `val_accuracy`,
+        `val_macro_recall`, `val_recall` (8, None where a class is absent) and `val_confusion` (8×8, rows true).
     """
     import tensorflow as tf
 
@@ -138,9 +139,13 @@ def make_evaluate(model) -> Callable:
         confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
         np.add.at(confusion, (truth, probabilities.argmax(1)), 1)
         recall = recalls(confusion)
-        chosen = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
+        suited = apply_temperature(probabilities, fit_temperature(truth, probabilities))
+        chosen, calibrated = (
+            np.clip(p[np.arange(len(truth)), truth], 1e-7, 1) for p in (probabilities, suited)
+        )
         return {
             "val_loss": float(-np.log(chosen).mean()),
+            "val_calibrated_loss": float(-np.log(calibrated).mean()),
             "val_accuracy": float(confusion.trace() / confusion.sum()),
             "val_macro_recall": mean_recall(recall),
             "val_recall": recall,
