@@ -121,7 +121,8 @@ def make_evaluate(model) -> Callable:
     Returns:
         (read: indices → uint8 images, indices, labels of the dataset) → dict with `val_loss`
         (cross-entropy), `val_calibrated_loss` (the same at the best temperature), `val_accuracy`,
-        `val_macro_recall`, `val_recall` (8, None where a class is absent) and `val_confusion` (8×8, rows true).
+        `val_macro_recall`, `val_recall` (8, None where a class is absent) and `val_confusion`
+        (8×8, rows true).
     """
     import tensorflow as tf
 
