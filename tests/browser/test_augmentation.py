@@ -6,11 +6,22 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PICTURES = ".st-key-preview_grid img"
+PATIENCE_S = 60
 
 
 def sources(page: Any) -> list[str]:
-    return page.locator(PICTURES).evaluate_all("images => images.map(image => image.src)")
+    pictures = page.locator(".st-key-preview_grid img")
+    return pictures.evaluate_all("images => images.map((image) => image.src)")
+
+
+def changed(page: Any, before: list[str]) -> list[str]:
+    """The pictures once they are others than before."""
+    for _ in range(20 * PATIENCE_S):
+        now = sources(page)
+        if len(now) == len(before) and now != before:
+            return now
+        page.wait_for_timeout(50)
+    raise AssertionError("the pictures are still the same")
 
 
 def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
@@ -18,18 +29,13 @@ def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
     page.locator("summary", has_text="Random hue").click()
     slider = page.get_by_role("slider", name="Angle")
     slider.focus()
-    original, *seen = sources(page)
+    page.locator(".st-key-preview_grid img").last.wait_for()
+    seen = sources(page)
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(
-            """([selector, before]) => {
-              const now = [...document.querySelectorAll(selector)].map((image) => image.src);
-              return now.length === before.length && now.at(-1) !== before.at(-1);
-            }""",
-            arg=[PICTURES, [original, *seen]],
-        )
-        same, *seen = sources(page)
-        assert same == original
+        now = changed(page, seen)
+        assert now[0] == seen[0], "the original stays"
+        seen = now
     assert slider.evaluate("slider => slider === document.activeElement")
     assert slider.input_value() == "8"
     page.get_by_text("Changed since gentle was loaded.").wait_for()
