@@ -35,9 +35,9 @@ STEEPNESS = 3.0
 # Qualities are judged on one side, and must stand out by more: they are single numbers.
 QUALITY_MARGIN = 3.0
 # Evidence for something foreign, raised by how strange the picture is beyond LISTED.
-FOREIGN = 1.5
-# A picture that is listed for that alone needs more of it.
-CLEARLY_FOREIGN = 4.0
+FOREIGN = 4.0
+# A picture that is not strange otherwise needs more of it.
+CLEARLY_FOREIGN = 6.0
 # No cell: less than this share of the violet that the middle of the pictures has as a rule.
 STAINED = 0.5
 # Scores: odd but real below, faulty above.
@@ -134,7 +134,7 @@ def find_outliers(
     empty = _without_cell(stain, ground)
     strange = z >= LISTED
     foreign = np.full(n, -np.inf) if evidence is None else evidence(strange) + z - LISTED
-    is_foreign = (foreign >= FOREIGN) & (strange | (foreign >= CLEARLY_FOREIGN))
+    is_foreign = foreign >= np.where(strange, FOREIGN, CLEARLY_FOREIGN)
 
     odd = FAULTY / (1 + np.exp(-STEEPNESS * np.clip(z - LISTED, -10, 10) - np.log(5 / 3)))
     scores = np.minimum(odd, FAULTY - 1e-3)

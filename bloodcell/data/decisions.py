@@ -10,14 +10,15 @@ import io
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.curation import DECISIONS
 from bloodcell.data.dataset import Dataset
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NotFound
 
-__all__ = ["COLUMNS", "Imported", "decisions_csv", "import_decisions"]
+__all__ = ["COLUMNS", "Imported", "decisions_csv", "import_decisions", "read_table"]
 
 COLUMNS = ("hash", "name", "copies", "decision", "label", "reason", "time", "index")
 NEEDED = ("hash", "decision")
@@ -109,6 +110,25 @@ def _checked(row: dict[str, Any], where: str, head: list[str]) -> dict[str, Any]
         raise BadInput(f"{where}: {time!r} is no time: expected ISO 8601.") from error
     found["reason"] = (row.get("reason") or "").strip() or "imported"
     return found
+
+
+def read_table(path: Path) -> str:
+    """The text of a table of decisions.
+
+    Raises:
+        BadInput: the file is not UTF-8 text.
+        NotFound: there is no such file.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path.name} is not UTF-8 text: export the table of decisions again as CSV."
+        ) from error
+    except OSError as error:
+        raise NotFound(
+            f"{path} cannot be read ({error.strerror}): give the path of an exported table."
+        ) from error
 
 
 def import_decisions(dataset: Dataset, text: str, source: str) -> Imported:

@@ -1,5 +1,6 @@
 """One group of findings: its pictures beside what they are most like and what they should be."""
 
+from collections import Counter
 from dataclasses import replace
 
 import streamlit as st
@@ -16,7 +17,7 @@ __all__ = ["show_group"]
 
 MOST_IN_GROUP = 12
 EXAMPLES = 3
-TILE = 72
+TILE = 64
 
 
 def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Picture:
@@ -26,11 +27,23 @@ def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Pict
 def _strip(
     dataset: Dataset, index: DatasetIndex, heading: str, rows: list[int], key: str, columns: int
 ) -> None:
+    """Small pictures in a row; the colour at their foot is that of their label."""
     st.caption(heading)
-    tiles = [_tile(dataset, index, i) for i in rows]
+    tiles = [
+        replace(tile, caption="", colour="", bar=((1.0, tile.colour),))
+        for tile in (_tile(dataset, index, i) for i in rows)
+    ]
     clicked = gallery(tiles, key=key, side=TILE, columns=columns)
     if clicked is not None:
         show_image(dataset, rows, clicked)
+
+
+def _numbers(index: DatasetIndex, rows: list[int]) -> str:
+    """ "erythroblast" or "3 erythroblast, 1 platelet"."""
+    counts = Counter(title(int(index.labels[i])).lower() for i in rows).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    return ", ".join(f"{n} {name}" for name, n in counts)
 
 
 def _head(group: list[Finding], index: DatasetIndex) -> None:
@@ -96,7 +109,8 @@ def _beside(
     with near:
         if finding.neighbours:
             rows = list(finding.neighbours)
-            _strip(dataset, index, "Most like it", rows, f"near_{key}", len(rows))
+            heading = f"Most like it: {_numbers(index, rows)}"
+            _strip(dataset, index, heading, rows, f"near_{key}", len(rows))
     own = CLASS_NAMES[int(index.labels[finding.index])]
     for place, name in ((own_place, own), (like_place, finding.looks_like)):
         rows = list(audit.typical.get(name or "", ()))[:EXAMPLES] if audit else []

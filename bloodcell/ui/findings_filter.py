@@ -59,7 +59,7 @@ def ask(findings: list[Finding], labels: np.ndarray, kind: str) -> Wanted:
     suggestions = {f.suggested for f in findings}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         own = (
-            st.multiselect("Label", present, format_func=title, key=f"of_label_{kind}", width=260)
+            st.multiselect("Label", present, format_func=title, key=f"of_label_{kind}", width=200)
             if len(present) > 1
             else []
         )
@@ -69,7 +69,7 @@ def ask(findings: list[Finding], labels: np.ndarray, kind: str) -> Wanted:
                 alike,
                 format_func=lambda c: CLASSES[CLASS_NAMES.index(c)].title,
                 key=f"like_{kind}",
-                width=260,
+                width=200,
             )
             if len(alike) > 1
             else []
@@ -85,7 +85,7 @@ def ask(findings: list[Finding], labels: np.ndarray, kind: str) -> Wanted:
                     step=0.01,
                     key=f"above_{kind}_{low:.2f}_{high:.2f}",
                     help="How sure the audit is, from 0 to 1.",
-                    width=220,
+                    width=180,
                 )
         suggested = "all"
         if len(suggestions) > 1:

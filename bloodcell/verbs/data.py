@@ -1,6 +1,7 @@
-"""Verbs on datasets: import, demo, download, datasets, audit, exclude."""
+"""Verbs on datasets: import, demo, download, datasets, audit, exclude, decisions."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -169,19 +170,30 @@ def audit(
     kinds: Annotated[
         str | None, typer.Option(help="Kinds of finding, separated by commas; all by default.")
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Write a picture of the 20 most doubtful labels and the 20 strongest outliers.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find what is wrong with a dataset: copies, near copies, outliers, doubtful labels."""
     from bloodcell.audit import KINDS, save_audit
     from bloodcell.audit import audit as find
     from bloodcell.audit.finding import checked_kinds
+    from bloodcell.audit.sheet import checked_sheet, write_sheet
     from bloodcell.data.dataset import open_dataset
 
+    checked_sheet(sheet)
     opened = open_dataset(context.obj, dataset)
     wanted = KINDS if kinds is None else checked_kinds(_kinds(kinds))
     model = _ensemble_for_audit(context.obj, ensemble) if "suspect_label" in wanted else None
     found = find(opened, ensemble=model, kinds=wanted, progress=to_stderr())
     save_audit(opened, found)
+    if sheet is not None:
+        write_sheet(opened, found, sheet)
     rows = [
         [f.kind, f.group, f.index, f.name, f"{f.score:.2f}", f.suggested, f.why]
         for f in found.findings
@@ -199,6 +211,15 @@ def exclude(
     context: typer.Context,
     dataset: DatasetName,
     findings: Annotated[str, typer.Option(help="Kinds of finding, separated by commas.")],
+    above: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest score. Outliers and doubtful labels of at least this score are all "
+            "excluded, suggested or not.",
+        ),
+    ] = 0.0,
     ensemble: AuditEnsemble = None,
     as_json: AsJson = False,
 ) -> None:
@@ -215,9 +236,51 @@ def exclude(
     found = exclude_findings(
         opened,
         kinds,
+        above=above,
         ensemble=lambda: _ensemble_for_audit(context.obj, ensemble),
         progress=to_stderr(),
     )
     left = int(opened.kept.sum())
     text = "\n".join(f"{n} excluded as {kind}" for kind, n in found.items())
     show({"excluded": found, "kept": left}, as_json, f"{text}\n{left:,} images are kept")
+
+
+@app.command()
+def decisions(
+    context: typer.Context,
+    dataset: DatasetName,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write all decisions to a table.")
+    ] = None,
+    take_in: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE.csv", help="Take over the decisions of a table."),
+    ] = None,
+    undo_last: Annotated[
+        bool, typer.Option("--undo-last", help="Take back the latest step.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count the decisions about a dataset, or carry them to another copy of its images.
+
+    Images are known by their pixels: names and order may differ.
+    """
+    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.decisions import decisions_csv, import_decisions, read_table
+    from bloodcell.files import write_text
+
+    opened = open_dataset(context.obj, dataset)
+    found: dict[str, Any] = {}
+    if undo_last:
+        found["undone"] = opened.curation.undo_last()
+    if take_in is not None:
+        done = import_decisions(opened, read_table(take_in), take_in.name)
+        found |= {"applied": done.applied, "changed": done.changed, "unknown": done.unknown}
+    if export is not None:
+        write_text(export, decisions_csv(opened))
+        found["exported"] = str(export)
+    counts = Counter(d["decision"] for d in opened.curation.decisions.values())
+    found |= {"decisions": dict(counts), "kept": int(opened.kept.sum())}
+    lines = [f"{key}: {value}" for key, value in found.items() if key not in ("decisions", "kept")]
+    lines += [f"{n:,} {kind}" for kind, n in counts.items()] or ["no decisions"]
+    show(found, as_json, "\n".join([*lines, f"{found['kept']:,} images are in use"]))

@@ -91,3 +91,47 @@ def test_an_unknown_kind_is_refused_before_anything_is_excluded(planted: Dataset
 
 def test_copies_never_part_even_without_the_audit(planted: Dataset):
     assert make_split(planted).shared_images() == 0
+
+
+def repeated(tmp_path: Path, times: list[int], label: int = 2) -> Dataset:
+    """For each number a picture that is there so often, all under one label."""
+    rng = np.random.default_rng(1)
+    with new_dataset(Workspace(tmp_path), "r", (8, 8), "a test", "none") as writer:
+        for k, n in enumerate(times):
+            image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            for i in range(n):
+                writer.add(image, label, f"{k}_{i}.png")
+    return open_dataset(Workspace(tmp_path), "r")
+
+
+def test_a_picture_repeated_many_times_is_no_cell_even_under_one_label(tmp_path: Path):
+    found = copies(repeated(tmp_path, [1] * 40 + [30]))
+    assert len(found) == 30
+    assert {(kind, suggested) for kind, _, suggested in found} == {("exact_duplicate", "exclude")}
+
+
+def test_a_class_made_larger_by_copying_all_of_it_keeps_one_of_each(tmp_path: Path):
+    found = copies(repeated(tmp_path, [12] * 10))
+    assert sum(suggested == "review" for _, _, suggested in found) == 10
+
+
+def test_of_a_picture_under_all_labels_every_copy_is_to_go(tmp_path: Path):
+    rng = np.random.default_rng(2)
+    joke = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    with new_dataset(Workspace(tmp_path), "j", (8, 8), "a test", "none") as writer:
+        for i in range(60):
+            writer.add(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), i % 8, f"{i}.png")
+        for i in range(200):
+            writer.add(joke, int(rng.integers(8)), f"joke_{i}.png")
+    dataset = open_dataset(Workspace(tmp_path), "j")
+    assert exclude_findings(dataset, ["conflicting_label"]) == {"conflicting_label": 200}
+    assert dataset.kept.tolist() == [True] * 60 + [False] * 200
+
+
+def test_a_copy_that_was_kept_by_hand_stays_and_the_others_go(planted: Dataset):
+    planted.curation.keep([27, 29], "looked at")
+    assert copies(planted) == [
+        ("exact_duplicate", 0, "exclude"),
+        ("conflicting_label", 1, "exclude"),
+        ("conflicting_label", 28, "exclude"),
+    ]

@@ -54,6 +54,30 @@ def test_a_spoilt_picture_is_listed_in_words(cells: list[np.ndarray], spoil, wor
     assert words in found.why[N]
 
 
+def test_a_picture_without_a_cell_is_faulty_and_says_so(cells: list[np.ndarray]):
+    empty = [np.roll(cell, SIZE // 2, axis=(0, 1)) for cell in cells[:3]]
+    found = judged([*cells, *empty])
+    for i in range(N, N + 3):
+        assert found.faulty[i]
+        assert "no stained cell" in found.why[i]
+    assert not found.faulty[:N].any()
+
+
+def test_a_foreign_picture_is_told_from_an_odd_cell():
+    from bloodcell.audit.features import in_threads
+    from bloodcell.audit.foreign import foreign_evidence
+
+    rng = np.random.default_rng(3)
+    images = [draw_cell(i % 8, np.random.default_rng([8, i]), SIZE) for i in range(400)]
+    for k in range(8):
+        other = draw_foreign(rng, SIZE)
+        images[k] = (images[k] * 0.5 + other * 0.5).astype(np.uint8)
+    values = np.stack([describe(i) for i in images])
+    rows = np.arange(len(images))
+    evidence = foreign_evidence(values, np.stack(images), rows, rows < 8, in_threads)
+    assert np.median(evidence[:8]) > np.quantile(evidence[8:], 0.99)
+
+
 def test_a_turn_or_a_flip_hardly_changes_the_description(cells: list[np.ndarray]):
     one, other = (describe(cells[k]) for k in (0, 1))
     turned = describe(np.ascontiguousarray(np.rot90(cells[0][:, ::-1])))

@@ -109,6 +109,27 @@ def test_an_image_that_came_back_makes_a_new_audit_necessary(own: Dataset):
     assert "comparing images" in worked
 
 
+def test_all_of_a_kind_above_a_score(own: Dataset, audited: Audit):
+    scores = sorted(f.score for f in audited.findings if f.kind == "suspect_label")
+    above = scores[len(scores) // 2]
+    done = exclude_findings(own, ["suspect_label"], above=above, progress=never)
+    assert done == {"suspect_label": sum(s >= above for s in scores)}
+    assert exclude_findings(own, ["near_duplicate"], above=0.5, progress=never) == {
+        "near_duplicate": NEAR
+    }
+
+
+def test_a_picture_that_was_kept_is_not_asked_about_again(own: Dataset, audited: Audit):
+    odd = next(f.index for f in audited.findings if f.kind == "outlier")
+    copies = [f.index for f in audited.findings if f.kind == "exact_duplicate"]
+    own.curation.keep([odd, 0, *copies], "looked at")
+    known = known_findings(own)
+    assert not {odd, *copies} & {f.index for f in known if f.kind != "conflicting_label"}
+    near = {f.index: f.suggested for f in known if f.kind == "near_duplicate"}
+    assert 0 not in near
+    assert near[len(own) - NEAR] == "exclude"
+
+
 def test_an_unknown_kind_is_refused_before_anything_happens(own: Dataset):
     with pytest.raises(BadInput, match="no finding 'ugly'"):
         exclude_findings(own, ["outlier", "ugly"], progress=never)
