@@ -1,0 +1,163 @@
+"""From the drop of a zip to a cleaned, divided dataset and out again, by real clicks."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bloodcell.data.dataset import PARTS, Dataset, open_dataset
+from bloodcell.data.demo import Faults, make_demo
+from bloodcell.data.export import export_dataset
+from bloodcell.data.readers import import_source
+from bloodcell.data.split import make_split
+from bloodcell.data.split_choice import chosen_split
+from bloodcell.workspace import Workspace
+from tests.browser.conftest import serving
+
+pytestmark = pytest.mark.browser
+
+PER_CLASS = 10
+FAULTS = Faults(copies=3, conflicting=2)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty workspace."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def site(home: Path, tmp_path: Path) -> Iterator[str]:
+    with serving(home, tmp_path / "log.txt") as found:
+        yield found
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A zip with a folder a class, in which five images are copies of others."""
+    drawn = make_demo(
+        Workspace(tmp_path / "other"), "drawn", per_class=PER_CLASS, size=48, faults=FAULTS
+    )
+    target = tmp_path / "cells.zip"
+    export_dataset(drawn, target)
+    assert len(zipfile.ZipFile(target).namelist()) == 8 * PER_CLASS + FAULTS.total
+    return target
+
+
+def settle(page: Any) -> None:
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def view(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+    settle(page)
+
+
+def bring_in(page: Any, site: str, archive: Path) -> None:
+    page.goto(f"{site}/dataset")
+    page.get_by_text("There is no dataset in this workspace yet").wait_for()
+    page.locator("input[type=file]").set_input_files(archive)
+    page.get_by_role("button", name="Bring in", exact=True).click()
+    page.get_by_text("85 images are now dataset cells").wait_for()
+    page.get_by_role("heading", name="Mean image and colours").wait_for()
+
+
+def exclude_what_is_suggested(page: Any) -> None:
+    view(page, "Findings")
+    for suggested in (3, 4):
+        page.get_by_role("button", name=f"Exclude the {suggested} suggested").click()
+    page.get_by_text("have the same pixels").first.wait_for()
+
+
+def exclude_the_first_image(page: Any) -> None:
+    view(page, "Images")
+    page.locator("button.tile").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("out of focus")
+    dialog.get_by_label("Reason").press("Tab")
+    dialog.get_by_role("button", name="Exclude this image").click()
+    dialog.wait_for(state="hidden")
+
+
+def divide(page: Any) -> None:
+    view(page, "Split")
+    page.get_by_text("0 images shared between parts").wait_for()
+    for part, share in {"Train": "60", "Validation": "20", "Test": "20"}.items():
+        page.get_by_label(f"{part}, %").fill(share)
+        page.get_by_label(f"{part}, %").press("Tab")
+    page.get_by_role("button", name="Divide").click()
+    page.get_by_text("Kept with the dataset").wait_for()
+    settle(page)
+    page.locator("[data-testid=stDataFrame]").wait_for()
+    page.wait_for_timeout(1000)
+    page.get_by_text("0 images shared between parts").wait_for()
+
+
+def take_along(page: Any, target: Path) -> None:
+    view(page, "All datasets")
+    page.get_by_text("Take it along, cleaned").click()
+    page.get_by_text("Keep train, validation and test apart").click()
+    page.get_by_role("button", name="Write the file").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="cells_parts.npz").click()
+    download.value.save_as(target)
+
+
+def test_from_a_zip_to_a_cleaned_and_divided_dataset(
+    page: Any, site: str, home: Path, archive: Path, tmp_path: Path
+):
+    def cells() -> Dataset:
+        return open_dataset(Workspace(home), "cells")
+
+    bring_in(page, site, archive)
+    exclude_what_is_suggested(page)
+    # Three copies; and of two conflicting pairs nobody can tell which label is right.
+    assert len(cells().curation.excluded()) == 3 + 2 * 2
+    exclude_the_first_image(page)
+    assert cells().kept.sum() == 77
+    divide(page)
+    assert chosen_split(cells()) == (0, (0.6, 0.2, 0.2))
+    split = make_split(cells(), *chosen_split(cells()))
+    assert split.shared_images() == 0
+
+    taken = tmp_path / "taken.npz"
+    take_along(page, taken)
+    back = import_source(Workspace(tmp_path / "elsewhere"), taken, "back")
+    assert sorted(back.hashes) == sorted(cells().hashes[cells().kept])
+    parts = np.bincount(make_split(back).parts)
+    assert parts.tolist() == [len(split.indices(p)) for p in PARTS]
+
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete cells").click()
+    page.get_by_text("cells is in the trash").wait_for()
+    assert Workspace(home).names("datasets") == []
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Images in use").wait_for()
+    assert cells().kept.sum() == 77
+
+
+def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, home: Path):
+    make_demo(Workspace(home), "demo", per_class=6, size=48)
+    page.goto(f"{site}/dataset?view=Map")
+    area = page.locator(".js-plotly-plot .nsewdrag").first
+    area.wait_for()
+    settle(page)
+    page.wait_for_timeout(1000)
+    box = area.bounding_box()
+    x, y = box["x"] + 4, box["y"] + 4
+    width, height = box["width"] - 8, box["height"] - 8
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for across, down in ((1, 0), (1, 1), (0, 1), (0, 0)):
+        page.mouse.move(x + across * width, y + down * height, steps=5)
+    page.mouse.up()
+    page.get_by_text("1 to 24 of 48 images").wait_for()
+
+    page.locator("button.tile").first.click()
+    page.get_by_role("dialog").get_by_text("Exact copies").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("opened last").wait_for()
+    page.get_by_text("1 to 24 of 48 images").wait_for()
