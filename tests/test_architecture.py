@@ -22,7 +22,7 @@ MAY_IMPORT = {
     # An epoch is judged, and an ensemble measured, with the evaluation's own pure formulas.
     "training": {"data", "augment", "models", "evaluation"},
     "runs": {"data", "augment", "models", "training"},
-    "ensemble": {"data", "models", "runs", "evaluation"},
+    "ensemble": {"data", "augment", "models", "runs", "evaluation"},
     "evaluation": {"data", "ensemble", "runs"},
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},

@@ -18,7 +18,17 @@ from bloodcell.data.split import Split, make_split
 from bloodcell.ensemble.bundle import write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
-from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE, neighbour_distance, unit
+from bloodcell.ensemble.exposure import expose
+from bloodcell.ensemble.novelty import (
+    NEIGHBOURS,
+    REFUSED_SHARE,
+    detect,
+    fit_detector,
+    neighbour_distance,
+    novelty_of,
+    scaled,
+    unit,
+)
 from bloodcell.ensemble.reference import novelty_levels, reference_of
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.ensemble.weights import contributions, find_weights
@@ -38,6 +48,8 @@ COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 FOUND = "found"
 KNOWN_PER_CLASS = 250
 MIN_VALIDATION = 16
+# Of the known cells, so many are shown to the detector under other lamps.
+EXPOSED = 1000
 
 
 def compose(
@@ -108,6 +120,7 @@ def compose(
                     "name": model.name,
                     "file": f"members/{model.name}.tflite",
                     "features": f"members/{model.name}.features.npy",
+                    "detector": f"members/{model.name}.detector.npy",
                     "backbone": run.config().backbone,
                     "input_size": model.size,
                     "weight": float(share),
@@ -116,7 +129,8 @@ def compose(
                 }
             )
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
-        novelty = _novelty(folder, members, features, of_known)
+        cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
+        novelty = _novelty(folder, members, features, of_known, expose(models, cells, 0, progress))
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
@@ -134,7 +148,7 @@ def compose(
             "temperature": temperature,
             "tta": tta,
             "novelty": {
-                "method": "cosine distance to the k-th nearest known cell",
+                "method": "distance to the k-th nearest known cell, and a detector of strangers",
                 "neighbours": NEIGHBOURS,
                 # strictly above the quantile, so that at most the share is refused
                 "threshold": float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher")),
@@ -285,16 +299,22 @@ def _novelty(
     members: list[dict[str, Any]],
     features: list[np.ndarray],
     of_known: list[np.ndarray],
+    exposed: tuple[list[np.ndarray], list[np.ndarray]],
 ) -> np.ndarray:
-    """Novelty of the validation images; writes each member's known cells and its scale."""
-    novelty = np.zeros(len(features[0]))
-    for m, found, reference in zip(members, features, of_known, strict=True):
+    """Novelty of the validation images; writes each member's known cells and its detector."""
+    distances, detections = [], []
+    for m, found, reference, lamps, strangers in zip(
+        members, features, of_known, *exposed, strict=True
+    ):
         rows = unit(reference).astype(np.float16)
         write_array(folder / m["features"], rows)
         distance = neighbour_distance(found, rows, NEIGHBOURS)
         m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
-        novelty += distance / m["novelty_scale"] / len(members)
-    return novelty
+        distances.append(distance / m["novelty_scale"])
+        detector = scaled(fit_detector(np.concatenate([reference, lamps]), strangers), found)
+        write_array(folder / m["detector"], detector)
+        detections.append(detect(found, detector))
+    return novelty_of(distances, detections)
 
 
 def _models(runs: list[Run]) -> list[LiteModel]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bloodcell.data.resize import resized
 from bloodcell.ensemble.bundle import Bundle
-from bloodcell.ensemble.novelty import neighbour_distance
+from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
 from bloodcell.models.litert import LiteModel, Outputs
@@ -105,6 +105,11 @@ class Ensemble:
         self.weights = np.array([m["weight"] for m in members], np.float64)
         self._known = [self._features(m, model) for m, model in self._pairs()]
         self._scales = np.array([m["novelty_scale"] for m in members], np.float64)
+        self._detectors = (
+            [self._detector(m, model) for m, model in self._pairs()]
+            if all("detector" in m for m in members)
+            else []
+        )
 
     def _pairs(self) -> list[tuple[dict[str, Any], LiteModel]]:
         return list(zip(self.info["members"], self.models, strict=True))
@@ -116,6 +121,16 @@ class Ensemble:
             raise BadInput(
                 f"{self.bundle.path}: {member['features']} holds {found.dtype} {found.shape}, "
                 f"expected rows of {model.channels} numbers: make the ensemble again."
+            )
+        return found
+
+    def _detector(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
+        found = self.bundle.array(member["detector"])
+        sound = found.shape == (model.channels + 1,) and found.dtype.kind == "f"
+        if not sound or not np.isfinite(found).all():
+            raise BadInput(
+                f"{self.bundle.path}: {member['detector']} holds {found.dtype} {found.shape}, "
+                f"expected {model.channels + 1} numbers: make the ensemble again."
             )
         return found
 
@@ -147,7 +162,11 @@ class Ensemble:
             neighbour_distance(found, known, k) / scale
             for found, known, scale in zip(raw.features, self._known, self._scales, strict=True)
         ]
-        novelty = np.mean(distances, axis=0)
+        detections = [
+            detect(found, detector)
+            for found, detector in zip(raw.features, self._detectors, strict=False)
+        ]
+        novelty = novelty_of(distances, detections)
         return Answers(
             probabilities,
             raw.probabilities,

@@ -1,17 +1,30 @@
-"""How strange an image is: its distance to known cells in the members' feature spaces.
+"""How strange an image is: two looks at the members' features, of which the worse counts.
 
-Cosine distance to the k-th nearest of a sample of training cells (Sun et al., "Out-of-
-distribution detection with deep nearest neighbors", ICML 2022), a member at a time, divided by
-the distance that 99 % of validation cells stay below, averaged over the members.
+*Distance*: cosine distance to the k-th nearest of a sample of training cells (Sun et al., "Out-
+of-distribution detection with deep nearest neighbors", ICML 2022). *Detector*: a linear function
+that tells training cells, as they are and under other lamps, from made-up strangers (outlier
+exposure: Hendrycks, Mazeika and Dietterich, ICLR 2019). Both are scaled so that 99 % of the
+validation cells stay below 1, and averaged over the members.
 """
 
 import numpy as np
 
-__all__ = ["NEIGHBOURS", "REFUSED_SHARE", "neighbour_distance", "unit"]
+__all__ = [
+    "NEIGHBOURS",
+    "REFUSED_SHARE",
+    "detect",
+    "fit_detector",
+    "neighbour_distance",
+    "novelty_of",
+    "scaled",
+    "unit",
+]
 
 NEIGHBOURS = 10
 # At most this share of real validation cells is refused.
 REFUSED_SHARE = 0.01
+# Of the logistic regression's data against its prior of small weights.
+STRENGTH = 1e-2
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -34,3 +47,47 @@ def neighbour_distance(features: np.ndarray, reference: np.ndarray, k: int) -> n
     similarity = unit(features) @ reference.astype(np.float32).T
     k = min(k, reference.shape[0])
     return 1.0 - np.partition(similarity, -k, axis=1)[:, -k].astype(np.float64)
+
+
+def novelty_of(distances: list[np.ndarray], detections: list[np.ndarray]) -> np.ndarray:
+    """Novelty from what each member says, scaled; without detectors the distance alone."""
+    distance = np.mean(distances, axis=0)
+    return np.maximum(distance, np.mean(detections, axis=0)) if detections else distance
+
+
+def fit_detector(cells: np.ndarray, strangers: np.ndarray) -> np.ndarray:
+    """A logistic regression that tells strangers from cells by their features.
+
+    Args:
+        cells: float, n×C. strangers: float, m×C.
+
+    Returns:
+        float32, C+1: weights of the features, and the constant.
+    """
+    # Imported late: it takes a second, and classifying never needs it.
+    from sklearn.linear_model import LogisticRegression
+
+    features = np.concatenate([cells, strangers]).astype(np.float64)
+    middle, spread = features.mean(0), features.std(0) + 1e-6
+    model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
+    model.fit((features - middle) / spread, np.repeat([0, 1], [len(cells), len(strangers)]))
+    weights = model.coef_[0] / spread
+    return np.append(weights, model.intercept_[0] - weights @ middle).astype(np.float32)
+
+
+def scaled(detector: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """The detector scaled so that of known cells half are below 0 and 99 % below 1."""
+    found = _linear(detector, features)
+    middle, high = np.quantile(found, [0.5, 1 - REFUSED_SHARE])
+    detector = detector.astype(np.float64)
+    detector[-1] -= middle
+    return (detector / max(high - middle, 1e-6)).astype(np.float32)
+
+
+def detect(features: np.ndarray, detector: np.ndarray) -> np.ndarray:
+    """What a detector says of each row of features: float64, n, at least 0."""
+    return np.maximum(_linear(detector, features), 0)
+
+
+def _linear(detector: np.ndarray, features: np.ndarray) -> np.ndarray:
+    return np.asarray(features, np.float64) @ detector[:-1] + detector[-1]

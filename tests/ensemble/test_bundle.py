@@ -104,6 +104,7 @@ def test_what_the_bundle_holds_is_what_the_contract_says(folder: Path):
         "card.md",
         "ensemble.json",
         "known.npy",
+        "members/tiny.detector.npy",
         "members/tiny.features.npy",
         "members/tiny.tflite",
         "seen.npy",

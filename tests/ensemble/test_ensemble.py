@@ -176,10 +176,11 @@ def test_cells_are_recognised_and_other_pictures_are_not(first, fresh):
         "black": np.zeros((1, 48, 48, 3), np.uint8),
         "white": np.full((1, 48, 48, 3), 255, np.uint8),
     }
-    assert first.predict(fresh).recognised.mean() >= 0.95
+    # The threshold is the highest novelty of the 16 validation cells: a coarse quantile.
+    assert first.predict(fresh).recognised.mean() >= 0.9
     shares = {name: first.predict(images).recognised.mean() for name, images in others.items()}
     assert shares["noise"] <= 0.05, shares
-    assert shares["drawn foreign"] <= 0.3, shares
+    assert shares["drawn foreign"] <= 0.1, shares
     assert shares["black"] == shares["white"] == 0, shares
 
 

@@ -1,0 +1,52 @@
+"""Features of made-up strangers and of cells under other lamps, for a detector to learn from."""
+
+import numpy as np
+
+from bloodcell.augment.apply import apply
+from bloodcell.augment.policy import PRESETS
+from bloodcell.data.strangers import STRANGERS, make_strangers
+from bloodcell.ensemble.ensemble import BATCH, run_members
+from bloodcell.models.litert import LiteModel
+from bloodcell.progress import Progress, silent
+
+__all__ = ["expose"]
+
+OTHER_LAMPS = "lab-robust"
+PER_KIND = 160
+
+
+def expose(
+    models: list[LiteModel], cells: np.ndarray, seed: int = 0, progress: Progress = silent
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Features of cells under other lamps, and of strangers made from them.
+
+    Args:
+        models: m networks.
+        cells: uint8, n×S×S×3, training cells.
+
+    Returns:
+        m arrays n×C of the cells, m arrays of the strangers; float32.
+    """
+    per_kind = min(PER_KIND, max(2, len(cells) // 4))
+    policy = PRESETS[OTHER_LAMPS]
+    nothing = np.zeros((len(cells), 8), np.float32)
+    rng = np.random.default_rng([seed, 1])
+    done, total = 0, len(cells) + per_kind * len(STRANGERS)
+    lamps, strangers = [], []
+    for start in range(0, len(cells), BATCH):
+        batch = slice(start, start + BATCH)
+        images, _ = apply(policy, cells[batch], nothing[batch], rng)
+        lamps.append(run_members(models, images, False).features)
+        done += len(images)
+        progress(done, total, "strangers")
+    for kind in STRANGERS:
+        for start in range(0, per_kind, BATCH):
+            images = make_strangers(kind, cells, min(BATCH, per_kind - start), seed + start)
+            strangers.append(run_members(models, images, False).features)
+            done += len(images)
+            progress(done, total, "strangers")
+    return _joined(lamps), _joined(strangers)
+
+
+def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(found) for found in zip(*batches, strict=True)]

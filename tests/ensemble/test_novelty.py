@@ -1,0 +1,83 @@
+"""Novelty: near to known cells and far from strangers, and the worse of the two counts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloodcell.data.dataset import open_dataset
+from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
+from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.ensemble.novelty import (
+    detect,
+    fit_detector,
+    neighbour_distance,
+    novelty_of,
+    scaled,
+    unit,
+)
+from bloodcell.errors import BadInput
+from bloodcell.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def first(trained_home: Path) -> Ensemble:
+    return open_ensemble(Workspace(trained_home), "first")
+
+
+def test_the_distance_is_that_of_the_kth_neighbour():
+    reference = unit(np.array([[1, 0], [0, 1], [1, 1]]))
+    found = neighbour_distance(np.array([[5.0, 0.0]]), reference, 2)
+    assert found == pytest.approx([1 - np.sqrt(0.5)])
+
+
+def test_a_detector_is_half_below_0_and_99_percent_below_1_of_known_cells():
+    rng = np.random.default_rng(0)
+    cells, strangers = rng.normal(0, 1, (600, 5)), rng.normal(2, 1, (300, 5))
+    known = rng.normal(0, 1, (1000, 5))
+    found = detect(known, scaled(fit_detector(cells, strangers), known))
+    assert (found == 0).mean() == pytest.approx(0.5, abs=0.01)
+    assert (found > 1.0001).mean() == pytest.approx(0.01, abs=0.002)
+    far = detect(rng.normal(4, 1, (100, 5)), scaled(fit_detector(cells, strangers), known))
+    assert (far > 1).all()
+
+
+def test_the_worse_of_distance_and_detector_counts():
+    near, far = np.array([0.2, 3.0]), np.array([2.0, 0.1])
+    np.testing.assert_allclose(novelty_of([near, near], [far, far]), [2.0, 3.0])
+    np.testing.assert_allclose(novelty_of([near, far], []), [1.1, 1.55])
+
+
+def test_drawn_strangers_are_refused_and_drawn_cells_are_not(first: Ensemble, trained_home: Path):
+    cells = open_dataset(Workspace(trained_home), "demo").images
+    assert first.predict(cells).recognised.mean() > 0.9
+    flower = photograph("flower")
+    made = [make_strangers(k, cells[:80], 20, 9, flower) for k in STRANGERS]
+    assert 1 - first.predict(np.concatenate(made)).recognised.mean() > 0.6
+
+
+def test_an_ensemble_without_detectors_still_works(trained_home: Path, tmp_path: Path):
+    folder = tmp_path / "first"
+    shutil.copytree(trained_home / "ensembles" / "first", folder)
+    info = json.loads((folder / "ensemble.json").read_text())
+    del info["members"][0]["detector"]
+    (folder / "ensemble.json").write_text(json.dumps(info))
+    old = open_ensemble(Workspace(tmp_path), str(folder))
+    images = open_dataset(Workspace(trained_home), "demo").images[:4]
+    assert old.predict(images).novelty.shape == (4,)
+
+
+def test_a_detector_of_another_length_is_refused(trained_home: Path, tmp_path: Path):
+    import hashlib
+
+    folder = tmp_path / "first"
+    shutil.copytree(trained_home / "ensembles" / "first", folder)
+    np.save(folder / "members" / "tiny.detector.npy", np.zeros(3, np.float32))
+    info = json.loads((folder / "ensemble.json").read_text())
+    content = (folder / "members" / "tiny.detector.npy").read_bytes()
+    info["files"]["members/tiny.detector.npy"] = hashlib.sha256(content).hexdigest()
+    (folder / "ensemble.json").write_text(json.dumps(info))
+    with pytest.raises(BadInput, match="expected 65 numbers"):
+        open_ensemble(Workspace(tmp_path), str(folder))
