@@ -89,7 +89,9 @@ def field_of(info: Mapping[str, Any], stained: tuple[float, float, float] | None
     found = re.fullmatch(r"centre (\d+) px", str(info.get("crop", "")))
     sizes = (re.fullmatch(r"(\d+)x(\d+)", key) for key in info.get("source_sizes", {}))
     known = frozenset((int(m[2]), int(m[1])) for m in sizes if m)
-    return Field(int(found[1]) if found else None, known, stained)
+    # Photographs that were taken out of the dataset are shown as they were in it.
+    own = {tuple(info["size"])} if "size" in info else set()
+    return Field(int(found[1]) if found else None, known | own, stained)
 
 
 def parse_crop(text: str) -> Crop | Literal["auto", "centre"]:

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image
 
 from bloodcell.data.drawing import draw_cell
+from bloodcell.data.field import Crop
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
-from bloodcell.ui.answers_table import answer_rows, chosen_row, summary
+from bloodcell.ui.answers_table import answer_rows, chosen_row, narrowed, summary
+from bloodcell.ui.classify_field import square_of
 from bloodcell.ui.gallery import png_bytes
 from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.samples import drawn_cells, unseen_cells
@@ -37,7 +40,8 @@ def test_without_an_ensemble_it_says_how_to_get_one(tmp_path: Path, monkeypatch)
     text = words(app)
     assert "There is no ensemble yet" in text
     assert all(f"{step}. " in text for step in (1, 2, 3))
-    assert not app.get("file_uploader")
+    (uploader,) = app.file_uploader
+    assert "the .zip of an ensemble" in uploader.label
 
 
 def test_it_says_what_the_ensemble_is_worth_before_any_click(trained_home: Path, monkeypatch):
@@ -60,7 +64,7 @@ def test_one_photograph_gets_a_card(trained_home: Path, ensemble: Ensemble, monk
         assert "**Recognised** as one of the eight" in text
     else:
         assert "### None of the eight" in text
-    assert len(app.get("plotly_chart")) == 1
+    assert len(app.get("plotly_chart")) == 2  # probabilities, field of view
 
 
 def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
@@ -77,6 +81,98 @@ def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
     assert table.value["Answer"][1] == "Not readable"
     assert "notes.pdf is a PDF document, expected a JPEG" in words(app)
     assert "**1** not readable" in words(app)
+
+
+def test_a_zip_of_photographs_is_opened_and_a_damaged_one_is_a_sentence(
+    trained_home: Path, monkeypatch
+):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for label in range(3):
+            archive.writestr(f"slide/{label}.png", drawn(label))
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cells.zip", buffer.getvalue(), "application/zip")
+    app.file_uploader[0].upload("cut.zip", buffer.getvalue()[:50], "application/zip")
+    settled(app.run())
+    files = list(app.dataframe[0].value["File"])
+    assert files == [*(f"cells.zip/slide/{label}.png" for label in range(3)), "cut.zip"]
+    assert "cut.zip is damaged or cut off" in words(app)
+
+
+def test_a_file_name_is_never_markdown(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.file_uploader[0].upload("![x](http://example.org/x.png)", drawn(1), "image/png")
+    settled(app.run())
+    assert "![x](" not in words(app)
+    assert r"\!\[x\]\(http" in words(app)
+
+
+def test_the_square_is_moved_by_numbers_and_back(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cell.png", drawn(1, 120), "image/png")
+    settled(app.run())
+
+    def field(name: str):
+        return next(n for n in app.number_input if n.key.endswith(name))
+
+    proposed = field("_side").value
+    field("_side").set_value(40)
+    settled(app.run())
+    assert field("_side").value == 40
+    assert "40×40 of 120×120 pixels" in next(e.label for e in app.expander)
+    next(b for b in app.button if b.label == "As proposed").click()
+    settled(app.run())
+    assert field("_side").value == proposed
+
+
+def test_another_lamp_is_said_and_balanced(trained_home: Path, monkeypatch):
+    cells = [draw_cell(label, np.random.default_rng(label), 48) for label in range(4)]
+    app = open_page(trained_home, "classify", monkeypatch)
+    for k, cell in enumerate(cells):
+        blue = np.clip(cell * np.array([0.6, 0.75, 0.95]), 0, 255).astype(np.uint8)
+        app.file_uploader[0].upload(f"{k}.png", png_bytes(blue), "image/png")
+    settled(app.run())
+    assert "cannot be trusted here" in words(app)
+    assert "Balancing the light" in words(app)
+    app.toggle(key="classify_balance").set_value(True)
+    settled(app.run())
+    assert "(now balanced)" in words(app)
+
+
+class TestEnsemblesAsThings:
+    def upload(self, app, name: str, content: bytes):
+        uploader = next(u for u in app.file_uploader if "ensemble" in u.label)
+        uploader.upload(name, content, "application/zip")
+        return settled(app.run())
+
+    def test_one_from_elsewhere_is_brought_in_and_set_to_work(
+        self, trained_home: Path, tmp_path: Path, monkeypatch
+    ):
+        app = open_page(tmp_path / "empty", "classify", monkeypatch)
+        content = (trained_home / "ensembles" / "first.zip").read_bytes()
+        self.upload(app, "first.zip", content)
+        text = words(app)
+        assert "first is now the ensemble at work." in "".join(s.value for s in app.success)
+        assert "Ensemble **first**" in text
+        assert "Only the eight classes" in text
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (b"nonsense", "is not a readable zip of an ensemble"),
+            (b"", "is not a readable zip of an ensemble"),
+        ],
+    )
+    def test_what_is_none_is_a_sentence(self, tmp_path: Path, monkeypatch, content, sentence):
+        app = open_page(tmp_path / "empty", "classify", monkeypatch)
+        self.upload(app, "other.zip", content)
+        assert sentence in app.error[0].value
+        assert not (tmp_path / "empty" / "ensembles" / "other").exists()
+
+    def test_a_name_that_is_taken_is_a_sentence(self, home: Path, monkeypatch):
+        app = open_page(home, "classify", monkeypatch)
+        self.upload(app, "first.zip", (home / "ensembles" / "first.zip").read_bytes())
+        assert "'first' is taken" in app.error[0].value
 
 
 def test_nothing_that_is_dropped_is_stored(home: Path, monkeypatch):
@@ -139,6 +235,24 @@ def test_the_table_names_the_nearest_class_only_for_known_cells(ensemble: Ensemb
         assert row["Picture"].startswith("data:image/jpeg;base64,")
     assert summary(found).startswith("3 files: ")
     assert "**1** not readable" in summary(found)
+
+
+def test_the_table_is_narrowed_by_answer_and_by_name(ensemble: Ensemble):
+    found = classify(ensemble, [("a.png", drawn(1)), ("b.png", b""), ("ab[.png", drawn(6))])
+    table = answer_rows(found)
+    assert list(narrowed(table, ["Not readable"], "")["File"]) == ["b.png"]
+    assert list(narrowed(table, [], "B")["File"]) == ["b.png", "ab[.png"]
+    assert list(narrowed(table, [], "b[").index) == [2]
+    assert narrowed(table, [], "nowhere").empty
+
+
+def test_a_drawn_box_becomes_a_square_inside_the_photograph():
+    size = (100, 200)
+    assert square_of({"box": [{"x": [50, 90], "y": [20, 60]}]}, size) == Crop(50, 20, 40)
+    assert square_of({"box": [{"x": [260, 180], "y": [90, 120]}]}, size) == Crop(120, 20, 80)
+    assert square_of({"box": [{"x": [5, 6], "y": [5, 6]}]}, size).side == 8
+    assert square_of({"box": []}, size) is None
+    assert square_of({}, size) is None
 
 
 @pytest.mark.parametrize(
