@@ -35,11 +35,10 @@ def answer_rows(found: Classified) -> pd.DataFrame:
                 "Answer": title(label) if known else "None of the eight",
                 "Probability": 100 * float(a.probabilities[i, label]),
                 "Could be": [title(k) for k in could_be(a.probabilities[i], a.prediction_sets[i])],
-                "Recognised": "yes" if known else "no",
                 "Novelty": float(a.novelty[i]),
             }
         )
-    columns = ["Picture", "File", "Answer", "Probability", "Could be", "Recognised", "Novelty"]
+    columns = ["Picture", "File", "Answer", "Probability", "Could be", "Novelty"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -77,7 +76,8 @@ def _filters(table: pd.DataFrame, key: str) -> pd.DataFrame:
     counts = table["Answer"].value_counts()
     if len(counts) < 2:
         return table
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    left, right = st.columns([3, 1])
+    with left:
         answers = st.pills(
             "Only these answers",
             list(counts.index),
@@ -85,7 +85,7 @@ def _filters(table: pd.DataFrame, key: str) -> pd.DataFrame:
             format_func=lambda answer: f"{answer} {counts[answer]:,}",
             key=f"{key}_answers",
         )
-        text = st.text_input("In the file name", key=f"{key}_text", width=180)
+    text = right.text_input("In the file name", key=f"{key}_text")
     return narrowed(table, answers, text)
 
 
@@ -111,7 +111,6 @@ def answers_table(found: Classified, threshold: float, key: str) -> int:
                 format="%.1f %%", min_value=0, max_value=100, width=120
             ),
             "Could be": st.column_config.ListColumn(width=180),
-            "Recognised": st.column_config.TextColumn(width=90),
             "Novelty": st.column_config.NumberColumn(
                 format="%.2f", width=70, help=f"Not recognised above {threshold:.2f}."
             ),

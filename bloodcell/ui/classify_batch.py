@@ -17,7 +17,9 @@ __all__ = ["class_counts_of_batch", "downloads", "shift_said"]
 def shift_said(ensemble: Ensemble, found: Classified, balanced: bool) -> Shift | None:
     """Warn where the batch is unlike the training photographs."""
     shift = find_shift(ensemble, found.backgrounds, found.answers.novelty)
-    if shift is not None and shift.found:
+    alone = len(found.images) == 1 and not found.answers.recognised[0]
+    # A lone photograph of something else has been refused already.
+    if shift is not None and shift.found and not alone:
         advice = ""
         if shift.other_light and not balanced and wanted_background(ensemble) is not None:
             advice = " Balancing the light, above, may help; it does not make them trustworthy."
