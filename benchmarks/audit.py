@@ -1,13 +1,15 @@
 """Recall and precision of the audit, kind by kind, on faults planted in a copy of a dataset.
 
     python -m benchmarks.audit [DATASET] [--home DIR] [--ensemble E] [--images N] [--seed 0]
-                               [--json FILE]
+                               [--cleanvision] [--json FILE]
 
 DATASET is a name in the workspace, or a .zip, .npz or folder to bring in; ``drawn`` (the default)
 draws one. It is copied into a temporary workspace, and faults are planted in the copy: 100
 bit-identical copies of one cell blended with a piece of a photograph, under random labels; 50
 cells each blended (35 to 65 %) with another piece of one of scikit-learn's two photographs; 150
 labels changed; 60 near copies (JPEG of quality 60 to 90, shifted by a pixel, mirrored or turned).
+
+With --cleanvision, cleanvision (``pip install cleanvision``) looks at the same images.
 
 What the same audit finds before anything is planted is listed as "before": a dataset has
 faults of its own, and a finding there is not known to be wrong. Precision is given both ways.
@@ -30,6 +32,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from benchmarks.audit_cleanvision import Beside, by_cleanvision
 from bloodcell.audit import Audit, audit
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
@@ -185,6 +188,41 @@ def compare(planted: Planted, found: Audit, before: Audit | None = None) -> list
     return rows
 
 
+def _suggested(planted: Planted, found: Audit) -> str:
+    """How right the suggestions to exclude outliers are."""
+    gone = {f.index for f in found.findings if f.kind == "outlier" and f.suggested == "exclude"}
+    foreign, joke = gone & set(planted.foreign), gone & set(planted.repeated)
+    others = len(gone - set(planted.foreign) - set(planted.repeated))
+    return (
+        f"outliers suggested to exclude: {len(foreign)} of {len(planted.foreign)} foreign, "
+        f"{len(joke)} of {len(planted.repeated)} repeated, {others} others"
+    )
+
+
+def _beside(planted: Planted, found: Audit, theirs: Beside, seconds: float) -> str:
+    """A line for each kind of fault: found here, found by cleanvision, listed by either."""
+
+    def ours(*kinds: str) -> set[int]:
+        return {f.index for f in found.findings if f.kind in kinds}
+
+    copies = theirs.issues.get("exact_duplicates", set())
+    near = theirs.issues.get("near_duplicates", set())
+    rows = (
+        ("exact copies", planted.repeated, ours("exact_duplicate", "conflicting_label"), copies),
+        ("foreign pictures", planted.foreign, ours("outlier"), theirs.odd),
+        ("changed labels", planted.flipped, ours("suspect_label"), set()),
+        ("near copies", planted.near, ours("near_duplicate"), near),
+    )
+    lines = [f"{'kind':18}{'planted':>8}{'here':>8}{'listed':>8}{'cleanvision':>13}{'listed':>8}"]
+    for kind, there, a, b in rows:
+        mine, other = len(a & set(there)), len(b & set(there))
+        lines.append(f"{kind:18}{len(there):8}{mine:8}{len(a):8}{other:13}{len(b):8}")
+    kinds = ", ".join(f"{len(rows):,} {kind}" for kind, rows in theirs.issues.items() if rows)
+    lines.append(f"cleanvision lists: {kinds}")
+    lines.append(f"time of the audit / time of cleanvision: {seconds / theirs.seconds:.2f}")
+    return "\n".join(lines)
+
+
 def _table(rows: Sequence[Found], n: int) -> str:
     head = f"{'kind':18}{'planted':>8}{'recall':>8}{'listed':>8}{'before':>8}"
     head += f"{'precision':>11}{'on top':>8}{'false alarms':>14}"
@@ -203,6 +241,11 @@ def _measure(dataset: Dataset, ensemble: Ensemble | None) -> tuple[Audit, float,
     clock, processor = time.perf_counter(), time.process_time()
     found = audit(dataset, ensemble=ensemble, progress=to_stderr())
     return found, time.perf_counter() - clock, time.process_time() - processor
+
+
+def _peak_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _source(workspace: Workspace, there: Workspace, name: str, images: int | None) -> Dataset:
@@ -229,6 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ensemble", help="default: features of no trained model")
     parser.add_argument("--images", type=int, help="take only so many of them")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cleanvision", action="store_true", help="let it look at them too")
     parser.add_argument("--json", type=Path, help="write the table to this file too")
     options = parser.parse_args(arguments)
     workspace = open_workspace(options.home)
@@ -241,13 +285,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         faulty, planted = plant(there, source, "faulty", seed=options.seed)
         before, _, _ = _measure(sound, ensemble)
         found, clock, processor = _measure(faulty, ensemble)
+        peak = _peak_mib()
+        theirs = by_cleanvision(faulty, there.home / "png") if options.cleanvision else None
     rows = compare(planted, found, before)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 2**10
-    )
     print(f"{source.name}: {found.n:,} images, features of {found.source}")
     print(_table(rows, found.n))
     print(f"{clock:.0f} s by the clock, {processor:.0f} s of processor time, peak {peak:.0f} MiB")
+    print(_suggested(planted, found))
+    if theirs is not None:
+        print(_beside(planted, found, theirs, clock))
     for note in found.notes:
         print(note)
     if options.json:

@@ -68,12 +68,14 @@ def show_findings(dataset: Dataset, index: DatasetIndex) -> None:
                 on_click=apply_decisions,
                 args=(dataset, decisions_for(suggested, "exclude", kind)),
             )
-        if shown and st.button(
-            f"Decide on all {len(shown):,}",
-            icon=":material/checklist:",
-            help="Exclude, keep or relabel all that are chosen above, after a preview.",
-        ):
-            decide_on_all(dataset, index, shown, kind, text)
+        if shown:
+            with st.popover(
+                f"Decide on all {len(shown):,}",
+                icon=":material/checklist:",
+                help="Exclude, keep or relabel all that are chosen above, after a preview.",
+                width="content",
+            ):
+                decide_on_all(dataset, index, shown, kind)
     pages = max(1, -(-len(groups) // GROUPS_PER_PAGE))
     page = st.pagination(pages, key=f"finding_page_{kind}_{pages}") if pages > 1 else 1
     begin = (page - 1) * GROUPS_PER_PAGE

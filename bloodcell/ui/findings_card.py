@@ -17,7 +17,7 @@ __all__ = ["show_group"]
 
 MOST_IN_GROUP = 12
 EXAMPLES = 3
-TILE = 64
+TILE, LARGE = 52, 96
 
 
 def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Picture:
@@ -25,15 +25,21 @@ def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Pict
 
 
 def _strip(
-    dataset: Dataset, index: DatasetIndex, heading: str, rows: list[int], key: str, columns: int
+    dataset: Dataset,
+    index: DatasetIndex,
+    heading: str,
+    rows: list[int],
+    key: str,
+    side: int = TILE,
 ) -> None:
     """Small pictures in a row; the colour at their foot is that of their label."""
-    st.caption(heading)
     tiles = [
         replace(tile, caption="", colour="", bar=((1.0, tile.colour),))
         for tile in (_tile(dataset, index, i) for i in rows)
     ]
-    clicked = gallery(tiles, key=key, side=TILE, columns=columns)
+    with st.container(width=len(rows) * (side + 6) + 6, gap="xsmall"):
+        st.caption(heading)
+        clicked = gallery(tiles, key=key, side=side, columns=len(rows))
     if clicked is not None:
         show_image(dataset, rows, clicked)
 
@@ -58,7 +64,12 @@ def _head(group: list[Finding], index: DatasetIndex) -> None:
         suggestion = "suggested: exclude" if gone else "suggested: look at it"
     else:
         suggestion = f"suggested: exclude {gone:,} of {len(group):,}"
-    st.markdown(f"{words}. {first.why[:1].upper()}{first.why[1:]}.")
+    why = f"{first.why[:1].upper()}{first.why[1:]}"
+    if first.kind == "suspect_label":
+        # The score is half of one plus the lead.
+        lead = 100 * (2 * first.score - 1)
+        why = f"In cross-validation that class is {lead:.0f} points more probable than the label"
+    st.markdown(f"{words}. {why}.")
     score = max(f.score for f in group)
     st.caption(f"Score {score:.2f} · {suggestion} · image {first.index:,}, {first.name}")
 
@@ -73,10 +84,9 @@ def show_group(
         if first.kind in COPIES:
             _copies(dataset, index, group, shown, key)
         else:
-            left, *others = st.columns([2, 4, EXAMPLES, EXAMPLES], gap="small")
-            with left:
-                _strip(dataset, index, "This image", [f.index for f in shown[:1]], key, 1)
-            _beside(dataset, index, audit, first, others, key)
+            with st.container(horizontal=True, gap="small"):
+                _strip(dataset, index, "This image", [first.index], key, LARGE)
+                _beside(dataset, index, audit, first, key)
         if len(group) > 1 and first.kind not in COPIES:
             st.caption(f"There {len(group):,} times with these pixels.")
         button_row(dataset, group, key)
@@ -98,24 +108,12 @@ def _copies(
 
 
 def _beside(
-    dataset: Dataset,
-    index: DatasetIndex,
-    audit: Audit | None,
-    finding: Finding,
-    places: list,
-    key: str,
+    dataset: Dataset, index: DatasetIndex, audit: Audit | None, finding: Finding, key: str
 ) -> None:
-    near, own_place, like_place = places
-    with near:
-        if finding.neighbours:
-            rows = list(finding.neighbours)
-            heading = f"Most like it: {_numbers(index, rows)}"
-            _strip(dataset, index, heading, rows, f"near_{key}", len(rows))
+    if near := list(finding.neighbours):
+        _strip(dataset, index, f"Most like it: {_numbers(index, near)}", near, f"near_{key}")
     own = CLASS_NAMES[int(index.labels[finding.index])]
-    for place, name in ((own_place, own), (like_place, finding.looks_like)):
-        rows = list(audit.typical.get(name or "", ()))[:EXAMPLES] if audit else []
-        if not rows or (place is like_place and name == own):
-            continue
-        with place:
+    for name in dict.fromkeys((own, finding.looks_like)):
+        if audit is not None and (rows := list(audit.typical.get(name or "", ()))[:EXAMPLES]):
             heading = f"Typical {title(CLASS_NAMES.index(name)).lower()}"
-            _strip(dataset, index, heading, rows, f"typical_{name}_{key}", EXAMPLES)
+            _strip(dataset, index, heading, rows, f"typical_{name}_{key}")

@@ -83,23 +83,17 @@ def _possible(kind: str) -> list[str]:
     return ["exclude", "relabel", "keep"] if kind == "suspect_label" else ["exclude", "keep"]
 
 
-@st.dialog("Decide on all of them")
 def decide_on_all(
-    dataset: Dataset, index: DatasetIndex, findings: list[Finding], kind: str, shown: str
+    dataset: Dataset, index: DatasetIndex, findings: list[Finding], kind: str
 ) -> None:
-    """Ask what to do with findings of one kind, and say beforehand what that will change.
-
-    Args:
-        shown: which they are, in words.
-    """
-    st.markdown(f"**{KIND_TITLES[kind]}**: {shown}.")
+    """Ask what to do with findings of one kind, and say beforehand what that will change."""
     action = st.segmented_control(
         "What to do",
         _possible(kind),
         default="exclude",
         required=True,
         format_func=ACTIONS.get,
-        key="all_action",
+        key=f"all_action_{kind}",
     )
     suggested = [f for f in findings if f.suggested == "exclude"]
     meant = findings
@@ -116,16 +110,15 @@ def decide_on_all(
     _preview(index, decisions, action)
     reason = st.text_input("Reason", KIND_TITLES[kind], max_chars=200, key=f"all_reason_{kind}")
     reason = kind if reason.strip() in ("", KIND_TITLES[kind]) else reason.strip()
-    if st.button(
-        f"{ACTIONS[action].split()[0]} {len(decisions):,} images"
-        if action != "relabel"
-        else f"Relabel {len(decisions):,} images",
+    verb = {"exclude": "Exclude", "relabel": "Relabel", "keep": "Keep"}[action]
+    st.button(
+        f"{verb} {len(decisions):,} images",
         type="primary",
         disabled=not decisions,
         help="Reversible: nothing is deleted, and the whole step can be undone as one.",
-    ):
-        apply_decisions(dataset, {i: d | {"reason": reason} for i, d in decisions.items()})
-        st.rerun()
+        on_click=apply_decisions,
+        args=(dataset, {i: d | {"reason": reason} for i, d in decisions.items()}),
+    )
 
 
 def _preview(index: DatasetIndex, decisions: dict[int, dict], action: str) -> None:
