@@ -197,11 +197,11 @@ def _map(cell: Cell, photo: np.ndarray, key: str) -> None:
 
 
 def _votes(cell: Cell, info: dict[str, Any]) -> None:
-    lines = ["| Network | Vote | | Weight |", "|---|---|--:|--:|"]
+    lines = ["| Network | Vote | Weight |", "|---|---|--:|"]
     for member, p in zip(info["members"], cell.members, strict=True):
         vote = int(p.argmax())
         lines.append(
-            f"| {member['name']} | {swatch(vote)} | {percent(float(p[vote]))} "
+            f"| {member['name']} | {swatch(vote)} {percent(float(p[vote]))} "
             f"| {member['weight']:.2f} |"
         )
     st.markdown("\n".join(lines), unsafe_allow_html=True)
