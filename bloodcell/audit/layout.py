@@ -65,6 +65,7 @@ def _sampled(dataset: Dataset, most: int) -> np.ndarray:
 def _tsne(values: np.ndarray, progress: Progress) -> np.ndarray:
     """float32, n×2."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     n = len(values)
     if n < 5:
@@ -73,15 +74,17 @@ def _tsne(values: np.ndarray, progress: Progress) -> np.ndarray:
     placed = start / max(float(start[:, 0].std()), 1e-9) * 1e-4
     for stage in range(STAGES):
         progress(stage, STAGES, "stages of the map")
-        placed = TSNE(
+        method = TSNE(
             perplexity=min(PERPLEXITY, (n - 1) / 3),
             early_exaggeration=EXAGGERATION if stage == 0 else 1.0,
             learning_rate=max(n / EXAGGERATION / 4, 50),
             max_iter=STEPS,
             init=placed,
             random_state=0,
-            n_jobs=-1,
-        ).fit_transform(values)
+        )
+        # Its threads wait for each other at every step: beside a training, one is far quicker.
+        with threadpool_limits(1, user_api="openmp"):
+            placed = method.fit_transform(values)
     progress(STAGES, STAGES, "stages of the map")
     return placed
 
