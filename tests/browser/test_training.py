@@ -182,7 +182,7 @@ def test_two_runs_are_compared_in_words(page: Any, busy_home: Path, tmp_path: Pa
         wait_for_state(runs[0], "finished")
 
         # Deleted, and brought back.
-        page.get_by_text("finished").first.wait_for()
+        page.get_by_text("Judge and combine it").wait_for()
         settled(page)
         button(page, "delete_run").click()
         button(page, "undo_delete").wait_for()
