@@ -49,21 +49,21 @@ def make_strangers(
 def with_strangers(
     images: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch whose first `count` images are made into strangers, of any class alike.
+    """A batch whose first `count` images are made into strangers, of no class at all.
 
     Args:
         images: uint8, n×S×S×3.
         labels: float32, n×8.
 
     Returns:
-        Images, and labels in which each class has an eighth of a stranger.
+        Images, and labels that are 0 for a stranger.
     """
     if count == 0 or len(images) < 2:
         return images, labels
     kinds = list(STRANGERS.values())
     made = [kinds[int(rng.integers(len(kinds)))](rng, images, photograph()) for _ in range(count)]
     images, labels = images.copy(), labels.copy()
-    images[:count], labels[:count] = made, 1 / labels.shape[1]
+    images[:count], labels[:count] = made, 0
     return images, labels
 
 
@@ -196,7 +196,7 @@ def _blend(rng: np.random.Generator, cells: np.ndarray, photo: np.ndarray) -> np
     """A cell half covered by something foreign, as a double exposure."""
     makers = (_photograph, _photograph, _drawing, _text, _noise)
     other = makers[int(rng.integers(len(makers)))](rng, cells, photo)
-    share = rng.uniform(0.35, 0.65)
+    share = rng.uniform(0.4, 0.6)
     return _image(share * other + (1 - share) * _any(rng, cells).astype(np.float32))
 
 

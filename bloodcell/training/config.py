@@ -41,8 +41,8 @@ class TrainConfig:
         warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
         plateau_patience: see `schedule`.
         epochs, batch_size: as named.
-        strangers: share of every batch that is made into pictures of none of the eight, of any
-            class alike (outlier exposure), so that the network can tell them apart.
+        strangers: share of every batch that is made into pictures of none of the eight, which a
+            second output learns to tell (outlier exposure), so that the features show them.
         precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
             variables and sums in float32; only faster where the processor has it.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.

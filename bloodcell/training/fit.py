@@ -27,6 +27,7 @@ from bloodcell.training.step import (
     make_evaluate,
     make_optimizer,
     make_step,
+    make_stranger_output,
     mean_recall,
     recalls,
 )
@@ -121,9 +122,11 @@ class _Training:
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
         if earlier:
             _start_from(self.model, earlier)
-        self.optimizer = make_optimizer(config, self.model)
+        self.stranger = make_stranger_output(config, self.model)
+        self.optimizer = make_optimizer(config, self.model, self.stranger)
         self.averaged = make_average(self.model) if config.ema else []
-        self.state = [*self.model.variables, *self.optimizer.variables, *self.averaged]
+        extra = self.stranger.variables if self.stranger else []
+        self.state = [*self.model.variables, *self.optimizer.variables, *self.averaged, *extra]
         self.place = _Place()
         self.resumed = saved is not None
         if saved is not None:
@@ -151,7 +154,7 @@ class _Training:
             config.strangers,
         )
         use_fast_kernels(self.model)
-        self.step = make_step(config, self.model, self.optimizer, self.averaged)
+        self.step = make_step(config, self.model, self.optimizer, self.averaged, self.stranger)
         self.evaluate = make_evaluate(self.model)
 
     def save(self) -> None:

@@ -15,15 +15,37 @@ __all__ = [
     "make_evaluate",
     "make_optimizer",
     "make_step",
+    "make_stranger_output",
     "mean_recall",
     "recalls",
 ]
 
 EVALUATION_BATCH = 64
+# Of the loss of telling strangers, beside that of telling classes.
+STRANGER_SHARE = 0.3
 
 
-def make_optimizer(config: TrainConfig, model):
-    """The optimizer of a config, built for `model`; no decay of biases and normalisation."""
+def make_stranger_output(config: TrainConfig, model):
+    """A second output on the features, cell or stranger, for training only; None without strangers.
+
+    The class outputs never learn from strangers: they would come to doubt the cells of another
+    laboratory, which are strange in their own way.
+    """
+    if not config.strangers:
+        return None
+    import keras
+
+    layer = keras.layers.Dense(1, name="stranger")
+    layer.build(model.get_layer("features").output.shape)
+    return layer
+
+
+def make_optimizer(config: TrainConfig, model, stranger=None):
+    """The optimizer of a config, built for `model`; no decay of biases and normalisation.
+
+    Args:
+        stranger: of :func:`make_stranger_output`.
+    """
     import keras
 
     decay = config.weight_decay or None
@@ -37,8 +59,12 @@ def make_optimizer(config: TrainConfig, model):
         ),
     }[config.optimizer]()
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimizer.build(model.trainable_variables)
+    optimizer.build(_trained(model, stranger))
     return optimizer
+
+
+def _trained(model, stranger) -> list:
+    return [*model.trainable_variables, *(stranger.trainable_variables if stranger else [])]
 
 
 def averaged_weights(model) -> list:
@@ -53,7 +79,7 @@ def make_average(model) -> list:
     return [tf.Variable(w.numpy(), trainable=False) for w in averaged_weights(model)]
 
 
-def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable:
+def make_step(config: TrainConfig, model, optimizer, averaged: list, stranger=None) -> Callable:
     """A compiled training step.
 
     Returns:
@@ -70,7 +96,9 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable
     bfloat16 = config.precision == "bfloat16"
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": bfloat16})
     size, smoothing = config.input_size, config.label_smoothing
-    trainable = keras.Model(model.input, model.get_layer("logits").output)
+    trainable = keras.Model(
+        model.input, [model.get_layer("logits").output, model.get_layer("features").output]
+    )
 
     @tf.function(
         input_signature=[
@@ -82,20 +110,25 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list) -> Callable
     )
     def step(images, labels, weights, number):
         with tf.GradientTape() as tape:
-            logits = trainable(tf.cast(images, tf.float32), training=True)
-            targets = labels * (1 - smoothing) + smoothing / len(CLASS_NAMES)
+            logits, features = trainable(tf.cast(images, tf.float32), training=True)
+            # The labels of a stranger sum to 0, and so does its weight.
+            known = tf.reduce_sum(labels, 1)
+            shares = tf.math.divide_no_nan(labels, known[:, None])
+            targets = shares * (1 - smoothing) + smoothing / len(CLASS_NAMES)
             each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(each * weights)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
+            if stranger:
+                told = tf.nn.sigmoid_cross_entropy_with_logits(1 - known, stranger(features)[:, 0])
+                loss += STRANGER_SHARE * tf.reduce_mean(told)
+        variables = _trained(model, stranger)
+        optimizer.apply(tape.gradient(loss, variables), variables)
         if averaged:
             decay = tf.minimum(config.ema, (1 + number) / (10 + number))
             for average, weight in zip(averaged, averaged_weights(model), strict=True):
                 value = tf.convert_to_tensor(weight)
                 average.assign(value + decay * (average - value))
         truth, found = tf.argmax(labels, 1), tf.argmax(logits, 1)
-        # A stranger, of any class alike, counts in no row.
-        counts = tf.cast(tf.math.reduce_std(labels, 1) > 1e-6, tf.int64)
+        counts = tf.cast(known > 0.5, tf.int64)
         confusion = tf.math.confusion_matrix(truth, found, len(CLASS_NAMES), counts, dtype=tf.int64)
         return loss, confusion
 
