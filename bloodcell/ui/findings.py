@@ -55,7 +55,7 @@ def show_findings(dataset: Dataset, index: DatasetIndex) -> None:
     images = "image" if len(shown) == 1 else "images"
     text = f"{len(shown):,} {images}"
     if kind in COPIES:
-        text += f" in {len(groups):,} groups"
+        text += f" in {len(groups):,} {'group' if len(groups) == 1 else 'groups'}"
     text += f", {len(suggested):,} suggested to exclude"
     st.markdown(f"**{text}.**")
     with st.container(horizontal=True):

@@ -83,13 +83,16 @@ def show_group(
         _head(group, index)
         if first.kind in COPIES:
             _copies(dataset, index, group, shown, key)
+            if first.kind == "conflicting_label":
+                with st.container(horizontal=True, gap="small"):
+                    _beside(dataset, index, audit, first, key)
         else:
             with st.container(horizontal=True, gap="small"):
                 _strip(dataset, index, "This image", [first.index], key, LARGE)
                 _beside(dataset, index, audit, first, key)
         if len(group) > 1 and first.kind not in COPIES:
             st.caption(f"There {len(group):,} times with these pixels.")
-        button_row(dataset, group, key)
+        button_row(dataset, index, group, key)
 
 
 def _copies(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import streamlit as st
 
 from bloodcell.audit.finding import Finding
@@ -17,6 +18,7 @@ __all__ = [
     "button_row",
     "decide_on_all",
     "decisions_for",
+    "keep_one",
     "show_last_step",
 ]
 
@@ -139,34 +141,50 @@ def _preview(index: DatasetIndex, decisions: dict[int, dict], action: str) -> No
     st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320))
 
 
-def button_row(dataset: Dataset, group: list[Finding], key: str) -> None:
+def keep_one(findings: list[Finding], labels: np.ndarray) -> dict[int, dict]:
+    """Of copies under several labels, keep the first that has the label it looks like.
+
+    Args:
+        labels: int64, N: of all images of the dataset.
+
+    Returns:
+        index → decision; empty where none of them has that label.
+    """
+    like = findings[0].looks_like
+    right = [f for f in findings if like == CLASS_NAMES[int(labels[f.index])]]
+    if not right:
+        return {}
+    others = [f for f in findings if f is not right[0]]
+    found = decisions_for(others, "exclude", findings[0].kind)
+    return found | decisions_for(right[:1], "keep", f"looks like {like}".replace("_", " "))
+
+
+def button_row(dataset: Dataset, index: DatasetIndex, group: list[Finding], key: str) -> None:
     """Accept or reject one group of findings."""
-    kind = group[0].kind
+    kind, like = group[0].kind, group[0].looks_like
     suggested = [f for f in group if f.suggested == "exclude"]
     excluded = suggested if kind in COPIES and suggested else group
     many = len(group) > 1
+
+    def button(name: str, label: str, icon: str, decisions: dict[int, dict]) -> None:
+        st.button(
+            label,
+            icon=f":material/{icon}:",
+            key=f"{name}_{key}",
+            on_click=apply_decisions,
+            args=(dataset, decisions),
+        )
+
     with st.container(horizontal=True):
-        st.button(
-            f"Exclude {len(excluded):,}" if many else "Exclude",
-            icon=":material/block:",
-            key=f"exclude_{key}",
-            on_click=apply_decisions,
-            args=(dataset, decisions_for(excluded, "exclude", kind)),
-        )
-        st.button(
-            f"Keep all {len(group):,}" if many else "Keep",
-            icon=":material/check:",
-            key=f"keep_{key}",
-            help="The finding is wrong, or does not matter: do not ask again.",
-            on_click=apply_decisions,
-            args=(dataset, decisions_for(group, "keep", f"not {KIND_TITLES[kind].lower()}")),
-        )
-        like = group[0].looks_like
-        if kind == "suspect_label" and like is not None:
-            st.button(
-                f"Label as {title(CLASS_NAMES.index(like)).lower()}",
-                icon=":material/label:",
-                key=f"relabel_{key}",
-                on_click=apply_decisions,
-                args=(dataset, decisions_for(group, "relabel", kind)),
-            )
+        text = f"Exclude {len(excluded):,}" if many else "Exclude"
+        button("exclude", text, "block", decisions_for(excluded, "exclude", kind))
+        text = f"Keep all {len(group):,}" if many else "Keep"
+        reason = f"not {KIND_TITLES[kind].lower()}"
+        button("keep", text, "check", decisions_for(group, "keep", reason))
+        if like is None:
+            return
+        name = title(CLASS_NAMES.index(like)).lower()
+        if kind == "suspect_label":
+            button("relabel", f"Label as {name}", "label", decisions_for(group, "relabel", kind))
+        elif kind == "conflicting_label" and (decisions := keep_one(group, index.labels)):
+            button("keep_one", f"Keep one as {name}", "filter_1", decisions)

@@ -15,7 +15,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.decisions import decisions_csv
 from bloodcell.data.demo import Faults, make_demo
-from bloodcell.ui.findings_decide import decisions_for
+from bloodcell.ui.findings_decide import decisions_for, keep_one
 from bloodcell.ui.findings_filter import Wanted, groups_of
 from bloodcell.ui.findings_words import KIND_TITLES
 from bloodcell.ui.jobs import current_job
@@ -135,6 +135,16 @@ class TestOneFinding:
         first = of_kind(own_home, "suspect_label")[0]
         app.button(key=f"relabel_suspect_label_{first.index}").click().run()
         assert CLASS_NAMES[named(own_home).labels[first.index]] == first.looks_like
+
+    def test_of_copies_in_conflict_one_stays_under_the_label_it_looks_like(self):
+        labels = np.array([1, 6, 6, 0])
+        group = [
+            Finding("conflicting_label", i, f"{i}.png", 0, 1.0, "exclude", looks_like="neutrophil")
+            for i in (0, 1, 2)
+        ]
+        done = {i: d["decision"] for i, d in keep_one(group, labels).items()}
+        assert done == {0: "exclude", 1: "keep", 2: "exclude"}
+        assert keep_one(group, np.zeros(4, int)) == {}
 
 
 class TestAllOfAKind:
