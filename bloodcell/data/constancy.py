@@ -30,8 +30,8 @@ def background(image: np.ndarray) -> np.ndarray:
     Returns:
         float32, 3, 0 to 255.
     """
-    if max(image.shape[:2]) > 256:
-        step = max(image.shape[:2]) // 256 + 1
+    if max(image.shape[:2]) > 128:
+        step = max(image.shape[:2]) // 128 + 1
         image = image[::step, ::step]
     pixels = image.reshape(-1, 3)
     light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).ravel().astype(np.float32)

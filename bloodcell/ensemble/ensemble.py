@@ -122,7 +122,8 @@ class Ensemble:
                 f"{self.bundle.path}: {member['features']} holds {found.dtype} {found.shape}, "
                 f"expected rows of {model.channels} numbers: make the ensemble again."
             )
-        return found
+        # Converted once here: at every answer it would cost more than the networks.
+        return found.astype(np.float32)
 
     def _detector(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
         found = self.bundle.array(member["detector"])

@@ -44,7 +44,11 @@ def neighbour_distance(features: np.ndarray, reference: np.ndarray, k: int) -> n
     Returns:
         float64, n, 0 to 2.
     """
-    similarity = unit(features) @ reference.astype(np.float32).T
+    # No copy of a reference that is float32 already: it is larger than all else here.
+    rows, known = unit(features), np.asarray(reference, np.float32)
+    # BLAS would wake threads for a single row, which wait for each other on a busy machine.
+    one = len(rows) == 1
+    similarity = np.einsum("rc,c->r", known, rows[0])[None] if one else rows @ known.T
     k = min(k, reference.shape[0])
     return 1.0 - np.partition(similarity, -k, axis=1)[:, -k].astype(np.float64)
 
