@@ -13,7 +13,10 @@ __all__ = ["answers_csv", "answers_json"]
 
 
 def answers_json(found: Classified) -> list[dict[str, Any]]:
-    """The rows of ``classify --json``; ``crop`` is [x, y, side] in pixels of the file."""
+    """The rows of ``classify --json``.
+
+    ``crop`` is there where not the whole photograph was shown: [x, y, side] in its pixels.
+    """
     rows: list[dict[str, Any]] = []
     a = found.answers
     for position, file in enumerate(found.files):
@@ -33,9 +36,10 @@ def answers_json(found: Classified) -> list[dict[str, Any]]:
                 "prediction_set": [CLASS_NAMES[k] for k in np.flatnonzero(a.prediction_sets[i])],
                 "recognised": bool(a.recognised[i]),
                 "novelty": float(a.novelty[i]),
-                "crop": [crop.x, crop.y, crop.side],
             }
         )
+        if found.sizes[i] != (crop.side, crop.side):
+            rows[-1]["crop"] = [crop.x, crop.y, crop.side]
     return rows
 
 
