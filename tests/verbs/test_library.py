@@ -83,8 +83,6 @@ def test_a_dataset_that_a_run_waits_for_stays(home: Path, say: Say):
     folder = home / "runs" / run["id"]
     shutil.rmtree(folder / "checkpoint")
     status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    (folder / "status.json").write_text(
-        json.dumps({**status, "state": "queued"}), encoding="utf-8"
-    )
+    (folder / "status.json").write_text(json.dumps({**status, "state": "queued"}), encoding="utf-8")
     with pytest.raises(BadInput, match=f"{run['id']} on demo is queued"):
         say(home, "delete", "demo", "--yes")
