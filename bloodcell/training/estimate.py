@@ -33,6 +33,7 @@ __all__ = [
     "Estimate",
     "Speed",
     "checkpoint_bytes",
+    "disk_bytes",
     "estimate",
     "known_speed",
     "machine",
@@ -82,13 +83,11 @@ class Estimate:
         epoch_s: seconds an epoch, with its validation.
         total_s: seconds in all if every epoch is run.
         epochs: how many of the epochs the time budget leaves room for.
-        disk_bytes: of the run's folder at its largest.
     """
 
     epoch_s: float
     total_s: float
     epochs: int
-    disk_bytes: int
 
 
 def machine() -> str:
@@ -188,11 +187,14 @@ def estimate(config: TrainConfig, speed: Speed, train: int, validation: int) -> 
     if config.time_budget:
         # The epoch in which the budget runs out is still finished.
         epochs = min(epochs, int(config.time_budget * 60 // epoch_s) + 1)
-    state = checkpoint_bytes(config)
+    return Estimate(epoch_s, speed.startup_s + epochs * epoch_s, epochs)
+
+
+def disk_bytes(config: TrainConfig) -> int:
+    """Bytes of a run's folder at its largest."""
     weights = int(WEIGHTS_M[config.backbone] * 4e6)
-    # State, the one before and the next; two best epochs; the exported networks.
-    disk = 3 * state + 4 * weights
-    return Estimate(epoch_s, speed.startup_s + epochs * epoch_s, epochs, disk)
+    # The state, the one before and the next; two best epochs; the exported networks.
+    return 3 * checkpoint_bytes(config) + 4 * weights
 
 
 class _Stopwatch:

@@ -264,7 +264,7 @@ def show_comparison(runs: list[Run]) -> None:
             return
         table = pd.DataFrame(
             {
-                name: [str(row.values[k]) for k in keys]
+                name: [_value(row.values[k]) for k in keys]
                 for name, row in zip(names, rows, strict=True)
             }
         )

@@ -15,7 +15,7 @@ from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.carry_out import check_startable
 from bloodcell.runs.run import Run, open_run
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.estimate import Estimate, Speed
+from bloodcell.training.estimate import Estimate, Speed, disk_bytes
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index
 from bloodcell.workspace import Workspace
 
@@ -107,15 +107,6 @@ def _weights(home: Workspace, backbone: str, weights: str) -> Check:
     name = BACKBONES[backbone]
     if weights == "none":
         return Check("good", f"{name} starts from nothing.")
-    if weights == "imagenet":
-        folder = Path.home() / ".keras" / "models"
-        if any(folder.glob(DOWNLOADED.get(backbone, "nothing"))):
-            return Check("good", f"The ImageNet weights of {name} are on this machine.")
-        return Check(
-            "careful",
-            f"The ImageNet weights of {name} are not on this machine yet: Keras downloads them "
-            "when the run begins, and the run fails where there is no connection.",
-        )
     path = Path(weights).expanduser()
     if path.is_file():
         return _file(path, name)
@@ -130,6 +121,31 @@ def _weights(home: Workspace, backbone: str, weights: str) -> Check:
         )
 
 
+def _imagenet(backbones: list[str]) -> list[Check]:
+    """Whether Keras has the ImageNet weights of these networks on this machine already."""
+    folder = Path.home() / ".keras" / "models"
+    here: list[str] = []
+    away: list[str] = []
+    for backbone in backbones:
+        there = any(folder.glob(DOWNLOADED.get(backbone, "nothing")))
+        (here if there else away).append(BACKBONES[backbone])
+    found = []
+    if here:
+        found.append(
+            Check("good", f"The ImageNet weights of {', '.join(here)} are on this machine.")
+        )
+    if away:
+        found.append(
+            Check(
+                "careful",
+                f"The ImageNet weights of {', '.join(away)} are not on this machine yet: Keras "
+                "downloads them when the run begins, and the run fails where there is no "
+                "connection.",
+            )
+        )
+    return found
+
+
 def _file(path: Path, name: str) -> Check:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
@@ -141,12 +157,10 @@ def _file(path: Path, name: str) -> Check:
     return Check("good", f"{name} starts from {path.name}.")
 
 
-def _disk(home: Path, estimates: list[Estimate]) -> Check | None:
-    if not estimates:
-        return None
+def _disk(home: Path, configs: list[TrainConfig]) -> Check:
     while not home.exists():
         home = home.parent
-    needed, free = sum(e.disk_bytes for e in estimates), shutil.disk_usage(home).free
+    needed, free = sum(map(disk_bytes, configs)), shutil.disk_usage(home).free
     words = f"{readable_bytes(free)} of disk free, about {readable_bytes(needed)} needed at most"
     if needed > free:
         return Check("bad", f"{words}: free some space first.")
@@ -183,7 +197,9 @@ def check_launch(
     """
     found = _split(dataset, configs[0])
     seen = {(c.backbone, c.weights) for c in configs}
-    found += [_weights(home, b, weights) for b, weights in sorted(seen) if b not in missing]
+    given = sorted((b, weights) for b, weights in seen if b not in missing)
+    found += [_weights(home, b, weights) for b, weights in given if weights != "imagenet"]
+    found += _imagenet([b for b, weights in given if weights == "imagenet"])
     found += [
         Check(
             "bad",
@@ -192,7 +208,7 @@ def check_launch(
         )
         for b in missing
     ]
-    found += [_memory(speeds), _disk(home.home, estimates)]
+    found += [_memory(speeds), _disk(home.home, configs)]
     short = [e for e, c in zip(estimates, configs, strict=False) if e.epochs < c.epochs]
     if short:
         found.append(

@@ -122,7 +122,6 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
     """The fields that matter; returns the chosen backbones and the values of the others."""
     told = explanations()
     values: dict[str, Any] = {}
-    columns = st.columns(4)
     if several_backbones:
         backbones = st.multiselect(
             "Backbones: a member each",
@@ -132,22 +131,21 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
             help="Members that differ in their network make different mistakes.",
             **origin.widget("backbones"),
         )
-    with columns[0]:
-        if not several_backbones:
-            names = list(BACKBONES)
-            backbones = [
-                st.selectbox(
-                    "Backbone",
-                    names,
-                    index=names.index(origin.value("backbone")),
-                    format_func=BACKBONES.get,
-                    help="MobileNetV2 is the quickest by far and, on these cells, as good as the "
-                    "others.",
-                    **origin.widget("backbone"),
-                )
-            ]
-        else:
-            st.text_input("Backbone", "several, see below", disabled=True, key="train_several")
+        columns = st.columns(3)
+    else:
+        left, *columns = st.columns(4)
+        names = list(BACKBONES)
+        with left:
+            chosen = st.selectbox(
+                "Backbone",
+                names,
+                index=names.index(origin.value("backbone")),
+                format_func=BACKBONES.get,
+                help="MobileNetV2 is the quickest by far and, on these cells, as good as the "
+                "others.",
+                **origin.widget("backbone"),
+            )
+        backbones = [chosen]
     first = backbones[0] if len(backbones) == 1 else ""
     whole: dict[str, tuple[int, int]] = {
         "input_size": (MIN_SIZE, MAX_SIZE),
@@ -155,8 +153,8 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
         "epochs": (1, 1000),
         "batch_size": (2, 1024),
     }
-    places = {"input_size": 2, "seed": 3, "epochs": 0, "batch_size": 1}
-    with columns[1]:
+    places = {"input_size": 1, "seed": 2, "epochs": 0, "batch_size": 1}
+    with columns[0]:
         values["policy"] = _policy(origin)
     second = st.columns(4)
     for name, (low, high) in whole.items():

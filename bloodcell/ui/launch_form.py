@@ -153,7 +153,8 @@ def _configs(
 
 def _labels(origin: Origin, run: Run | None, what: str) -> tuple[str, tuple[str, ...]]:
     name = ""
-    left, right = st.columns(2)
+    # A name is of one run; tags are of all.
+    left, right = st.columns(2) if what == "one" else (st.container(), st.container())
     before = read_labels(run) if run else None
     with left:
         if what == "one":
