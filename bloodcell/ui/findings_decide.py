@@ -134,10 +134,9 @@ def _preview(index: DatasetIndex, decisions: dict[int, dict], action: str) -> No
     used = Counter(int(c) for c in index.labels[index.kept])
     rows = []
     for c in sorted(set(before) | set(after)):
-        row = {"label": title(c), "images": before[c], "in use now": used[c]}
-        if action != "keep":
-            row["in use then"] = used[c] - before[c] + after[c]
-        rows.append(row)
+        then = used[c] - before[c] + after[c] if action != "keep" else used[c]
+        numbers = f"{used[c]:,} → {then:,}" if then != used[c] else f"{used[c]:,}"
+        rows.append({"label": title(c), "images": before[c], "in use": numbers})
     st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320))
 
 
