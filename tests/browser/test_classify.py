@@ -31,7 +31,7 @@ TRANSFER = """([name, data]) => {
 def drop(page: Any, file: Path) -> None:
     data = base64.b64encode(file.read_bytes()).decode("ascii")
     transfer = page.evaluate_handle(TRANSFER, [file.name, data])
-    zone = page.get_by_test_id("stFileUploaderDropzone")
+    zone = page.get_by_test_id("stFileUploaderDropzone").first
     for event in ("dragenter", "dragover", "drop"):
         zone.dispatch_event(event, {"dataTransfer": transfer})
 
@@ -55,7 +55,7 @@ def test_a_dropped_photograph_gets_the_answer_of_the_command_line(
     file = tmp_path / "cell.png"
     file.write_bytes(png_bytes(draw_cell(1, np.random.default_rng(5), 96)))
     page.goto(address)
-    page.get_by_test_id("stFileUploaderDropzone").wait_for()
+    page.get_by_test_id("stFileUploaderDropzone").first.wait_for()
     drop(page, file)
     card = page.locator(".st-key-classify_card")
     card.wait_for()
