@@ -42,7 +42,7 @@ from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.progress import to_stderr
 from bloodcell.workspace import Workspace, open_workspace
 
-__all__ = ["Found", "Planted", "compare", "main", "plant"]
+__all__ = ["Found", "Planted", "compare", "main", "plant", "table"]
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _suggested(planted: Planted, found: Audit) -> str:
     )
 
 
-def _beside(planted: Planted, found: Audit, theirs: Beside, seconds: float) -> str:
+def _beside(planted: Planted, found: Audit, theirs: Beside, seconds: tuple[float, float]) -> str:
     """A line for each kind of fault: found here, found by cleanvision, listed by either."""
 
     def ours(*kinds: str) -> set[int]:
@@ -219,11 +219,16 @@ def _beside(planted: Planted, found: Audit, theirs: Beside, seconds: float) -> s
         lines.append(f"{kind:18}{len(there):8}{mine:8}{len(a):8}{other:13}{len(b):8}")
     kinds = ", ".join(f"{len(rows):,} {kind}" for kind, rows in theirs.issues.items() if rows)
     lines.append(f"cleanvision lists: {kinds}")
-    lines.append(f"time of the audit / time of cleanvision: {seconds / theirs.seconds:.2f}")
+    clock, processor = seconds[0] / theirs.seconds, seconds[1] / theirs.processor_seconds
+    lines.append(
+        f"time of the audit / time of cleanvision: {clock:.2f} by the clock, {processor:.2f} of "
+        "processor time"
+    )
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[Found], n: int) -> str:
+def table(rows: Sequence[Found], n: int) -> str:
+    """Recall and precision of each kind as text, a line each; n: images in all."""
     head = f"{'kind':18}{'planted':>8}{'recall':>8}{'listed':>8}{'before':>8}"
     head += f"{'precision':>11}{'on top':>8}{'false alarms':>14}"
     lines = [head]
@@ -289,11 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         theirs = by_cleanvision(faulty, there.home / "png") if options.cleanvision else None
     rows = compare(planted, found, before)
     print(f"{source.name}: {found.n:,} images, features of {found.source}")
-    print(_table(rows, found.n))
+    print(table(rows, found.n))
     print(f"{clock:.0f} s by the clock, {processor:.0f} s of processor time, peak {peak:.0f} MiB")
     print(_suggested(planted, found))
     if theirs is not None:
-        print(_beside(planted, found, theirs, clock))
+        print(_beside(planted, found, theirs, (clock, processor)))
     for note in found.notes:
         print(note)
     if options.json:
