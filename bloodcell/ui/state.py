@@ -71,7 +71,9 @@ def set_active(kind: str, name: str | None) -> None:
 
 def _active(kind: str) -> str | None:
     names = workspace().names(kind)
-    chosen = st.session_state.get(f"active_{kind}")
+    # A link may name them: ?dataset=NAME&ensemble=NAME.
+    linked = st.query_params.get(kind.removesuffix("s"))
+    chosen = st.session_state.get(f"active_{kind}", linked)
     if chosen in names:
         return chosen
     if kind == "ensembles" and REFERENCE in names:
