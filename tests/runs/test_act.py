@@ -89,7 +89,7 @@ class TestExtend:
         record["config"]["early_stopping"] = 1
         finished.config_path.write_text(json.dumps(record))
         lines = finished.metrics()
-        lines[1]["val_loss"] = lines[0]["val_loss"] + 1
+        lines[1]["val_calibrated_loss"] = lines[0]["val_calibrated_loss"] + 1
         finished.metrics_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         with pytest.raises(BadInput, match="would end it at once"):
             extend(finished, 5)

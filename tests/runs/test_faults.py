@@ -166,7 +166,7 @@ def test_six_epochs_are_three_and_three_more(
 
 
 @pytest.fixture(scope="module")
-def done(self, demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def done(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of four epochs. Do not change it."""
     home = Path(shutil.copytree(demo_home, tmp_path_factory.mktemp("done") / "home"))
     run = prepare(Workspace(home), short(4))
