@@ -17,6 +17,7 @@ from bloodcell.evaluation.metrics import Judgement, confusion_matrix, reliabilit
 from bloodcell.evaluation.review import coverage, review_curve
 
 __all__ = [
+    "METRIC_NAMES",
     "all_tables",
     "class_table",
     "confusion_table",
@@ -27,6 +28,20 @@ __all__ = [
     "set_table",
     "set_thresholds",
 ]
+
+# What a reader calls each metric of a judgement, in the order of a report.
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "macro_precision": "Precision, mean over classes",
+    "macro_recall": "Recall, mean over classes",
+    "macro_f1": "F1, mean over classes",
+    "weighted_precision": "Precision, weighted by images",
+    "weighted_recall": "Recall, weighted by images",
+    "weighted_f1": "F1, weighted by images",
+    "auc": "AUC, one against the rest",
+    "log_loss": "Log loss, nats",
+    "ece": "Calibration error (ECE, 15 bins)",
+}
 
 
 def metric_table(found: Evaluation) -> pd.DataFrame:

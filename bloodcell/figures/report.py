@@ -19,7 +19,13 @@ from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.metrics import confusion_matrix, reliability
 from bloodcell.evaluation.review import refer, review_curve
 from bloodcell.evaluation.stress import Study
-from bloodcell.evaluation.tables import class_table, member_table, pair_table, set_table
+from bloodcell.evaluation.tables import (
+    METRIC_NAMES,
+    class_table,
+    member_table,
+    pair_table,
+    set_table,
+)
 from bloodcell.figures.confusion import confusion
 from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
 from bloodcell.figures.evaluation import members_figure, reliability_diagram
@@ -91,25 +97,18 @@ def _range(low: float | None, high: float | None, digits: int = 2) -> str:
 
 def _headline(found: Evaluation) -> str:
     j, document = found.judgement, found.to_json()
-    names = {
-        "accuracy": "Accuracy",
-        "macro_precision": "Precision, mean over classes",
-        "macro_recall": "Recall, mean over classes",
-        "macro_f1": "F1, mean over classes",
-        "weighted_precision": "Precision, weighted by images",
-        "weighted_recall": "Recall, weighted by images",
-        "weighted_f1": "F1, weighted by images",
-        "auc": "AUC, one against the rest",
-        "ece": "Calibration error (ECE, 15 bins)",
-        "recognised": "Recognised as one of the eight",
-    }
+    # Log loss is no share: it has a row of its own.
+    names = {k: words for k, words in METRIC_NAMES.items() if k != "log_loss"}
+    names["recognised"] = "Recognised as one of the eight"
     rows = [
         [words, _share(document[key]), _range(*document["intervals"][key]), f"{j.n:,}"]
         for key, words in names.items()
         if key in document["intervals"]
     ]
     low, high = j.intervals["log_loss"]
-    rows.append(["Log loss, nats", f"{j.log_loss:.4f}", f"{low:.4f} to {high:.4f}", f"{j.n:,}"])
+    rows.append(
+        [METRIC_NAMES["log_loss"], f"{j.log_loss:.4f}", f"{low:.4f} to {high:.4f}", f"{j.n:,}"]
+    )
     return _table(rows, ["", "value", "95 % interval", "n"])
 
 

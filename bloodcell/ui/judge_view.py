@@ -5,6 +5,7 @@ import streamlit as st
 
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
+from bloodcell.evaluation.tables import METRIC_NAMES
 from bloodcell.ui.words import interval, percent
 
 __all__ = ["all_figures", "headline"]
@@ -101,21 +102,9 @@ def headline(found: Evaluation) -> None:
 
 def all_figures(found: Evaluation) -> None:
     """Every metric of the ensemble, macro and weighted, with its interval and n."""
-    names = {
-        "accuracy": "Accuracy",
-        "macro_precision": "Precision, mean over classes",
-        "macro_recall": "Recall, mean over classes",
-        "macro_f1": "F1, mean over classes",
-        "weighted_precision": "Precision, weighted by images",
-        "weighted_recall": "Recall, weighted by images",
-        "weighted_f1": "F1, weighted by images",
-        "auc": "AUC, one against the rest",
-        "log_loss": "Log loss, nats",
-        "ece": "Calibration error (ECE, 15 bins)",
-    }
     j = found.judgement
     rows = []
-    for key, words in names.items():
+    for key, words in METRIC_NAMES.items():
         if key not in j.intervals:
             continue
         value, (low, high) = getattr(j, key), j.intervals[key]
