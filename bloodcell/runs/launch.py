@@ -21,7 +21,7 @@ from bloodcell.errors import NameTaken
 from bloodcell.files import write_json
 from bloodcell.runs.carry_out import DETACHED, check_startable, hold
 from bloodcell.runs.run import ACTIVE, Run, create_run
-from bloodcell.runs.weights import check_weights
+from bloodcell.runs.weights import check_teacher, check_weights
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
@@ -68,11 +68,13 @@ def check(
         "curation_fingerprint": dataset.curation.fingerprint,
     }
     config, weights = check_weights(workspace, config, fingerprints)
+    config, teacher = check_teacher(workspace, config, fingerprints)
     record = {
         "policy": policy_to_json(policy),
         **fingerprints,
         "environment": _environment(),
         **weights,
+        **teacher,
     }
     return config, record
 

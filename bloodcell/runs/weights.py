@@ -1,4 +1,4 @@
-"""Where a run's first weights come from: checked before it is launched."""
+"""The runs that a run learns from, as its start or its teacher: checked before it is launched."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,7 @@ from bloodcell.runs.run import Run, open_run
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["check_weights"]
+__all__ = ["check_teacher", "check_weights"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What must be the same for a run and the one it starts from: otherwise the first would have been
@@ -57,18 +57,49 @@ def check_weights(
 
 
 def _best(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
-    record, earlier = run.record(), run.config()
+    earlier = run.config()
     if earlier.backbone != config.backbone:
         raise BadInput(
             f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
         )
-    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
-    if not same_data or any(getattr(earlier, key) != getattr(config, key) for key in SPLIT):
-        raise BadInput(
-            f"{run.id} was trained on other parts of the data, so images that are unseen here "
-            "may be known to it: start from a run with the same dataset, decisions and split."
-        )
+    _check_parts(run, config, fingerprints)
     found = sorted(run.checkpoint.glob("best-*.npz"), key=lambda p: p.stat().st_mtime)
     if not found:
         raise BadInput(f"{run.id} has finished no epoch yet: wait, or start from another run.")
     return found[-1].absolute()
+
+
+def check_teacher(
+    workspace: Workspace, config: TrainConfig, fingerprints: dict[str, str]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """A config whose teacher is there, and what is recorded of it.
+
+    Args:
+        config: its teacher is empty, the id or path of a finished run, or its ``model.keras``.
+        fingerprints: as in :func:`check_weights`.
+
+    Raises:
+        NotFound: no such run.
+        BadInput: it is not finished, or was divided into other parts.
+    """
+    if not config.teacher:
+        return config, {}
+    name = config.teacher
+    run = open_run(workspace, str(Path(name).parent) if name.endswith(".keras") else name)
+    if run.status()["state"] != "finished":
+        raise BadInput(
+            f"{run.id} is {run.status()['state']}: only a finished run can teach another."
+        )
+    _check_parts(run, config, fingerprints)
+    config = dataclasses.replace(config, teacher=str(run.keras_path.absolute()))
+    return config, {"taught_by": run.id}
+
+
+def _check_parts(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> None:
+    record, earlier = run.record(), run.config()
+    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
+    if not same_data or any(getattr(earlier, key) != getattr(config, key) for key in SPLIT):
+        raise BadInput(
+            f"{run.id} was trained on other parts of the data, so images that are unseen here "
+            "may be known to it: choose a run with the same dataset, decisions and split."
+        )

@@ -43,6 +43,8 @@ class TrainConfig:
         epochs, batch_size: as named.
         strangers: share of every batch that is made into pictures of none of the eight, which a
             second output learns to tell (outlier exposure), so that the features show them.
+        teacher: a finished run of any backbone, or its `model.keras`, whose probabilities and
+            features are learned beside the labels (distillation); empty = none.
         precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
             variables and sums in float32; only faster where the processor has it.
         early_stopping: end after so many epochs without a lower validation loss; 0 = never.
@@ -79,6 +81,7 @@ class TrainConfig:
     ema: float = 0.0
     sample_weights: str = "none"
     strangers: float = 0.0
+    teacher: str = ""
     precision: str = "float32"
     seed: int = 0
     split_seed: int = 0
@@ -130,6 +133,8 @@ class TrainConfig:
         for key in ("dataset", "weights", "policy"):
             if not isinstance(getattr(self, key), str) or not getattr(self, key):
                 raise BadInput(f"{key} is {getattr(self, key)!r}: expected a name or a path.")
+        if not isinstance(self.teacher, str):
+            raise BadInput(f"teacher is {self.teacher!r}: expected a run's name or path, or none.")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -18,6 +18,7 @@ from bloodcell.data.split import Split, balanced_weights
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.models.kernels import use_fast_kernels, use_keras_kernels
+from bloodcell.training.auxiliary import Auxiliary
 from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import Patience, judged_loss, learning_rate
@@ -27,7 +28,6 @@ from bloodcell.training.step import (
     make_evaluate,
     make_optimizer,
     make_step,
-    make_stranger_output,
     mean_recall,
     recalls,
 )
@@ -122,11 +122,15 @@ class _Training:
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
         if earlier:
             _start_from(self.model, earlier)
-        self.stranger = make_stranger_output(config, self.model)
-        self.optimizer = make_optimizer(config, self.model, self.stranger)
+        self.auxiliary = Auxiliary(config, self.model)
+        self.optimizer = make_optimizer(config, self.model, self.auxiliary)
         self.averaged = make_average(self.model) if config.ema else []
-        extra = self.stranger.variables if self.stranger else []
-        self.state = [*self.model.variables, *self.optimizer.variables, *self.averaged, *extra]
+        self.state = [
+            *self.model.variables,
+            *self.optimizer.variables,
+            *self.averaged,
+            *self.auxiliary.variables,
+        ]
         self.place = _Place()
         self.resumed = saved is not None
         if saved is not None:
@@ -154,7 +158,7 @@ class _Training:
             config.strangers,
         )
         use_fast_kernels(self.model)
-        self.step = make_step(config, self.model, self.optimizer, self.averaged, self.stranger)
+        self.step = make_step(config, self.model, self.optimizer, self.averaged, self.auxiliary)
         self.evaluate = make_evaluate(self.model)
 
     def save(self) -> None:

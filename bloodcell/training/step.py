@@ -7,6 +7,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.evaluation.calibration import apply_temperature, fit_temperature
+from bloodcell.training.auxiliary import Auxiliary
 from bloodcell.training.config import TrainConfig
 
 __all__ = [
@@ -15,37 +16,15 @@ __all__ = [
     "make_evaluate",
     "make_optimizer",
     "make_step",
-    "make_stranger_output",
     "mean_recall",
     "recalls",
 ]
 
 EVALUATION_BATCH = 64
-# Of the loss of telling strangers, beside that of telling classes.
-STRANGER_SHARE = 0.3
 
 
-def make_stranger_output(config: TrainConfig, model):
-    """A second output on the features, cell or stranger, for training only; None without strangers.
-
-    The class outputs never learn from strangers: they would come to doubt the cells of another
-    laboratory, which are strange in their own way.
-    """
-    if not config.strangers:
-        return None
-    import keras
-
-    layer = keras.layers.Dense(1, name="stranger")
-    layer.build(model.get_layer("features").output.shape)
-    return layer
-
-
-def make_optimizer(config: TrainConfig, model, stranger=None):
-    """The optimizer of a config, built for `model`; no decay of biases and normalisation.
-
-    Args:
-        stranger: of :func:`make_stranger_output`.
-    """
+def make_optimizer(config: TrainConfig, model, auxiliary: Auxiliary | None = None):
+    """The optimizer of a config, built for `model`; no decay of biases and normalisation."""
     import keras
 
     decay = config.weight_decay or None
@@ -59,12 +38,13 @@ def make_optimizer(config: TrainConfig, model, stranger=None):
         ),
     }[config.optimizer]()
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimizer.build(_trained(model, stranger))
+    optimizer.build(_trained(model, auxiliary))
     return optimizer
 
 
-def _trained(model, stranger) -> list:
-    return [*model.trainable_variables, *(stranger.trainable_variables if stranger else [])]
+def _trained(model, auxiliary: Auxiliary | None) -> list:
+    beside = auxiliary.trainable_variables if auxiliary else []
+    return [*model.trainable_variables, *beside]
 
 
 def averaged_weights(model) -> list:
@@ -79,7 +59,9 @@ def make_average(model) -> list:
     return [tf.Variable(w.numpy(), trainable=False) for w in averaged_weights(model)]
 
 
-def make_step(config: TrainConfig, model, optimizer, averaged: list, stranger=None) -> Callable:
+def make_step(
+    config: TrainConfig, model, optimizer, averaged: list, auxiliary: Auxiliary | None = None
+) -> Callable:
     """A compiled training step.
 
     Returns:
@@ -109,18 +91,21 @@ def make_step(config: TrainConfig, model, optimizer, averaged: list, stranger=No
         ]
     )
     def step(images, labels, weights, number):
+        images = tf.cast(images, tf.float32)
+        lesson = auxiliary.lesson(images) if auxiliary else None
         with tf.GradientTape() as tape:
-            logits, features = trainable(tf.cast(images, tf.float32), training=True)
+            logits, features = trainable(images, training=True)
             # The labels of a stranger sum to 0, and so does its weight.
             known = tf.reduce_sum(labels, 1)
             shares = tf.math.divide_no_nan(labels, known[:, None])
             targets = shares * (1 - smoothing) + smoothing / len(CLASS_NAMES)
+            if auxiliary:
+                targets = auxiliary.targets(targets, lesson)
             each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(each * weights)
-            if stranger:
-                told = tf.nn.sigmoid_cross_entropy_with_logits(1 - known, stranger(features)[:, 0])
-                loss += STRANGER_SHARE * tf.reduce_mean(told)
-        variables = _trained(model, stranger)
+            if auxiliary:
+                loss += auxiliary.loss(features, known, lesson)
+        variables = _trained(model, auxiliary)
         optimizer.apply(tape.gradient(loss, variables), variables)
         if averaged:
             decay = tf.minimum(config.ema, (1 + number) / (10 + number))

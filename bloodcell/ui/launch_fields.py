@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -271,7 +272,9 @@ def other_fields(origin: Origin, dataset: Dataset) -> dict[str, Any]:
             **origin.widget(field.name),
         }
         with columns[place % 3]:
-            if field.name == "split_shares":
+            if field.name == "teacher":
+                values[field.name] = _teacher(value, about)
+            elif field.name == "split_shares":
                 values[field.name] = _shares(
                     st.text_input(value=", ".join(map(str, value)), **about)
                 )
@@ -289,6 +292,18 @@ def other_fields(origin: Origin, dataset: Dataset) -> dict[str, Any]:
                     min_value=0.0, value=float(value), step=0.01, format="%g", **about
                 )
     return values
+
+
+def _teacher(before: str, about: dict[str, str]) -> str:
+    runs = [run.id for run in list_runs(workspace()) if run.status()["state"] == "finished"]
+    known = Path(before).parent.name if before.endswith(".keras") else before
+    options = ["", *runs]
+    return st.selectbox(
+        options=options,
+        index=options.index(known) if known in options else 0,
+        format_func=lambda run: run or "None",
+        **about,
+    )
 
 
 def _shares(text: str) -> tuple[float, ...]:

@@ -47,6 +47,9 @@ def train(
     strangers: Annotated[
         float | None, typer.Option(help="Share of none-of-the-eight in a batch.")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A finished run that it also learns from.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Of the split.")] = None,

@@ -1,4 +1,4 @@
-"""The start of a run: a weights file, or the best epoch of another run with the same parts."""
+"""The runs that a run learns from: one whose best epoch is its start, one that teaches it."""
 
 from pathlib import Path
 
@@ -64,3 +64,35 @@ def test_a_run_of_another_backbone_is_no_start(finished):
     workspace, run = finished
     with pytest.raises(BadInput, match="a mobilenetv2 cannot start from it"):
         prepare(workspace, make_config("demo", backbone="mobilenetv2", weights=run.id))
+
+
+class TestTeacher:
+    def test_it_is_recorded_and_a_training_with_it_continues_exactly(
+        self, finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        workspace = copied(finished[0], tmp_path / "home")
+        teacher = list_runs(workspace)[0]
+        config = again(teacher, weights="none", teacher=teacher.id, epochs=2, input_size=32)
+        whole, halved = (prepare(workspace, config) for _ in range(2))
+        assert whole.record()["taught_by"] == teacher.id
+        carry_out(workspace, whole, echo=False)
+        count = iter(range(1000))
+        with monkeypatch.context() as patched:
+            reason = property(lambda watch: "as told" if next(count) > 4 else None, lambda *_: None)
+            patched.setattr("bloodcell.runs.carry_out._Watch.reason", reason, raising=False)
+            carry_out(workspace, halved, echo=False)
+        assert halved.status()["state"] == "stopped"
+        carry_out(workspace, halved, echo=False)
+        assert [m["loss"] for m in halved.metrics()] == [m["loss"] for m in whole.metrics()]
+
+    def test_a_run_that_has_not_finished_is_none(self, finished, tmp_path: Path):
+        workspace = copied(finished[0], tmp_path / "home")
+        earlier = list_runs(workspace)[0]
+        waiting = prepare(workspace, again(earlier))
+        with pytest.raises(BadInput, match="only a finished run can teach"):
+            prepare(workspace, again(earlier, teacher=waiting.id))
+
+    def test_nor_is_one_that_was_trained_on_other_parts(self, finished):
+        workspace, run = finished
+        with pytest.raises(BadInput, match="other parts of the data"):
+            prepare(workspace, again(run, weights="none", teacher=run.id, split_seed=1))

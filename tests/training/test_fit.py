@@ -271,27 +271,3 @@ def test_the_average_follows_the_weights_with_a_warm_up():
             by_hand[i] += (1 - decay) * (weight.numpy() - by_hand[i])
     for a, b in zip(average, by_hand, strict=True):
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-4, atol=1e-5)
-
-
-def test_strangers_move_no_class_output_but_their_own():
-    load_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    from bloodcell.models.classifier import build_classifier
-    from bloodcell.training.step import make_optimizer, make_stranger_output
-
-    config = recipe(dropout=0.0, strangers=0.5, optimizer="sgd", weight_decay=0.0)
-    keras.utils.set_random_seed(0)
-    model = build_classifier("tiny", 32, dropout=0.0)
-    stranger = make_stranger_output(config, model)
-    optimizer = make_optimizer(config, model, stranger)
-    dense = model.get_layer("logits")
-    before = [dense.kernel.numpy(), stranger.kernel.numpy()]
-    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
-    nothing = np.zeros((6, 8), np.float32)
-    step = make_step(config, model, optimizer, [], stranger)
-    _, confusion = step(images, nothing, nothing.sum(1), tf.constant(0.0))
-    np.testing.assert_array_equal(dense.kernel, before[0])
-    assert not np.array_equal(stranger.kernel, before[1])
-    assert confusion.numpy().sum() == 0
