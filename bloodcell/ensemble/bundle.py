@@ -29,7 +29,7 @@ __all__ = ["Bundle", "write_zip"]
 MAX_FILE_BYTES = 512 * 1024**2
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
 _KNOWN = re.compile(
-    r"ensemble\.json|card\.md|(seen|known)\.npy|members/[A-Za-z0-9._-]+\.(tflite|(features|detector)\.npy)"
+    r"ensemble\.json|card\.md|(seen|known)\.npy|members/[A-Za-z0-9._-]+\.(tflite|(features|basis|detector)\.npy)"
 )
 # A damaged or hostile zip makes zipfile and its decompressors raise all of these.
 _ZIP_ERRORS = (

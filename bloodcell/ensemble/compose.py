@@ -22,6 +22,7 @@ from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.novelty import (
     NEIGHBOURS,
     REFUSED_SHARE,
+    basis_of,
     detect,
     fit_detector,
     neighbour_distance,
@@ -120,6 +121,7 @@ def compose(
                     "name": model.name,
                     "file": f"members/{model.name}.tflite",
                     "features": f"members/{model.name}.features.npy",
+                    "basis": f"members/{model.name}.basis.npy",
                     "detector": f"members/{model.name}.detector.npy",
                     "backbone": run.config().backbone,
                     "input_size": model.size,
@@ -306,9 +308,12 @@ def _novelty(
     for m, found, reference, lamps, strangers in zip(
         members, features, of_known, *exposed, strict=True
     ):
-        rows = unit(reference).astype(np.float16)
+        rows = unit(reference)
+        basis = basis_of(rows)
+        rows = (rows @ basis.astype(np.float32)).astype(np.float16)
+        write_array(folder / m["basis"], basis)
         write_array(folder / m["features"], rows)
-        distance = neighbour_distance(found, rows, NEIGHBOURS)
+        distance = neighbour_distance(found, rows, NEIGHBOURS, basis)
         m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
         distances.append(distance / m["novelty_scale"])
         detector = scaled(fit_detector(np.concatenate([reference, lamps]), strangers), found)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bloodcell.data.resize import resized
 from bloodcell.ensemble.bundle import Bundle
-from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of
+from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
 from bloodcell.models.litert import LiteModel, Outputs
@@ -103,7 +103,11 @@ class Ensemble:
         members = self.info["members"]
         self.models = [LiteModel(bundle.read_checked(m["file"]), m["name"]) for m in members]
         self.weights = np.array([m["weight"] for m in members], np.float64)
-        self._known = [self._features(m, model) for m, model in self._pairs()]
+        self._bases = [self._basis(m, model) for m, model in self._pairs()]
+        self._known = [
+            self._rows(m["features"], None, model.channels if basis is None else basis.shape[1])
+            for (m, model), basis in zip(self._pairs(), self._bases, strict=True)
+        ]
         self._scales = np.array([m["novelty_scale"] for m in members], np.float64)
         self._detectors = (
             [self._detector(m, model) for m, model in self._pairs()]
@@ -114,13 +118,20 @@ class Ensemble:
     def _pairs(self) -> list[tuple[dict[str, Any], LiteModel]]:
         return list(zip(self.info["members"], self.models, strict=True))
 
-    def _features(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
-        found = self.bundle.array(member["features"])
-        sound = found.ndim == 2 and found.dtype.kind == "f" and len(found) > 0
-        if not sound or found.shape[1] != model.channels or not np.isfinite(found).all():
+    def _basis(self, member: dict[str, Any], model: LiteModel) -> np.ndarray | None:
+        # Earlier ensembles keep their known cells as they are.
+        return self._rows(member["basis"], model.channels, None) if "basis" in member else None
+
+    def _rows(self, file: str, height: int | None, width: int | None) -> np.ndarray:
+        """A table of finite numbers, of a given height or width."""
+        found = self.bundle.array(file)
+        sound = found.ndim == 2 and found.dtype.kind == "f" and found.size > 0
+        fits = sound and height in (None, found.shape[0]) and width in (None, found.shape[1])
+        if not fits or not np.isfinite(found).all():
+            expected = f"{height} rows of numbers" if height else f"rows of {width} numbers"
             raise BadInput(
-                f"{self.bundle.path}: {member['features']} holds {found.dtype} {found.shape}, "
-                f"expected rows of {model.channels} numbers: make the ensemble again."
+                f"{self.bundle.path}: {file} holds {found.dtype} {found.shape}, "
+                f"expected {expected}: make the ensemble again."
             )
         # Converted once here: at every answer it would cost more than the networks.
         return found.astype(np.float32)
@@ -144,6 +155,26 @@ class Ensemble:
         """Pixels a side of the images it takes."""
         return self.info["input_size"]
 
+    def similarity(self, features: list[np.ndarray], count: int) -> np.ndarray | None:
+        """Cosine similarity to the known cells, averaged over the members by weight.
+
+        Args:
+            features: of one image, 1×C for each member.
+            count: of the known cells.
+
+        Returns:
+            float32, count; None if a member knows other cells.
+        """
+        total = np.zeros(count, np.float32)
+        for weight, known, found, basis in zip(
+            self.weights / self.weights.sum(), self._known, features, self._bases, strict=True
+        ):
+            if len(known) != count:
+                return None
+            row = unit(found)[0]
+            total += weight * (known @ (row if basis is None else row @ basis))
+        return total
+
     def seen(self) -> np.ndarray:
         """str: identities of all images that a member saw in training or validation."""
         found = self.bundle.array("seen.npy")
@@ -160,8 +191,10 @@ class Ensemble:
         probabilities = apply_temperature(mean, self.info["temperature"])
         k = self.info["novelty"]["neighbours"]
         distances = [
-            neighbour_distance(found, known, k) / scale
-            for found, known, scale in zip(raw.features, self._known, self._scales, strict=True)
+            neighbour_distance(found, known, k, basis) / scale
+            for found, known, basis, scale in zip(
+                raw.features, self._known, self._bases, self._scales, strict=True
+            )
         ]
         detections = [
             detect(found, detector)

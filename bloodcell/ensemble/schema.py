@@ -163,8 +163,8 @@ def check_info(info: Any, where: str) -> None:
     _check(info, tuple(present), where, "")
     for i, member in enumerate(info["members"]):
         _check(member, MEMBER_RULES, where, f"members[{i}].")
-        if "detector" in member:
-            _check(member, (("detector", _text, "a text"),), where, f"members[{i}].")
+        for key in {"basis", "detector"} & set(member):
+            _check(member, ((key, _text, "a text"),), where, f"members[{i}].")
     if not sum(m["weight"] for m in info["members"]) > 0:
         raise BadInput(f"{where}: the weights of all its members are 0: make the ensemble again.")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bloodcell.ensemble.ensemble import Ensemble, run_members
-from bloodcell.ensemble.novelty import unit
 
 __all__ = ["Similar", "similar_cells"]
 
@@ -37,12 +36,8 @@ def similar_cells(ensemble: Ensemble, image: np.ndarray, count: int = 6) -> list
         return []
     identities = ensemble.bundle.array("known.npy").astype(str)
     found = run_members(ensemble.models, image[None], False).features
-    total = np.zeros(len(identities))
-    weights = ensemble.weights / ensemble.weights.sum()
-    for member, features, weight in zip(ensemble.info["members"], found, weights, strict=True):
-        known = ensemble.bundle.array(member["features"]).astype(np.float32)
-        if len(known) != len(identities):
-            return []
-        total += weight * (known @ unit(features)[0])
+    total = ensemble.similarity(found, len(identities))
+    if total is None:
+        return []
     nearest = np.argsort(-total, kind="stable")[:count]
     return [Similar(str(identities[i]), float(total[i])) for i in nearest]

@@ -9,6 +9,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.evaluation.calibration import apply_temperature, fit_temperature
 from bloodcell.training.auxiliary import Auxiliary
 from bloodcell.training.config import TrainConfig
+from bloodcell.training.fused import fused_adamw, update_average
 
 __all__ = [
     "averaged_weights",
@@ -30,9 +31,7 @@ def make_optimizer(config: TrainConfig, model, auxiliary: Auxiliary | None = Non
     decay = config.weight_decay or None
     optimizer = {
         "lion": lambda: keras.optimizers.Lion(config.learning_rate, weight_decay=decay),
-        "adamw": lambda: keras.optimizers.AdamW(
-            config.learning_rate, weight_decay=config.weight_decay
-        ),
+        "adamw": lambda: fused_adamw(config.learning_rate, config.weight_decay),
         "sgd": lambda: keras.optimizers.SGD(
             config.learning_rate, momentum=0.9, nesterov=True, weight_decay=decay
         ),
@@ -110,8 +109,7 @@ def make_step(
         if averaged:
             decay = tf.minimum(config.ema, (1 + number) / (10 + number))
             for average, weight in zip(averaged, averaged_weights(model), strict=True):
-                value = tf.convert_to_tensor(weight)
-                average.assign(value + decay * (average - value))
+                update_average(average, tf.convert_to_tensor(weight), decay)
         truth, found = tf.argmax(labels, 1), tf.argmax(logits, 1)
         counts = tf.cast(known > 0.5, tf.int64)
         confusion = tf.math.confusion_matrix(truth, found, len(CLASS_NAMES), counts, dtype=tf.int64)
