@@ -104,6 +104,7 @@ def test_what_the_bundle_holds_is_what_the_contract_says(folder: Path):
         "card.md",
         "ensemble.json",
         "known.npy",
+        "members/tiny.basis.npy",
         "members/tiny.detector.npy",
         "members/tiny.features.npy",
         "members/tiny.tflite",
@@ -115,7 +116,9 @@ def test_what_the_bundle_holds_is_what_the_contract_says(folder: Path):
     assert "**For research use only. Not a medical device.**" in (folder / "card.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["members/tiny.tflite", "members/tiny.features.npy"])
+@pytest.mark.parametrize(
+    "name", ["members/tiny.tflite", "members/tiny.features.npy", "members/tiny.basis.npy"]
+)
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty", "missing"])
 def test_a_damaged_member_is_named(folder: Path, name: str, how: str):
     content = bytearray((folder / name).read_bytes())
@@ -236,7 +239,7 @@ def test_a_newer_format_says_so(folder: Path):
         "config.json",
     ],
 )
-@pytest.mark.parametrize("key", ["file", "features"])
+@pytest.mark.parametrize("key", ["file", "features", "basis"])
 def test_names_that_lead_elsewhere_are_refused(folder: Path, key: str, name: str):
     secret = folder.parents[1] / "secret.tflite"
     secret.write_bytes((folder / "members" / "tiny.tflite").read_bytes())

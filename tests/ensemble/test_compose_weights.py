@@ -43,7 +43,7 @@ def test_of_two_equal_members_one_is_enough(home: Path):
     assert len(info["left_out"]) == 1
     assert {*info["left_out"], info["members"][0]["run"]} == {r.id for r in runs}
     files = {p.name for p in (home / "ensembles" / "found" / "members").iterdir()}
-    assert files == {"tiny.tflite", "tiny.features.npy", "tiny.detector.npy"}
+    assert files == {"tiny.tflite", "tiny.features.npy", "tiny.basis.npy", "tiny.detector.npy"}
     assert open_ensemble(workspace, "found").predict(np.zeros((1, 48, 48, 3), np.uint8))
 
 

@@ -177,7 +177,7 @@ def test_cells_are_recognised_and_other_pictures_are_not(first, fresh):
         "white": np.full((1, 48, 48, 3), 255, np.uint8),
     }
     # The threshold is the highest novelty of the 16 validation cells: a coarse quantile.
-    assert first.predict(fresh).recognised.mean() >= 0.9
+    assert first.predict(fresh).recognised.mean() >= 0.85
     shares = {name: first.predict(images).recognised.mean() for name, images in others.items()}
     assert shares["noise"] <= 0.05, shares
     assert shares["drawn foreign"] <= 0.1, shares

@@ -11,6 +11,8 @@ from bloodcell.data.dataset import open_dataset
 from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ensemble.novelty import (
+    DIRECTIONS,
+    basis_of,
     detect,
     fit_detector,
     neighbour_distance,
@@ -31,6 +33,22 @@ def test_the_distance_is_that_of_the_kth_neighbour():
     reference = unit(np.array([[1, 0], [0, 1], [1, 1]]))
     found = neighbour_distance(np.array([[5.0, 0.0]]), reference, 2)
     assert found == pytest.approx([1 - np.sqrt(0.5)])
+
+
+def test_known_cells_in_few_directions_are_as_near_and_what_lies_outside_is_far():
+    rng = np.random.default_rng(0)
+    plane = np.linalg.qr(rng.normal(size=(200, 20)))[0]
+    known = unit(rng.normal(size=(500, 20)) @ plane.T)
+    basis = basis_of(known)
+    assert basis.shape == (200, DIRECTIONS)
+    assert basis.dtype == np.float16
+    kept = (known @ basis.astype(np.float32)).astype(np.float16)
+    cells = rng.normal(size=(50, 20)) @ plane.T
+    wanted = neighbour_distance(cells, known, 3)
+    np.testing.assert_allclose(neighbour_distance(cells, kept, 3, basis), wanted, atol=2e-3)
+    outside = rng.normal(size=(50, 200))
+    outside -= outside @ plane @ plane.T
+    assert neighbour_distance(outside, kept, 3, basis).min() > 0.8
 
 
 def test_a_detector_is_half_below_0_and_99_percent_below_1_of_known_cells():

@@ -1,0 +1,143 @@
+"""What an ensemble is worth: at home, under stress, before strangers, in another laboratory.
+
+    python -m benchmarks.reference ENSEMBLE --dataset NAME [--other NAME] [--images N]
+
+Prints four tables in Markdown, for the ensemble and each member, every figure with its 95 %
+interval and its number of images. Nothing is counted that a member saw in training or validation;
+the strangers are made of unseen cells and of a photograph that training never used.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+
+from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.pipeline import read_images
+from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
+from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.evaluation.corruptions import CORRUPTIONS
+from bloodcell.evaluation.evaluate import Evaluation, judged_images
+from bloodcell.evaluation.intervals import Interval, wilson
+from bloodcell.evaluation.metrics import judge
+from bloodcell.evaluation.stored import evaluated
+from bloodcell.evaluation.stress import Study, study
+from bloodcell.workspace import open_workspace
+
+# Training makes its strangers with other seeds and of another photograph.
+SEED, PHOTOGRAPH = 20_261, "flower"
+BATCH = 100
+
+Rows = list[list[str]]
+
+
+def figure(value: float, interval: Interval) -> str:
+    """A share and its interval in per cent."""
+    return f"{100 * value:.2f} [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]"
+
+
+def share(count: int, n: int) -> str:
+    """A share of n with Wilson's interval in per cent."""
+    return figure(count / n, wilson(count, n))
+
+
+def table(title: str, head: list[str], rows: Rows) -> str:
+    """A table in Markdown under its title."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join([f"### {title}", "", *lines, ""])
+
+
+def accuracy_rows(found: Evaluation) -> Rows:
+    """Network, n, accuracy, ECE; of the ensemble also the share recognised."""
+    judged = [(found.ensemble, found.judgement), *found.members]
+    known = int(found.answers.recognised.sum())
+    return [
+        [
+            name,
+            f"{j.n:,}",
+            figure(j.accuracy, j.intervals["accuracy"]),
+            figure(j.ece, j.intervals["ece"]),
+            share(known, j.n) if place == 0 else "",
+        ]
+        for place, (name, j) in enumerate(judged)
+    ]
+
+
+def stress_rows(found: Study) -> Rows:
+    """Corruption, then the accuracy of each network over the five strengths."""
+    frame = found.table()
+    means = frame.groupby(["corruption", "network"])["accuracy"].mean()
+    rows = [
+        [name, *(f"{100 * means[name, network]:.1f}" for network in found.networks)]
+        for name in CORRUPTIONS
+    ]
+    whole = [figure(*found.mean(place)) for place in range(len(found.networks))]
+    return [*rows, ["mean", *whole]]
+
+
+def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
+    """Kind, n, share refused, median novelty of its threshold.
+
+    Args:
+        cells: uint8, n×S×S×3: unseen.
+    """
+    photo, threshold = photograph(PHOTOGRAPH), ensemble.info["novelty"]["threshold"]
+    rows = []
+    for kind in STRANGERS:
+        made = make_strangers(kind, cells, count, SEED, photo)
+        novelty = np.concatenate(
+            [
+                ensemble.predict(made[i : i + BATCH], tta=False).novelty
+                for i in range(0, count, BATCH)
+            ]
+        )
+        refused = int((novelty > threshold).sum())
+        middle = float(np.median(novelty)) / threshold
+        rows.append([kind.replace("_", " "), f"{count:,}", share(refused, count), f"{middle:.1f}"])
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("ensemble")
+    parser.add_argument("--dataset", required=True, help="it has unseen cells in its test part")
+    parser.add_argument("--other", help="a dataset of another laboratory, judged whole")
+    parser.add_argument("--images", type=int, default=0, help="under stress; 0: the test part")
+    parser.add_argument("--strangers", type=int, default=400, help="of each kind")
+    given = parser.parse_args()
+    workspace = open_workspace()
+    ensemble = open_ensemble(workspace, given.ensemble)
+    dataset = open_dataset(workspace, given.dataset)
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    head = ["network", "n", "accuracy %", "ECE %", "recognised %"]
+    say(table(f"Unseen cells of {dataset.name}", head, accuracy_rows(evaluated(ensemble, dataset))))
+    if given.other:
+        _away(ensemble, open_dataset(workspace, given.other), head, say)
+    indices, _, _ = judged_images(ensemble, dataset, "test")
+    cells = np.ascontiguousarray(read_images(dataset, indices, ensemble.size))
+    rows = stranger_rows(ensemble, cells, given.strangers)
+    head = ["made of unseen cells", "n", "refused %", "median novelty / threshold"]
+    say(table("None of the eight", head, rows))
+    found = study(ensemble, dataset, images=given.images)
+    title = f"Eleven corruptions at five strengths, {found.n:,} unseen cells, accuracy %"
+    say(table(title, ["corruption", *found.networks], stress_rows(found)))
+
+
+def _away(ensemble: Ensemble, other: Dataset, head: list[str], say) -> None:
+    found = evaluated(ensemble, other, "all")
+    say(table(f"Another laboratory: {other.name}", head, accuracy_rows(found)))
+    recalls = judge(found.labels, found.answers.probabilities).per_class
+    rows = [
+        [c["name"], f"{c['n']:,}", figure(c["recall"], c["recall_interval"])]
+        for c in recalls
+        if c["n"]
+    ]
+    say(table(f"{other.name}, class by class", ["class", "n", "recall %"], rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The tables of ``python -m benchmarks.reference``: every figure with its interval."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.reference import accuracy_rows, stranger_rows, stress_rows, table
+from bloodcell.data.dataset import open_dataset
+from bloodcell.data.strangers import STRANGERS
+from bloodcell.ensemble.ensemble import open_ensemble
+from bloodcell.evaluation.corruptions import CORRUPTIONS
+from bloodcell.evaluation.evaluate import evaluate
+from bloodcell.evaluation.stress import study
+from bloodcell.workspace import Workspace
+
+
+def test_tables_hold_the_figures_of_an_evaluation_and_a_study(trained_home: Path):
+    workspace = Workspace(trained_home)
+    ensemble, dataset = open_ensemble(workspace, "first"), open_dataset(workspace, "demo")
+    found = evaluate(ensemble, dataset)
+    first, member = accuracy_rows(found)
+    assert first[:2] == ["first", str(found.judgement.n)]
+    low, high = found.judgement.intervals["accuracy"]
+    value = found.judgement.accuracy
+    assert first[2] == f"{100 * value:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
+    assert member[0] == "tiny"
+
+    rows = stress_rows(study(ensemble, dataset, images=8))
+    assert [row[0] for row in rows] == [*CORRUPTIONS, "mean"]
+    assert all(len(row) == 3 for row in rows)
+
+    cells = np.ascontiguousarray(dataset.images[:20])
+    rows = stranger_rows(ensemble, cells, 5)
+    assert [row[0].replace(" ", "_") for row in rows] == list(STRANGERS)
+    assert {row[1] for row in rows} == {"5"}
+    assert table("T", ["a", "b"], [["1", "2"]]) == "### T\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
