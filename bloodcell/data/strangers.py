@@ -51,6 +51,8 @@ def with_strangers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A batch whose first `count` images are made into strangers, of no class at all.
 
+    Those that are hardest to tell (HARD) are three times as frequent as the others.
+
     Args:
         images: uint8, n×S×S×3.
         labels: float32, n×8.
@@ -60,7 +62,7 @@ def with_strangers(
     """
     if count == 0 or len(images) < 2:
         return images, labels
-    kinds = list(STRANGERS.values())
+    kinds = [*STRANGERS.values(), *(STRANGERS[kind] for kind in HARD for _ in range(2))]
     made = [kinds[int(rng.integers(len(kinds)))](rng, images, photograph()) for _ in range(count)]
     images, labels = images.copy(), labels.copy()
     images[:count], labels[:count] = made, 0
@@ -253,3 +255,4 @@ STRANGERS: dict[str, Maker] = {
     "wrong_scale": _scale,
     "scrambled": _scrambled,
 }
+HARD = ("half_blend", "two_cells")

@@ -20,6 +20,7 @@ from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.novelty import (
+    DISTANCE_SHARE,
     NEIGHBOURS,
     REFUSED_SHARE,
     basis_of,
@@ -50,7 +51,7 @@ FOUND = "found"
 KNOWN_PER_CLASS = 250
 MIN_VALIDATION = 16
 # Of the known cells, so many are shown to the detector under other lamps.
-EXPOSED = 1000
+EXPOSED = 2000
 
 
 def compose(
@@ -314,7 +315,7 @@ def _novelty(
         write_array(folder / m["basis"], basis)
         write_array(folder / m["features"], rows)
         distance = neighbour_distance(found, rows, NEIGHBOURS, basis)
-        m["novelty_scale"] = float(max(np.quantile(distance, 1 - REFUSED_SHARE), 1e-6))
+        m["novelty_scale"] = float(max(np.quantile(distance, 1 - DISTANCE_SHARE), 1e-6))
         distances.append(distance / m["novelty_scale"])
         detector = scaled(fit_detector(np.concatenate([reference, lamps]), strangers), found)
         write_array(folder / m["detector"], detector)

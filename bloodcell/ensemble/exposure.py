@@ -12,7 +12,7 @@ from bloodcell.progress import Progress, silent
 __all__ = ["expose"]
 
 OTHER_LAMPS = "lab-robust"
-PER_KIND = 160
+PER_KIND = 400
 
 
 def expose(
