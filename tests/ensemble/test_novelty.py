@@ -70,7 +70,7 @@ def test_the_worse_of_distance_and_detector_counts():
 
 def test_drawn_strangers_are_refused_and_drawn_cells_are_not(first: Ensemble, trained_home: Path):
     cells = open_dataset(Workspace(trained_home), "demo").images
-    assert first.predict(cells).recognised.mean() > 0.9
+    assert first.predict(cells).recognised.mean() > 0.85
     flower = photograph("flower")
     made = [make_strangers(k, cells[:80], 20, 9, flower) for k in STRANGERS]
     assert 1 - first.predict(np.concatenate(made)).recognised.mean() > 0.6
