@@ -55,6 +55,11 @@ def check_startable(dataset: Dataset, split: Split) -> None:
     labels = dataset.labels
     for part in ("train", "validation", "test"):
         present = np.unique(labels[split.indices(part)])
+        if not len(present):
+            raise BadInput(
+                f"The {part} part of {dataset.name} is empty: choose other shares of the split, "
+                "or import the images without parts of their own."
+            )
         missing = [
             dataset.info["classes"][k]
             for k in np.unique(labels[split.indices("all")])

@@ -52,7 +52,9 @@ def train(
     ] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Of the split.")] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Of the split; else the split chosen for the dataset.")
+    ] = None,
     time_budget: Annotated[float | None, typer.Option(help="Minutes; 0 = no limit.")] = None,
     members: Annotated[
         bool, typer.Option("--members", help="Queue one run for each of the three backbones.")
@@ -73,6 +75,8 @@ def train(
     Stop it with Ctrl-C or `stop`, continue it with `resume`. A value that is not given is the
     preset's: `cpu` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
     """
+    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.split_choice import chosen_split
     from bloodcell.runs import batch
     from bloodcell.runs.act import prepare_all
     from bloodcell.runs.mirror import parse_mirror
@@ -81,6 +85,9 @@ def train(
     given = dict(context.params)
     for key in ("dataset", "preset", "members", "folds", "seeds", "mirror", "detach", "as_json"):
         given.pop(key)
+    if split_seed is None:
+        seed, shares = chosen_split(open_dataset(context.obj, dataset))
+        given.update(split_seed=seed, split_shares=shares)
     configs = [make_config(dataset, preset, **given)]
     if members:
         configs = [c for one in configs for c in batch.members(one)]

@@ -13,6 +13,7 @@ from bloodcell.cli import app
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.errors import BadInput
+from bloodcell.runs.run import open_run
 from bloodcell.workspace import Workspace
 
 Say = Callable[..., Any]
@@ -86,3 +87,17 @@ def test_a_dataset_that_a_run_waits_for_stays(home: Path, say: Say):
     (folder / "status.json").write_text(json.dumps({**status, "state": "queued"}), encoding="utf-8")
     with pytest.raises(BadInput, match=f"{run['id']} on demo is queued"):
         say(home, "delete", "demo", "--yes")
+
+
+def test_a_run_divides_its_dataset_as_was_chosen_for_it(demo_copy: Path, say: Say):
+    say(demo_copy, "split", "demo", "--seed", 4, "--shares", "0.5,0.25,0.25")
+    recipe = ("--backbone", "tiny", "--input-size", 32, "--epochs", 1, "--weights", "none")
+    found = say(demo_copy, "train", "--dataset", "demo", *recipe)
+    config = open_run(Workspace(demo_copy), found["id"]).config()
+    assert (config.split_seed, config.split_shares) == (4, (0.5, 0.25, 0.25))
+
+
+def test_an_empty_part_is_a_sentence_of_its_own(demo_copy: Path, say: Say):
+    say(demo_copy, "split", "demo", "--shares", "0.9,0.1,0")
+    with pytest.raises(BadInput, match="The test part of demo is empty"):
+        say(demo_copy, "train", "--dataset", "demo", "--backbone", "tiny", "--weights", "none")
