@@ -19,9 +19,6 @@ from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
 from bloodcell.training.estimate import Speed, remember_speed, speed_key
 from bloodcell.ui.launch_fields import explanations
-from bloodcell.ui.run_curves import largest_confusions, recall_table
-from bloodcell.ui.run_state import remaining_seconds
-from bloodcell.ui.words import duration
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -362,38 +359,3 @@ class TestLife:
         finally:
             if run.status()["state"] in ACTIVE:
                 ask_to_stop(run, wait_s=30)
-
-
-class TestWords:
-    def test_remaining_time_counts_all_batches_that_are_left(self):
-        config = make_config("demo", epochs=3, batch_size=10, backbone="tiny")
-        status = {"epoch": 2, "batch": 5, "batches": 20, "images_per_second": 50.0}
-        assert remaining_seconds(config, status) == pytest.approx((20 + 15) * 10 / 50)
-        assert remaining_seconds(config, {"epoch": 1}) is None
-
-    @pytest.mark.parametrize(
-        ("seconds", "words"), [(4.4, "4 s"), (600, "10 min"), (3 * 3600 + 300, "3 h 05 min")]
-    )
-    def test_durations_read_well(self, seconds: float, words: str):
-        assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == words
-
-    def test_recall_has_an_interval_and_n_for_each_class_that_is_there(self):
-        matrix = [[0] * 8 for _ in range(8)]
-        matrix[0][0], matrix[0][1], matrix[1][1] = 8, 2, 5
-        table = recall_table({"val_confusion": matrix})
-        assert table["name"].tolist() == ["Basophil", "Eosinophil"]
-        assert table["value"].tolist() == [0.8, 1.0]
-        assert table["n"].tolist() == [10, 5]
-        assert (table["low"] < table["value"]).all()
-        assert table["high"][0] > 0.8
-
-    def test_the_largest_confusions_come_first_with_what_they_were(self):
-        before, now = ([[0] * 8 for _ in range(8)] for _ in range(2))
-        before[0][1] = 4
-        now[0][0], now[0][1], now[3][6] = 6, 2, 5
-        table = largest_confusions({"val_confusion": now}, {"val_confusion": before})
-        assert table["true"].tolist() == ["Immature granulocyte", "Basophil"]
-        assert table["taken for"].tolist() == ["Neutrophil", "Eosinophil"]
-        assert table["n"].tolist() == [5, 2]
-        assert table["of"].tolist() == [5, 8]
-        assert table["before"].tolist() == [0, 4]
