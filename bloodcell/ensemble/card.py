@@ -1,8 +1,15 @@
 """The model card of an ensemble, prefilled with what the files know."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
-__all__ = ["card_text"]
+from bloodcell.ensemble.bundle import Bundle, write_zip
+from bloodcell.errors import BadInput
+from bloodcell.files import write_json, write_text
+from bloodcell.runs.recipe import recipe_text
+
+__all__ = ["add_to_card", "card_text"]
 
 
 def card_text(info: dict[str, Any]) -> str:
@@ -51,6 +58,7 @@ Dataset `{trained["dataset"]}` from {trained["source"]}; cropped: {info["crop"]}
 `seen.npy` so that they are never counted as test. Images come without patient ids: parts were
 divided by image, which makes every score on them optimistic.
 
+{recipe_text(info["members"])}
 ## Measured
 
 Accuracy on {measured["n"]:,} validation images, on which temperature and thresholds were fitted:
@@ -62,3 +70,25 @@ test part or on cells from another laboratory.
 One laboratory, one stain and one camera per dataset: expect it to be wrong, and wrongly sure,
 elsewhere. Only the eight classes in `ensemble.json` are known.
 """
+
+
+def add_to_card(path: Path, text: str) -> str:
+    """Append Markdown to the card of an ensemble, in its folder and in the zip beside it.
+
+    Returns:
+        The whole card.
+
+    Raises:
+        BadInput: it is no folder, or damaged.
+    """
+    if not path.is_dir():
+        raise BadInput(f"{path} is no folder: unpack the ensemble, its card is kept in the folder.")
+    info = Bundle(path).info
+    card = (path / "card.md").read_text(encoding="utf-8").rstrip() + "\n\n" + text.strip() + "\n"
+    write_text(path / "card.md", card)
+    info["files"]["card.md"] = hashlib.sha256(card.encode()).hexdigest()
+    write_json(path / "ensemble.json", info)
+    packed = path.with_name(f"{path.name}.zip")
+    if packed.exists():
+        write_zip(path, packed)
+    return card

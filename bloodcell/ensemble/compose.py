@@ -39,6 +39,7 @@ from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, f
 from bloodcell.files import new_folder, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
+from bloodcell.runs.recipe import recipe_of
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
@@ -129,6 +130,7 @@ def compose(
                     "weight": float(share),
                     "run": run.id,
                     "validation_accuracy": float((said.argmax(1) == truth).mean()),
+                    "recipe": recipe_of(workspace, run),
                 }
             )
         _, of_known = _run(models, dataset, known, False, progress, "known cells")

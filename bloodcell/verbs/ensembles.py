@@ -1,4 +1,4 @@
-"""Verbs on ensembles: ensemble, evaluate, stress."""
+"""Verbs on ensembles: ensemble, card, evaluate, stress."""
 
 import sys
 from enum import StrEnum
@@ -72,6 +72,30 @@ def ensemble(
     text = f"{path}: {100 * on['accuracy']:.2f} % right of {on['n']:,} validation images"
     left = f"\nleft out: {', '.join(info['left_out'])}" if info["left_out"] else ""
     show(found, as_json, f"{text}\n{table(rows, head)}{left}")
+
+
+@app.command()
+def card(
+    context: typer.Context,
+    ensemble: EnsembleName,
+    add: Annotated[
+        Path | None,
+        typer.Option(help="Append this Markdown file to it, such as what was measured."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the model card of an ensemble, or add to it."""
+    from bloodcell.ensemble.bundle import Bundle
+    from bloodcell.ensemble.card import add_to_card
+
+    path = context.obj.find("ensembles", ensemble)
+    if add is None:
+        text = Bundle(path).read("card.md").decode("utf-8", "replace")
+    elif not add.is_file():
+        raise BadInput(f"There is no file {add}: give the path of a Markdown file.")
+    else:
+        text = add_to_card(path, add.read_text(encoding="utf-8"))
+    show({"ensemble": ensemble, "path": str(path), "card": text}, as_json, text)
 
 
 @app.command()
