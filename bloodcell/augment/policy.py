@@ -288,7 +288,7 @@ _PRESETS = (
     ),
     # For another laboratory's lamp, camera, stain, scale and resolution: gain 0.75–1.25 and
     # gamma 0.6–1.6 per channel, hue ± 0.08 of the circle, saturation 0.5–1.6, scale 0.6–1.35,
-    # and down to 28 of 96 pixels.
+    # down to 25 of 96 pixels, stain in optical density, and what a camera adds.
     Policy(
         "lab-robust",
         (
@@ -296,11 +296,18 @@ _PRESETS = (
             step("quarter_turn"),
             step("zoom", amount=0.35, shrink=0.05),
             step("translation", amount=0.06),
+            step("stain", 0.7, amount=0.35, shift=0.05),
+            step("contrast", 0.5, amount=0.35),
             step("gain_gamma", gain=0.25, gamma=0.7),
             step("hue", angle=28.8),
             step("saturation", amount=0.5, boost=0.1),
             step("tint", 0.2, amount=1.0, tint=0.15),
-            step("resize", 0.4, amount=0.708),
+            step("resize", 0.4, amount=0.74, blocks=0.25),
+            step("defocus", 0.1, radius=0.03),
+            step("sharpening", 0.2),
+            step("gaussian_noise", 0.2),
+            step("jpeg", 0.35, loss=80),
+            step("random_erasing", 0.2, area=0.1),
         ),
     ),
 )

@@ -41,13 +41,18 @@ def _normal_quantiles() -> np.ndarray:
 
 
 def resample(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
-    """Shrink to 1 − `amount` to 1 of the size (area mean) and enlarge again (linear)."""
+    """Shrink to 1 − `amount` to 1 of the size (area mean) and enlarge again.
+
+    Linearly, or, in a share `blocks` of cases, each pixel as a block.
+    """
     share = 1 - rng.uniform(0, p["amount"])
     small = (max(1, round(canvas.width * share)), max(1, round(canvas.height * share)))
     full = (canvas.width, canvas.height)
     if small != full:
         shrunk = cv2.resize(canvas.settle(), small, interpolation=cv2.INTER_AREA)
-        canvas.put(cv2.resize(shrunk, full, interpolation=cv2.INTER_LINEAR))
+        blocky = p["blocks"] > 0 and rng.random() < p["blocks"]
+        how = cv2.INTER_NEAREST if blocky else cv2.INTER_LINEAR
+        canvas.put(cv2.resize(shrunk, full, interpolation=how))
 
 
 def defocus(canvas: Canvas, p: Parameters, rng: np.random.Generator) -> None:
@@ -125,6 +130,14 @@ AUGMENTATIONS = (
                 "The picture is shrunk by up to this share of its side.",
                 high=0.9,
                 unit="share of the side",
+            ),
+            strength(
+                0.0,
+                1.0,
+                "So often the pixels are left as blocks, as where a small picture was enlarged.",
+                key="blocks",
+                title="Left as blocks",
+                unit="share of cases",
             ),
         ),
         resample,

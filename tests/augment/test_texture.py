@@ -51,7 +51,7 @@ def test_noise_does_not_wrap_around_at_black_and_white():
     ("act", "parameters"),
     [
         (texture.defocus, {"radius": 0.05}),
-        (texture.resample, {"amount": 0.8}),
+        (texture.resample, {"amount": 0.8, "blocks": 0.0}),
         (texture.jpeg, {"loss": 95}),
     ],
 )
@@ -115,6 +115,9 @@ class Most:
     def uniform(self, low: float, high: float) -> float:
         return high
 
+    def random(self) -> float:
+        return 0.999
+
 
 def test_unsharp_masking_steepens_edges_and_leaves_flat_fields():
     def edge(amount: float) -> float:
@@ -126,3 +129,11 @@ def test_unsharp_masking_steepens_edges_and_leaves_flat_fields():
     canvas = Canvas(GREY)
     texture.unsharp(canvas, {"amount": 5.0, "radius": 0.05}, Most())
     np.testing.assert_array_equal(canvas.settle(), GREY)
+
+
+def test_pixels_left_as_blocks_are_of_one_colour():
+    canvas = Canvas(np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8))
+    texture.resample(canvas, {"amount": 0.75, "blocks": 1.0}, Most())
+    image = canvas.settle()
+    blocks = image.reshape(12, 4, 12, 4, 3)
+    assert (blocks == blocks[:, :1, :, :1]).all()
