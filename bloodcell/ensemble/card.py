@@ -30,10 +30,14 @@ def card_text(info: dict[str, Any]) -> str:
         f" Without {m['name']} it would be {100 * w['accuracy']:.2f} %."
         for m, w in zip(info["members"], measured.get("without", []), strict=False)
     )
+    count = len(info["members"])
+    many = f"An ensemble of {count} neural networks that tell"
+    if count == 1:
+        many = "A neural network that tells"
     turned = "averaged over the eight flips and turns" if info["tta"] else "of the image as it is"
     return f"""# {info["name"]}
 
-An ensemble of {len(info["members"])} neural networks that tell eight kinds of blood cell apart
+{many} eight kinds of blood cell apart
 in photographs of single cells ({info["input_size"]}×{info["input_size"]} pixels, RGB).
 Made on {info["created"]} by BloodCell Lab {info["bloodcell_version"]}.
 

@@ -87,4 +87,7 @@ def recipe_text(members: list[dict[str, Any]]) -> str:
                 "",
             ]
         parts.append("\n".join(lines))
-    return "\n".join(["## Training", "", *parts]) if parts else ""
+    if not parts:
+        return ""
+    words = "The steps of every augmentation policy stand in `ensemble.json`, under `recipe`.\n"
+    return "\n".join(["## Training", "", words, *parts])
