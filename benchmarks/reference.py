@@ -16,10 +16,10 @@ from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.errors import BadInput
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.evaluate import Evaluation, judged_images
 from bloodcell.evaluation.intervals import Interval, wilson
-from bloodcell.evaluation.metrics import judge
 from bloodcell.evaluation.stored import evaluated
 from bloodcell.evaluation.stress import Study, study
 from bloodcell.workspace import open_workspace
@@ -129,11 +129,14 @@ def main() -> None:
 
 def _away(ensemble: Ensemble, other: Dataset, head: list[str], say) -> None:
     found = evaluated(ensemble, other, "all")
+    if found.seen:
+        raise BadInput(
+            f"{found.seen:,} images of {other.name} were seen in training: give another."
+        )
     say(table(f"Another laboratory: {other.name}", head, accuracy_rows(found)))
-    recalls = judge(found.labels, found.answers.probabilities).per_class
     rows = [
         [c["name"], f"{c['n']:,}", figure(c["recall"], c["recall_interval"])]
-        for c in recalls
+        for c in found.judgement.per_class
         if c["n"]
     ]
     say(table(f"{other.name}, class by class", ["class", "n", "recall %"], rows))

@@ -52,20 +52,22 @@ def background(image: np.ndarray) -> np.ndarray:
     return np.median(pixels[inside], axis=0).astype(np.float32)
 
 
-def agreed_backgrounds(images: np.ndarray) -> np.ndarray:
+def agreed_backgrounds(images: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
     """The background of each of some photographs of one microscope.
 
     Where one deviates from the median of all by more than 15 % in a channel, the median is taken.
 
     Args:
         images: uint8, n×S×S×3.
+        beside: float, m×3: backgrounds of other photographs of the same microscope.
 
     Returns:
         float32, n×3.
     """
     found = np.array([background(image) for image in images], np.float32).reshape(-1, 3)
-    if len(found) > 2:
-        middle = np.median(found, axis=0)
+    every = found if beside is None else np.concatenate([found, beside])
+    if len(every) > 2:
+        middle = np.median(every, axis=0)
         odd = (np.abs(found / np.maximum(middle, 1) - 1) > ODD).any(1)
         found[odd] = middle
     return found

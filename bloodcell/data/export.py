@@ -66,7 +66,7 @@ def export_dataset(
         raise BadInput(f"All images of {dataset.name} are excluded: there is nothing to export.")
     pieces = {"": kept}
     if split is not None:
-        pieces = {part: split.indices(part) for part in PARTS}
+        pieces = {part: rows for part in PARTS if len(rows := split.indices(part))}
     bytes_each = int(np.prod(dataset.images.shape[1:]))
     require_space(target.parent, len(kept) * (bytes_each + _PER_FILE))
     write = _write_arrays if target.suffix == ".npz" else _write_folders

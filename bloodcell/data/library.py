@@ -68,7 +68,7 @@ def rename_dataset(workspace: Workspace, name: str, new_name: str) -> Path:
         NameTaken, BadInput: the new name is in use or unusable.
     """
     path = _existing(workspace, name)
-    if new_name.lower() == name.lower() != new_name:
+    if new_name != name and new_name.lower() == name.lower():
         # Another spelling of the same name is not taken by itself.
         target = workspace.datasets / new_name
     else:

@@ -87,8 +87,9 @@ def add_to_card(path: Path, text: str) -> str:
     """
     if not path.is_dir():
         raise BadInput(f"{path} is no folder: unpack the ensemble, its card is kept in the folder.")
-    info = Bundle(path).info
-    card = (path / "card.md").read_text(encoding="utf-8").rstrip() + "\n\n" + text.strip() + "\n"
+    bundle = Bundle(path)
+    info, before = bundle.info, bundle.read("card.md").decode("utf-8", "replace")
+    card = f"{before.rstrip()}\n\n{text.strip()}\n"
     write_text(path / "card.md", card)
     info["files"]["card.md"] = hashlib.sha256(card.encode()).hexdigest()
     write_json(path / "ensemble.json", info)

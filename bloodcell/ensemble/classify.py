@@ -97,6 +97,7 @@ def classify(
     crop: Crop | Literal["auto", "centre"] = "auto",
     moved: Mapping[int, Crop] | None = None,
     balance: bool = False,
+    beside: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Classified:
     """Decode, cut the square that shows the cell as in training, and answer.
@@ -111,6 +112,8 @@ def classify(
         moved: position → the square of this file instead.
         balance: bring the empty field of each photograph to the colour of the training
             photographs' first (colour constancy).
+        beside: float, m×3: backgrounds of photographs of the same microscope, which are not
+            classified here.
 
     Raises:
         BadInput: there are too many files, or the ensemble cannot balance.
@@ -131,7 +134,7 @@ def classify(
         _choose(ensemble, files, photographs, wanted, progress)
     shape = (0, ensemble.size, ensemble.size, 3)
     images = np.stack([p.image for p in photographs]) if photographs else np.zeros(shape, np.uint8)
-    backgrounds = agreed_backgrounds(images)
+    backgrounds = agreed_backgrounds(images, beside)
     if wanted is not None:
         images = balanced(images, backgrounds, wanted)
     answers = ensemble.predict(images, tta=tta, progress=progress)

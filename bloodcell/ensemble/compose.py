@@ -101,7 +101,7 @@ def compose(
     labels = dataset.labels
     truth = labels[validation]
     known = _sample(train, labels)
-    models = _models(runs)
+    models = _models(runs, name)
     probabilities, features = _run(models, dataset, validation, tta, progress, "validation")
     left_out: list[str] = []
     if weights == FOUND:
@@ -325,11 +325,11 @@ def _novelty(
     return novelty_of(distances, detections)
 
 
-def _models(runs: list[Run]) -> list[LiteModel]:
-    """The network of each run, named after its backbone."""
+def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:
+    """The network of each run, named after its backbone; none is called like the ensemble."""
     found: list[LiteModel] = []
     for run in runs:
-        name, count, taken = run.config().backbone, 2, {m.name for m in found}
+        name, count, taken = run.config().backbone, 2, {ensemble, *(m.name for m in found)}
         while name in taken:
             name, count = f"{run.config().backbone}-{count}", count + 1
         found.append(LiteModel(run.litert_path.read_bytes(), name))

@@ -10,7 +10,7 @@ from typing import Any
 
 from bloodcell.classes import CLASSES
 from bloodcell.data.dataset import Dataset
-from bloodcell.evaluation.evaluate import Evaluation
+from bloodcell.evaluation.evaluate import Evaluation, split_of
 
 __all__ = ["Item", "checklist", "checklist_markdown", "measured_card"]
 
@@ -47,8 +47,15 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
         found: the evaluation.
     """
     j, trained = found.judgement, info["trained_on"]
-    own = dataset.name == trained["dataset"]
+    same = dataset.fingerprint == trained["fingerprint"]
+    own = same or found.seen > 0 or found.set_aside > 0
     shares = " / ".join(f"{100 * s:.0f}" for s in trained["split_shares"])
+    partition = f"Train / validation / test {shares} %, by image and class, seed "
+    partition += f"{trained['split_seed']}"
+    split = split_of(info, dataset) if own else None
+    if split is not None and split.given:
+        drawn = f"; {' and '.join(split.drawn)} drawn from train" if split.drawn else ""
+        partition = f"The parts that the source gives{drawn}"
     networks = ", ".join(f"{m['name']} ({m['weight']:.2f})" for m in info["members"])
     counts = ", ".join(f"{c['name']} {c['n']:,}" for c in j.per_class)
     excluded = int((~dataset.kept).sum())
@@ -96,8 +103,7 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
         (
             "Data",
             "Partitions and their level",
-            f"Train / validation / test {shares} %, by image and class, seed "
-            f"{trained['split_seed']}; copies of an image never in two parts. As there are no "
+            f"{partition}; copies of an image never in two parts. As there are no "
             "patient ids, cells of one patient may lie in several parts.",
             True,
         ),

@@ -42,9 +42,11 @@ def evaluation_key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool 
         info: the content of ``ensemble.json``; it has the checksum of every file.
         tta: None: as the ensemble was composed.
     """
+    # The card only tells of the ensemble: what is added to it changes no answer.
+    files = {name: digest for name, digest in info["files"].items() if name != "card.md"}
     depends = [
         [FORMAT, __version__],
-        info,
+        {**info, "files": files},
         [dataset.fingerprint, dataset.curation.fingerprint],
         [part, bool(info["tta"] if tta is None else tta)],
     ]

@@ -96,7 +96,8 @@ class _Watch:
     def beat(self) -> None:
         with self._writing:
             self.status["heartbeat"] = time.time()
-            write_json(self.run.status_path, self.status)
+            # A copy: the training adds to it meanwhile.
+            write_json(self.run.status_path, dict(self.status))
 
     def keep_beating(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):

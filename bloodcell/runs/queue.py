@@ -19,6 +19,7 @@ from bloodcell.runs.engines import ENGINES, Engine
 from bloodcell.runs.launch import check
 from bloodcell.runs.lock import locked
 from bloodcell.runs.run import ACTIVE, Run
+from bloodcell.runs.weights import SOURCES
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
@@ -266,11 +267,13 @@ def edit(workspace: Workspace, run: Run, **changes: Any) -> TrainConfig:
     """
     with queue_lock(workspace), hold(run):
         status = run.status()
-        if status["state"] not in ("queued", "stopped") or "launched" in status or begun(run):
+        waits = status["state"] in ("queued", "stopped") and not _launched(status)
+        if not waits or begun(run):
             raise BadInput(
                 f"Run {run.id} has begun, so its config stays: duplicate it with changes instead."
             )
-        record = run.record()
+        # What a check finds is found anew: the run may have had another start or teacher.
+        record = {k: v for k, v in run.record().items() if k not in SOURCES}
         policy = None if "policy" in changes else run.policy()
         config, found = check(workspace, changed(run, **changes), policy)
         write_json(run.config_path, {**record, **found, "config": config.to_json()})

@@ -18,7 +18,10 @@ MOST_STAGES = 20
 
 
 def command_of(run: Run) -> str:
-    """The command that trains a run again; of a path, only the last part."""
+    """The command that trains a run again; of a path, only the last part.
+
+    It does not tell shares of the split other than the usual ones, nor a fold.
+    """
     config, record = run.config(), run.record()
     values = config.to_json()
     usual = {f.name: f.default for f in fields(TrainConfig)}
@@ -31,13 +34,11 @@ def command_of(run: Run) -> str:
     if "taught_by" in record:
         words += ["--teacher", record["taught_by"]]
     for name, value in values.items():
-        if name not in APART and value != usual[name]:
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if _is_number(value) else value]
+        # A split chosen for the dataset would take the place of the usual seed.
+        if name == "split_seed" or (name not in APART and value != usual[name]):
+            said = Path(value).name if name == "policy" else str(value)
+            words += [f"--{name.replace('_', '-')}", said]
     return "python -m bloodcell train " + shlex.join(words)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def recipe_of(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
@@ -46,26 +47,27 @@ def recipe_of(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
     Each has ``run``, ``command``, ``policy`` (steps), ``commit``, ``seconds``, and by epoch
     ``validation_accuracy`` and ``validation_loss``. One that is gone ends the list.
     """
-    stages: list[dict[str, Any]] = []
+    stages = [_stage(run)]
     while len(stages) < MOST_STAGES:
-        record, metrics = run.record(), run.metrics()
-        stages.insert(
-            0,
-            {
-                "run": run.id,
-                "command": command_of(run),
-                "policy": record["policy"].get("steps", []),
-                "commit": record.get("environment", {}).get("git_commit", ""),
-                "seconds": round(sum(m["seconds"] for m in metrics)),
-                "validation_accuracy": [round(m["val_accuracy"], 5) for m in metrics],
-                "validation_loss": [round(m["val_loss"], 5) for m in metrics],
-            },
-        )
         try:
-            run = open_run(workspace, record["started_from"])
-        except (KeyError, NotFound, BadInput):
+            run = open_run(workspace, run.record()["started_from"])
+            stages.insert(0, _stage(run))
+        except (KeyError, NotFound, BadInput, OSError):
             break
     return stages
+
+
+def _stage(run: Run) -> dict[str, Any]:
+    record, metrics = run.record(), run.metrics()
+    return {
+        "run": run.id,
+        "command": command_of(run),
+        "policy": record["policy"].get("steps", []),
+        "commit": record.get("environment", {}).get("git_commit", ""),
+        "seconds": round(sum(m["seconds"] for m in metrics)),
+        "validation_accuracy": [round(m["val_accuracy"], 5) for m in metrics],
+        "validation_loss": [round(m["val_loss"], 5) for m in metrics],
+    }
 
 
 def recipe_text(members: list[dict[str, Any]]) -> str:

@@ -128,7 +128,7 @@ class Run:
         """The records of all epochs, oldest first; a line that is being written is left out."""
         if not self.metrics_path.exists():
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
+        lines = self.metrics_path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
             return [json.loads(line) for line in lines]
         except json.JSONDecodeError as error:

@@ -6,6 +6,7 @@ and it ends when nobody waits. All it knows it reads from disk at every step, so
 kill the next one goes on; a run that goes on has no need of it.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -96,9 +97,11 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> None:
         submit(run)
     except (BloodCellError, OSError) as error:
         _say(f"{run.id} was not started: {error}")
-        if run.status()["state"] == "queued":
-            reason = f"it could not be started: {error}"
-            write_json(run.status_path, {**run.status(), "state": "failed", "reason": reason})
+        # The run itself may be gone.
+        with contextlib.suppress(BloodCellError, OSError):
+            if run.status()["state"] == "queued":
+                reason = f"it could not be started: {error}"
+                write_json(run.status_path, {**run.status(), "state": "failed", "reason": reason})
 
 
 def _say(text: str) -> None:

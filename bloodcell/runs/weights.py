@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from bloodcell.errors import BadInput
-from bloodcell.runs.run import Run, open_run
+from bloodcell.runs.run import ACTIVE, Run, open_run
+from bloodcell.training.checkpoint import best_epoch
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["check_teacher", "check_weights"]
+__all__ = ["SOURCES", "check_teacher", "check_weights"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What must be the same for a run and the one it starts from: otherwise the first would have been
 # trained on what the second calls unseen.
 SPLIT = ("split_seed", "split_shares", "split_fold")
+# What the record of a run says of where it learned from.
+SOURCES = ("started_from", "taught_by", "weights_sha256")
 FINGERPRINTS = ("dataset_fingerprint", "curation_fingerprint")
 
 
@@ -63,10 +66,14 @@ def _best(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
             f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
         )
     _check_parts(run, config, fingerprints)
-    found = sorted(run.checkpoint.glob("best-*.npz"), key=lambda p: p.stat().st_mtime)
-    if not found:
+    state = run.status()["state"]
+    if state in (*ACTIVE, "queued"):
+        # Its best epoch may be another one by the time that this run begins.
+        raise BadInput(f"{run.id} is {state}: wait for its end, or start from another run.")
+    best = best_epoch(run.checkpoint)
+    if best is None:
         raise BadInput(f"{run.id} has finished no epoch yet: wait, or start from another run.")
-    return found[-1].absolute()
+    return best.absolute()
 
 
 def check_teacher(

@@ -69,7 +69,8 @@ class Auxiliary:
             return None
         size = self.teacher.input_shape[1]
         if images.shape[1] != size:
-            images = tf.image.resize(images, (size, size))
+            # Near to `data.resize.resized`, which it learned with.
+            images = tf.image.resize(images, (size, size), antialias=True)
         probabilities, features = self.teacher(images, training=False)
         return _Lesson(probabilities, features)
 
@@ -108,7 +109,7 @@ def _dense(units: int, name: str, shape: tuple) -> Any:
 
 
 def _load(path: str) -> Any:
-    """A finished run's model → its probabilities and its features of mean 0 and variance 1."""
+    """A finished run's model → its probabilities and its normalised features."""
     import keras
 
     try:

@@ -18,7 +18,7 @@ import numpy as np
 from bloodcell.errors import BadInput
 from bloodcell.files import replacing
 
-__all__ = ["load_arrays", "load_state", "save_arrays", "save_state"]
+__all__ = ["best_epoch", "load_arrays", "load_state", "save_arrays", "save_state"]
 
 META = "meta"
 
@@ -58,9 +58,16 @@ def load_arrays(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
+        what = "damaged" if path.exists() else "missing"
         raise BadInput(
-            f"{path} is damaged ({error}): remove it to continue from the checkpoint before it."
+            f"{path} is {what} ({error}): restore it from a copy, or start a new run."
         ) from error
+
+
+def best_epoch(folder: Path) -> Path | None:
+    """The weights of the best epoch so far, ``best-EPOCH.npz``; None if there are none."""
+    found = folder.glob("best-*.npz")
+    return max(found, key=lambda p: int(p.stem.removeprefix("best-")), default=None)
 
 
 def save_state(folder: Path, arrays: list[np.ndarray], meta: dict[str, Any]) -> None:

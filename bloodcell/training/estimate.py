@@ -110,6 +110,12 @@ def speed_key(config: TrainConfig, policy: Policy) -> str:
         _policy_mark(policy),
         machine(),
     )
+    if config.strangers:
+        parts += (f"strangers={config.strangers:g}",)
+    if config.teacher:
+        # A form names the run; a run holds the path of its model.
+        teacher = Path(config.teacher)
+        parts += (f"teacher={teacher.parent.name if teacher.suffix == '.keras' else teacher.name}",)
     return " ".join(map(str, parts))
 
 

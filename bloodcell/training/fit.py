@@ -19,7 +19,13 @@ from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.models.kernels import use_fast_kernels, use_keras_kernels
 from bloodcell.training.auxiliary import Auxiliary
-from bloodcell.training.checkpoint import load_arrays, load_state, save_arrays, save_state
+from bloodcell.training.checkpoint import (
+    best_epoch,
+    load_arrays,
+    load_state,
+    save_arrays,
+    save_state,
+)
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import Patience, judged_loss, learning_rate
 from bloodcell.training.step import (
@@ -235,7 +241,8 @@ def _assign(variables: list, values: list[np.ndarray]) -> None:
 
 def _start_from(model: Any, path: Path) -> None:
     """Take over all weights of another run; none depends on the size of the images."""
-    arrays = load_arrays(path)[0]
+    # The other run may have gone on since, and found a better epoch.
+    arrays = load_arrays(path if path.exists() else best_epoch(path.parent) or path)[0]
     if [a.shape for a in arrays] != [tuple(w.shape) for w in model.weights]:
         raise BadInput(
             f"{path} does not hold the weights of a {model.name}: start from a run of the same "

@@ -81,7 +81,11 @@ def _weights(
     if seen is None:
         st.caption("The runs have no validation images in common, or did not keep their answers.")
     elif sum(given) > 0:
-        shares = _found(tuple(chosen), seen) if how == HOW_FOUND else np.array(given) / sum(given)
+        shares = np.array(given) / sum(given)
+        if how == HOW_FOUND:
+            # More epochs give a run other answers.
+            stamps = tuple((r.id, r.predictions_path.stat().st_mtime_ns) for r in runs)
+            shares = _found(stamps, seen)
         _preview(seen, shares, [words(run) for run in chosen])
     if how == HOW_FOUND:
         return "found"
@@ -89,7 +93,7 @@ def _weights(
 
 
 @st.cache_data(max_entries=8, show_spinner="Looking for weights")
-def _found(key: tuple[str, ...], _seen: Preview) -> np.ndarray:
+def _found(key: tuple[tuple[str, int], ...], _seen: Preview) -> np.ndarray:
     return find_weights(_seen.labels, _seen.members)
 
 

@@ -35,7 +35,8 @@ def layout_of(dataset: Dataset) -> Layout | None:
     if st.session_state.get(FEATURES) == STATISTICS:
         name = None
     ensemble = load_ensemble(name) if name else None
-    checksums = () if ensemble is None else tuple(sorted(ensemble.info["files"].items()))
+    members = [] if ensemble is None else [m["file"] for m in ensemble.info["members"]]
+    checksums = tuple(ensemble.info["files"][file] for file in members)
     return worked_out(
         ("layout", *identity(dataset)[:3], checksums),
         "Looking at all images",

@@ -110,17 +110,23 @@ def decide_on_all(
         meant = suggested
     decisions = decisions_for(meant, action, kind)
     _preview(index, decisions, action)
-    reason = st.text_input("Reason", KIND_TITLES[kind], max_chars=200, key=f"all_reason_{kind}")
-    reason = kind if reason.strip() in ("", KIND_TITLES[kind]) else reason.strip()
+    st.text_input("Reason", KIND_TITLES[kind], max_chars=200, key=f"all_reason_{kind}")
     verb = {"exclude": "Exclude", "relabel": "Relabel", "keep": "Keep"}[action]
     st.button(
         f"{verb} {len(decisions):,} images",
         type="primary",
         disabled=not decisions,
         help="Reversible: nothing is deleted, and the whole step can be undone as one.",
-        on_click=apply_decisions,
-        args=(dataset, {i: d | {"reason": reason} for i, d in decisions.items()}),
+        on_click=_apply_to_all,
+        args=(dataset, decisions, kind),
     )
+
+
+def _apply_to_all(dataset: Dataset, decisions: dict[int, dict], kind: str) -> None:
+    # A reason that was typed right before the click is in the state, but not in the last run.
+    reason = str(st.session_state.get(f"all_reason_{kind}", "")).strip()
+    reason = kind if reason in ("", KIND_TITLES[kind]) else reason
+    apply_decisions(dataset, {i: d | {"reason": reason} for i, d in decisions.items()})
 
 
 def _preview(index: DatasetIndex, decisions: dict[int, dict], action: str) -> None:

@@ -238,7 +238,8 @@ def image_by_image(found: Evaluation, dataset: Dataset, name: str, limit: float)
     more = f", the first {MOST_ROWS} shown; the CSV has all" if len(rows) > MOST_ROWS else ""
     st.markdown(f"**{len(rows):,}** of {len(found.labels):,} images{more}")
     said_of_all = found.answers.probabilities.tobytes()
-    key = f"{dataset.fingerprint}_{hash(said_of_all)}_{hash(part.tobytes())}"
+    labels = found.labels[part].tobytes()
+    key = f"{dataset.path}_{hash(said_of_all)}_{hash(part.tobytes())}_{hash(labels)}"
     event = st.dataframe(
         _rows(key, found, dataset, part),
         hide_index=True,

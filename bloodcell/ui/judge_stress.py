@@ -30,9 +30,12 @@ def stress(name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bo
         "Eleven faults of file, optics, light and slide, each at five strengths, after "
         "BloodMNIST-C; our own implementation, scaled to the images."
     )
+    total, networks, views = effort(info, dataset, part, tta)
+    if not total:
+        st.info(f"The {part} part of {dataset.name} has no images: choose another part.")
+        return
     with st.expander("What the corruptions look like"):
         _sheet(info, dataset, part)
-    total, networks, views = effort(info, dataset, part, tta)
     choices = [n for n in (SOME, 0) if n < max(total, 1)]
     images = st.segmented_control(
         "Images",

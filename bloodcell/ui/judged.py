@@ -31,7 +31,7 @@ def _jobs() -> OrderedDict[Any, Job]:
 
 
 @st.cache_resource
-def _at_hand() -> OrderedDict[str, Evaluation]:
+def _at_hand() -> OrderedDict[tuple[str, ...], Evaluation]:
     return OrderedDict()
 
 
@@ -56,9 +56,15 @@ def effort(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tupl
     return images, len(info["members"]), len(VIEWS) if tta else 1
 
 
+def _key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:
+    """What an evaluation depends on, and the dataset: two may hold the same images."""
+    made = str(dataset.info.get("created", ""))
+    return str(dataset.path), made, evaluation_key(info, dataset, part, tta)
+
+
 def held(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> Evaluation | None:
     """The evaluation if it is at hand or on the disk."""
-    key, kept = evaluation_key(info, dataset, part, tta), _at_hand()
+    key, kept = _key(info, dataset, part, tta), _at_hand()
     found = kept.get(key) or load_evaluation(info, dataset, part, tta)
     if found is not None:
         kept[key] = found
@@ -89,7 +95,7 @@ def judging(
     """
     ensemble = load_ensemble(name) if start else None
     return _job(
-        (evaluation_key(info, dataset, part, tta), "judge"),
+        (_key(info, dataset, part, tta), "judge"),
         f"Judging {info['name']} on {dataset.name}",
         lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress),
         start=start,
@@ -122,7 +128,7 @@ def stressing(
             return load_study(info, dataset, part, images=images, tta=tta)
 
     return _job(
-        (evaluation_key(info, dataset, part, tta), "stress", images),
+        (_key(info, dataset, part, tta), "stress", images),
         f"{info['name']} under stress",
         work,
         start=start,

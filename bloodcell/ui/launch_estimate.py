@@ -17,6 +17,7 @@ from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import write_json
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.progress import Progress
+from bloodcell.runs.launch import check
 from bloodcell.runs.run import ACTIVE, list_runs
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, estimate, known_speed
@@ -43,7 +44,8 @@ def measure_here(home: Workspace, configs: list[TrainConfig], progress: Progress
     for config in configs:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "config.json"
-            write_json(path, config.to_json())
+            # With the paths of what it learns from, which are looked up by their names.
+            write_json(path, check(home, config)[0].to_json())
             _measure(home, path, config, busy, progress)
     return len(configs)
 

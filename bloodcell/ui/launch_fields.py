@@ -14,7 +14,7 @@ from bloodcell.data.dataset import Dataset
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
-from bloodcell.runs.run import list_runs
+from bloodcell.runs.run import ACTIVE, list_runs
 from bloodcell.training.config import (
     OPTIMIZERS,
     PRECISIONS,
@@ -199,8 +199,8 @@ def _earlier_runs(backbone: str) -> dict[str, str]:
     """Runs that a network can start from: id → words."""
     found = {}
     for run in list_runs(workspace()):
-        metrics = run.metrics()
-        if metrics and run.config().backbone == backbone:
+        metrics, state = run.metrics(), run.status()["state"]
+        if metrics and state not in (*ACTIVE, "queued") and run.config().backbone == backbone:
             best = max(m["val_accuracy"] for m in metrics)
             found[run.id] = f"{run.id} ({best:.1%} in validation)"
     return found
@@ -297,7 +297,8 @@ def other_fields(origin: Origin, dataset: Dataset) -> dict[str, Any]:
 def _teacher(before: str, about: dict[str, str]) -> str:
     runs = [run.id for run in list_runs(workspace()) if run.status()["state"] == "finished"]
     known = Path(before).parent.name if before.endswith(".keras") else before
-    options = ["", *runs]
+    # One that cannot teach now is kept, and refused with a sentence when it is launched.
+    options = ["", *runs] if known in ("", *runs) else ["", known, *runs]
     return st.selectbox(
         options=options,
         index=options.index(known) if known in options else 0,

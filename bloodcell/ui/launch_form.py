@@ -48,6 +48,10 @@ def begin_from(run: Run, how: str) -> None:
     Args:
         how: "duplicate" for a new run, "edit" for one that waits.
     """
+    # What was changed and given up at an earlier time is not proposed again.
+    own = (f"train_{how}_{run.id}_", f"train_dataset_{how}_{run.id}")
+    for key in [k for k in st.session_state if str(k).startswith(own)]:
+        del st.session_state[key]
     st.session_state[FROM] = (run.id, how)
 
 
@@ -82,7 +86,7 @@ def _dataset_and_preset(origin: Origin | None) -> tuple[str, Origin]:
             names,
             index=names.index(wanted) if wanted in names else 0,
             # Another active dataset is another proposal.
-            key=f"train_dataset_{wanted}",
+            key=f"train_dataset_{origin.key if origin else wanted}",
             persist_state="session",
         )
     if origin is not None:

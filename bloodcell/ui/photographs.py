@@ -157,7 +157,14 @@ def with_moved(
 ) -> Classified:
     """The answers with those of the files whose square the visitor moved in their places."""
     for position, crop in moved().items():
-        one = classify(ensemble, [photographs.files[position]], tta=tta, crop=crop, balance=balance)
+        one = classify(
+            ensemble,
+            [photographs.files[position]],
+            tta=tta,
+            crop=crop,
+            balance=balance,
+            beside=found.backgrounds,
+        )
         found = found.with_one(position, one)
     return found
 

@@ -44,7 +44,10 @@ def _show_note() -> None:
         st.success(text, icon=":material/check_circle:")
 
 
-def _save(name: str, replace: bool) -> None:
+def _save() -> None:
+    # A name that was typed right before the click is in the state, but not in the last run.
+    name = st.session_state["policy_name"].strip()
+    replace = bool(st.session_state.get("policy_replace"))
     try:
         save_policy(workspace(), edited_policy(name), replace=replace)
     except BloodCellError as error:
@@ -105,12 +108,11 @@ def keep() -> None:
         st.session_state["policy_name"] = UNSAVED if at_first.name in PRESETS else at_first.name
     name = st.text_input("Name", key="policy_name").strip()
     taken = name in names and name not in PRESETS
-    replace = taken and st.checkbox(f"Write over the saved policy {name}", key="policy_replace")
+    if taken:
+        st.checkbox(f"Write over the saved policy {name}", key="policy_replace")
     policy = edited_policy(name or UNSAVED)
     with st.container(horizontal=True):
-        st.button(
-            "Save", type="primary", icon=":material/save:", on_click=_save, args=(name, replace)
-        )
+        st.button("Save", type="primary", icon=":material/save:", on_click=_save)
         st.download_button(
             "JSON",
             json.dumps(policy_to_json(policy), indent=1),

@@ -71,6 +71,9 @@ def _label(run: Run) -> None:
             st.rerun()
 
 
+MOST_EPOCHS = 1000
+
+
 @st.dialog("Continue for more epochs")
 def _go_on(run: Run) -> None:
     config, done = run.config(), len(run.metrics())
@@ -78,14 +81,27 @@ def _go_on(run: Run) -> None:
         f"It has done {done} of {config.epochs} epochs and goes on from its last state: weights, "
         "optimizer and averages are those it ended with."
     )
+    if done >= MOST_EPOCHS:
+        st.info(f"It has done {MOST_EPOCHS:,} epochs, the most there can be.")
+        return
     epochs = st.number_input(
-        "Epochs in all", done + 1, 1000, done + max(done, 1), key="more_epochs"
+        "Epochs in all",
+        done + 1,
+        MOST_EPOCHS,
+        min(done + max(done, 1), MOST_EPOCHS),
+        key="more_epochs",
     )
     patience = config.early_stopping
     if patience:
         patience = st.number_input(
             "Early stopping", 0, 1000, patience, key="more_patience", help="0 = never."
         )
+    budget = config.time_budget
+    if budget:
+        budget = st.number_input(
+            "Time budget in all (minutes)", 0.0, 100_000.0, budget, key="more_budget",
+            help="0 = no limit.",
+        )  # fmt: skip
     if config.schedule == "cosine":
         st.caption(
             "The learning rate follows the longer cosine from where it would be now: it rises "
@@ -93,7 +109,7 @@ def _go_on(run: Run) -> None:
         )
     with sentences():
         if st.button("Continue", type="primary", icon=":material/play_arrow:", key="go_on"):
-            extend(run, int(epochs), int(patience))
+            extend(run, int(epochs), int(patience), float(budget))
             _resume(run)
             st.rerun()
 

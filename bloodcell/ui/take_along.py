@@ -43,7 +43,8 @@ def zipped_tables(found: Evaluation, dataset: Dataset, info: dict[str, Any]) -> 
 
 def _study(found: Evaluation, dataset: Dataset, info: dict[str, Any]):
     every = (load_study(info, dataset, found.part, images=n, tta=found.tta) for n in (0, 300))
-    return next((study for study in every if study is not None), None)
+    # Rather a complete one of some images than one of all that has just begun.
+    return max((s for s in every if s is not None), key=lambda s: len(s.done), default=None)
 
 
 def _report(found: Evaluation, dataset: Dataset, info: dict[str, Any]) -> str:

@@ -94,7 +94,11 @@ def card(
     elif not add.is_file():
         raise BadInput(f"There is no file {add}: give the path of a Markdown file.")
     else:
-        text = add_to_card(path, add.read_text(encoding="utf-8"))
+        try:
+            words = add.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{add} cannot be read as UTF-8 ({error}): save it as UTF-8.") from error
+        text = add_to_card(path, words)
     show({"ensemble": ensemble, "path": str(path), "card": text}, as_json, text)
 
 

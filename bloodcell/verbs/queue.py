@@ -207,12 +207,16 @@ def compare(
     ]
     text = table(texts, ["run", "state", "validation accuracy", "test accuracy", *keys])
     if len(opened) == 2 and all(row.scores for row in rows):
-        shared = paired_test(*opened)
-        found["paired"] = dataclasses.asdict(shared)
-        d = shared.difference
-        text += (
-            f"\n{100 * d.difference:+.2f} points ({100 * d.low:+.2f} to {100 * d.high:+.2f}) on "
-            f"{d.n:,} test images, {d.only_a} right by the first alone, {d.only_b} by the second: "
-            f"{d.verdict} (McNemar, p = {d.p_value:.3g})."
-        )
+        try:
+            shared = paired_test(*opened)
+        except BadInput as error:
+            text += f"\n{error}"
+        else:
+            found["paired"] = dataclasses.asdict(shared)
+            d = shared.difference
+            text += (
+                f"\n{100 * d.difference:+.2f} points ({100 * d.low:+.2f} to {100 * d.high:+.2f}) "
+                f"on {d.n:,} test images, {d.only_a} right by the first alone, {d.only_b} by the "
+                f"second: {d.verdict} (McNemar, p = {d.p_value:.3g})."
+            )
     show(found, as_json, text)

@@ -36,6 +36,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="The highest.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled.")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, cosine or plateau.")] = None,
+    plateau_patience: Annotated[
+        int | None, typer.Option(help="Epochs without progress before a plateau's next step.")
+    ] = None,
     warmup_epochs: Annotated[float | None, typer.Option(help="Of growing rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,

@@ -46,3 +46,9 @@ def test_the_right_light_is_left_alone():
 
 def test_no_images_are_no_backgrounds():
     assert agreed_backgrounds(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, 3)
+
+
+def test_one_photograph_agrees_with_those_beside_it():
+    full = np.full((1, 32, 32, 3), 90, np.uint8)
+    others = np.full((5, 3), 230, np.float32)
+    np.testing.assert_array_equal(agreed_backgrounds(full, others), others[:1])

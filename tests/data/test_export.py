@@ -56,6 +56,14 @@ def test_the_parts_come_back_too_if_asked_for(cleaned: Dataset, tmp_path: Path, 
         assert sorted(back.hashes[again.indices(part)]) == wanted
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_part_without_images_is_left_out(cleaned: Dataset, tmp_path: Path, suffix: str):
+    target = tmp_path / f"out{suffix}"
+    export_dataset(cleaned, target, split=make_split(cleaned, 3, (0.9, 0.1, 0.0)))
+    back = import_source(Workspace(tmp_path / "other"), target, "back")
+    assert identities(back) == identities(cleaned)
+
+
 def test_an_npz_holds_images_and_labels_as_numpy_reads_them(cleaned: Dataset, tmp_path: Path):
     export_dataset(cleaned, tmp_path / "out.npz")
     with np.load(tmp_path / "out.npz", allow_pickle=False) as file:

@@ -34,6 +34,10 @@ def test_a_renamed_dataset_is_the_same_under_another_name(workspace: Workspace):
 def test_only_the_letters_case_may_change(workspace: Workspace):
     rename_dataset(workspace, "demo", "Demo")
     assert workspace.names("datasets") == ["Demo"]
+    rename_dataset(workspace, "Demo", "demo")
+    assert workspace.names("datasets") == ["demo"]
+    with pytest.raises(NameTaken):
+        rename_dataset(workspace, "demo", "demo")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_averaging_as_composed_is_the_same_as_asking_for_it(first: Ensemble, own
     assert load_evaluation(first.info, own, "test", first.info["tta"]) is not None
 
 
+def test_what_is_added_to_the_card_makes_nothing_stale(first: Ensemble, own: Dataset):
+    evaluated(first, own)
+    files = {**first.info["files"], "card.md": "0" * 64}
+    assert load_evaluation({**first.info, "files": files}, own, "test") is not None
+
+
 def test_a_decision_about_an_image_or_another_ensemble_makes_it_stale(first, own: Dataset):
     found = evaluated(first, own)
     assert load_evaluation({**first.info, "temperature": 1.5}, own, "test") is None

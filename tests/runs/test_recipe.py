@@ -37,6 +37,28 @@ def test_the_command_makes_the_same_config(finished, capsys: pytest.CaptureFixtu
     assert again.to_json() == {**config.to_json(), "split_shares": again.split_shares}
 
 
+def test_large_numbers_are_told_whole_and_a_policy_without_its_path(home: Path, tmp_path: Path):
+    workspace = Workspace(home)
+    (earlier,) = list_runs(workspace)
+    policy = tmp_path / "mine.json"
+    policy.write_text('{"schema_version": 1, "name": "mine", "steps": []}')
+    changes = {"seed": 20260101, "plateau_patience": 7, "policy": str(policy)}
+    run = prepare(workspace, TrainConfig(**{**earlier.config().to_json(), **changes}))
+    command = command_of(run)
+    assert "--seed 20260101" in command
+    assert "--plateau-patience 7" in command
+    assert "--policy mine.json" in command
+
+
+def test_a_damaged_earlier_run_ends_the_list(home: Path):
+    workspace = Workspace(home)
+    (earlier,) = list_runs(workspace)
+    config = TrainConfig(**{**earlier.config().to_json(), "weights": earlier.id})
+    run = prepare(workspace, config)
+    earlier.metrics_path.write_bytes(b"\xff\xfe nothing\n")
+    assert [stage["run"] for stage in recipe_of(workspace, run)] == [run.id]
+
+
 def test_what_a_run_started_from_comes_first_and_no_path_is_told(home: Path):
     workspace = Workspace(home)
     (earlier,) = list_runs(workspace)

@@ -7,10 +7,12 @@ import pytest
 
 from bloodcell.data.dataset import open_dataset
 from bloodcell.errors import BadInput
+from bloodcell.files import write_json
 from bloodcell.runs.carry_out import carry_out
 from bloodcell.runs.launch import prepare
+from bloodcell.runs.queue import edit
 from bloodcell.runs.run import Run, list_runs
-from bloodcell.training.checkpoint import load_arrays, load_state
+from bloodcell.training.checkpoint import best_epoch, load_arrays, load_state
 from bloodcell.training.config import TrainConfig, make_config
 from bloodcell.workspace import Workspace
 
@@ -64,6 +66,32 @@ def test_a_run_of_another_backbone_is_no_start(finished):
     workspace, run = finished
     with pytest.raises(BadInput, match="a mobilenetv2 cannot start from it"):
         prepare(workspace, make_config("demo", backbone="mobilenetv2", weights=run.id))
+
+
+def test_a_run_that_is_at_work_is_no_start(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    earlier = list_runs(workspace)[0]
+    write_json(earlier.status_path, {**earlier.status(), "state": "queued"})
+    with pytest.raises(BadInput, match="is queued: wait for its end"):
+        prepare(workspace, again(earlier))
+
+
+def test_edited_to_another_start_a_run_forgets_the_first(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    earlier = list_runs(workspace)[0]
+    run = prepare(workspace, again(earlier, teacher=earlier.id))
+    edit(workspace, run, weights="none", teacher="")
+    assert edit(workspace, run, epochs=2).weights == "none"
+    assert not {"started_from", "taught_by"} & set(run.record())
+
+
+def test_a_start_whose_run_found_a_better_epoch_meanwhile_is_that_epoch(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    earlier = list_runs(workspace)[0]
+    run = prepare(workspace, again(earlier, epochs=1))
+    best = best_epoch(earlier.checkpoint)
+    best.rename(best.with_name("best-900.npz"))
+    assert carry_out(workspace, run, echo=False) == "finished"
 
 
 class TestTeacher:
