@@ -288,7 +288,7 @@ _PRESETS = (
     ),
     # For another laboratory's lamp, camera, stain, scale and resolution: gain 0.75–1.25 and
     # gamma 0.6–1.6 per channel, hue ± 0.08 of the circle, saturation 0.5–1.6, scale 0.6–1.35,
-    # down to 25 of 96 pixels, stain in optical density, and what a camera adds.
+    # down to 25 of 96 pixels, RandAugment, stain in optical density, and what a camera adds.
     Policy(
         "lab-robust",
         (
@@ -296,6 +296,7 @@ _PRESETS = (
             step("quarter_turn"),
             step("zoom", amount=0.35, shrink=0.05),
             step("translation", amount=0.06),
+            step("randaugment", 0.5, operations=2, magnitude=0.3),
             step("stain", 0.7, amount=0.35, shift=0.05),
             step("contrast", 0.5, amount=0.35),
             step("gain_gamma", gain=0.25, gamma=0.7),
