@@ -9,12 +9,17 @@ from bloodcell.data.constancy import background
 from bloodcell.data.field import Field, field_of
 from bloodcell.data.nucleus import find_stained
 
-__all__ = ["LEVELS", "novelty_levels", "reference_of", "stored_field"]
+__all__ = ["LEVELS", "lights_of", "novelty_levels", "reference_of", "stored_field"]
 
 # Enough for quantiles, few enough for seconds.
 MOST = 600
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 SPREADS = (0.05, 0.5, 0.95)
+# Two lights are alike if no channel differs by more than this, as a logarithm; half of what an
+# eye notices at once.
+ALIKE = 0.04
+# A light that fewer of the images have is not one of the training's.
+LEAST_SHARE = 0.01
 
 
 def reference_of(images: np.ndarray, dataset_info: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +31,8 @@ def reference_of(images: np.ndarray, dataset_info: Mapping[str, Any]) -> dict[st
 
     Returns:
         ``field``: see :meth:`bloodcell.data.field.Field.to_json`. ``light``: the background, RGB
-        0 to 255, at 5 %, 50 % and 95 % of the images.
+        0 to 255, at 5 %, 50 % and 95 % of the images; ``known``: every background that they have,
+        see :func:`lights_of`.
     """
     chosen = np.linspace(0, len(images) - 1, min(MOST, len(images))).astype(int)
     size, extents, backgrounds = images.shape[1], [], []
@@ -43,8 +49,36 @@ def reference_of(images: np.ndarray, dataset_info: Mapping[str, Any]) -> dict[st
     light = np.quantile(backgrounds, SPREADS, axis=0)
     return {
         "field": field_of(dataset_info, stained).to_json(),
-        "light": {"background": [[float(v) for v in row] for row in light]},
+        "light": {
+            "background": [[float(v) for v in row] for row in light],
+            "known": lights_of(np.array(backgrounds)),
+        },
     }
+
+
+def lights_of(backgrounds: np.ndarray) -> list[list[float]]:
+    """The backgrounds that images have, the most frequent first.
+
+    Photographs of one laboratory come in lots, of different days or lamps; a median would call
+    those of the smaller lots foreign.
+
+    Args:
+        backgrounds: float, n×3, RGB, 0 to 255.
+
+    Returns:
+        RGB; each is shared by 1 % of the images or more, and together they are those of all but
+        the rarest.
+    """
+    left, logs = np.arange(len(backgrounds)), np.log(np.maximum(backgrounds, 1))
+    found = []
+    while len(left):
+        alike = np.abs(logs[left, None] - logs[None, left]).max(2) < ALIKE
+        lot = left[alike[alike.sum(1).argmax()]]
+        if len(lot) < max(2, LEAST_SHARE * len(backgrounds)):
+            break
+        found.append([float(v) for v in np.median(backgrounds[lot], axis=0)])
+        left = np.setdiff1d(left, lot)
+    return found
 
 
 def novelty_levels(novelty: np.ndarray) -> list[list[float]]:

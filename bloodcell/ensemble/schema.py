@@ -108,6 +108,11 @@ OPTIONAL_RULES: tuple[Rule, ...] = (
         lambda v: _rows((3,), 0, 255)(v) and len(v) == 3,
         "three colours of 0 to 255",
     ),
+    (
+        "light.known",
+        lambda v: v is None or v == [] or _rows((3,), 0, 255)(v),
+        "a list of colours of 0 to 255",
+    ),
     ("novelty.levels", _rows((2,), 0, 1e9), "a list of [share, novelty]"),
 )
 

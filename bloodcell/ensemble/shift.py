@@ -30,7 +30,7 @@ class Shift:
         n: photographs looked at.
         background: float, 3, RGB: the median empty field of the batch.
         reference: that of the training photographs, or None if the ensemble does not say.
-        other_light: the two differ by more than training photographs do among each other.
+        other_light: it is the background of no lot of training photographs.
         strange: how many are stranger than 90 % of known cells; None if that is not known.
         other_cells: that many is no chance, and most of the batch.
     """
@@ -85,14 +85,20 @@ def find_shift(ensemble: Ensemble, backgrounds: np.ndarray, novelty: np.ndarray)
         return None
     middle = np.median(backgrounds, axis=0)
     reference, strange = wanted_background(ensemble), _strange(ensemble.info, novelty)
-    other_light = False
-    if reference is not None:
-        low, usual, high = np.log(np.maximum(ensemble.info["light"]["background"], 1))
-        allowed = np.maximum(SPREADS * np.maximum(high - usual, usual - low), LEAST_LIGHT)
-        away = np.abs(np.log(np.maximum(middle, 1)) - usual)
-        other_light = bool((away > allowed).any())
+    other_light = reference is not None and _is_other(ensemble.info["light"], middle)
     other_cells = strange is not None and n >= ENOUGH and _no_chance(strange, n)
     return Shift(n, middle, reference, other_light, strange, other_cells)
+
+
+def _is_other(light: dict[str, Any], background: np.ndarray) -> bool:
+    found = np.log(np.maximum(background, 1))
+    if light.get("known"):
+        away = np.abs(np.log(np.maximum(light["known"], 1)) - found).max(1)
+        return bool(away.min() > LEAST_LIGHT)
+    # Earlier ensembles keep a median and a spread only.
+    low, usual, high = np.log(np.maximum(light["background"], 1))
+    allowed = np.maximum(SPREADS * np.maximum(high - usual, usual - low), LEAST_LIGHT)
+    return bool((np.abs(found - usual) > allowed).any())
 
 
 def _strange(info: dict[str, Any], novelty: np.ndarray) -> int | None:

