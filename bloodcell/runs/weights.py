@@ -11,7 +11,7 @@ from bloodcell.training.checkpoint import best_epoch
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["SOURCES", "check_teacher", "check_weights"]
+__all__ = ["SOURCES", "check_teacher", "check_weights", "is_settled"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What must be the same for a run and the one it starts from: otherwise the first would have been
@@ -59,6 +59,11 @@ def check_weights(
     return dataclasses.replace(config, weights=str(path)), {"weights_sha256": digest}
 
 
+def is_settled(run: Run) -> bool:
+    """Whether a run's best epoch will stay what it is until someone lets the run go on."""
+    return run.status()["state"] not in (*ACTIVE, "queued")
+
+
 def _best(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
     earlier = run.config()
     if earlier.backbone != config.backbone:
@@ -66,9 +71,8 @@ def _best(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
             f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
         )
     _check_parts(run, config, fingerprints)
-    state = run.status()["state"]
-    if state in (*ACTIVE, "queued"):
-        # Its best epoch may be another one by the time that this run begins.
+    if not is_settled(run):
+        state = run.status()["state"]
         raise BadInput(f"{run.id} is {state}: wait for its end, or start from another run.")
     best = best_epoch(run.checkpoint)
     if best is None:

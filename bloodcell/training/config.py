@@ -19,6 +19,7 @@ OPTIMIZERS = ("lion", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "none")
 PRECISIONS = ("float32", "bfloat16")
+MOST_EPOCHS = 1000
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class TrainConfig:
             "weight_decay": (0, 1),
             "warmup_epochs": (0, 100),
             "plateau_patience": (1, 100),
-            "epochs": (1, 1000),
+            "epochs": (1, MOST_EPOCHS),
             "batch_size": (2, 1024),
             "early_stopping": (0, 1000),
             "time_budget": (0, 100_000),

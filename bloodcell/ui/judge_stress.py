@@ -36,7 +36,7 @@ def stress(name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bo
         return
     with st.expander("What the corruptions look like"):
         _sheet(info, dataset, part)
-    choices = [n for n in (SOME, 0) if n < max(total, 1)]
+    choices = [n for n in (SOME, 0) if n < total]
     images = st.segmented_control(
         "Images",
         choices,

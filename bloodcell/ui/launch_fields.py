@@ -14,8 +14,10 @@ from bloodcell.data.dataset import Dataset
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
-from bloodcell.runs.run import ACTIVE, list_runs
+from bloodcell.runs.run import list_runs
+from bloodcell.runs.weights import is_settled
 from bloodcell.training.config import (
+    MOST_EPOCHS,
     OPTIMIZERS,
     PRECISIONS,
     SAMPLE_WEIGHTS,
@@ -151,7 +153,7 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
     whole: dict[str, tuple[int, int]] = {
         "input_size": (MIN_SIZE, MAX_SIZE),
         "seed": (0, 2**31 - 1),
-        "epochs": (1, 1000),
+        "epochs": (1, MOST_EPOCHS),
         "batch_size": (2, 1024),
     }
     places = {"input_size": 1, "seed": 2, "epochs": 0, "batch_size": 1}
@@ -199,8 +201,8 @@ def _earlier_runs(backbone: str) -> dict[str, str]:
     """Runs that a network can start from: id → words."""
     found = {}
     for run in list_runs(workspace()):
-        metrics, state = run.metrics(), run.status()["state"]
-        if metrics and state not in (*ACTIVE, "queued") and run.config().backbone == backbone:
+        metrics = run.metrics()
+        if metrics and is_settled(run) and run.config().backbone == backbone:
             best = max(m["val_accuracy"] for m in metrics)
             found[run.id] = f"{run.id} ({best:.1%} in validation)"
     return found
@@ -301,7 +303,7 @@ def _teacher(before: str, about: dict[str, str]) -> str:
     options = ["", *runs] if known in ("", *runs) else ["", known, *runs]
     return st.selectbox(
         options=options,
-        index=options.index(known) if known in options else 0,
+        index=options.index(known),
         format_func=lambda run: run or "None",
         **about,
     )

@@ -13,6 +13,7 @@ from bloodcell.runs.labels import write_labels
 from bloodcell.runs.queue import begun, cancel, enqueue
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
+from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.ui.launch_checks import readable_bytes
 from bloodcell.ui.launch_form import begin_from
 from bloodcell.ui.run_state import STATE_LOOK, is_starting, labels_of, state_words, title_of
@@ -69,9 +70,6 @@ def _label(run: Run) -> None:
         if st.button("Save", type="primary", icon=":material/save:", key="save_labels"):
             write_labels(run, name=name, tags=tuple(tags), note=note)
             st.rerun()
-
-
-MOST_EPOCHS = 1000
 
 
 @st.dialog("Continue for more epochs")

@@ -28,6 +28,14 @@ def tiny(seed: int):
     return build_classifier("tiny", 32, dropout=0.0)
 
 
+def built(config):
+    """A network, what is beside it, its optimizer and its step."""
+    model = tiny(0)
+    auxiliary = Auxiliary(config, model)
+    optimizer = make_optimizer(config, model, auxiliary)
+    return model, auxiliary, optimizer, make_step(config, model, optimizer, [], auxiliary)
+
+
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:
     path = tmp_path / "model.keras"
@@ -42,14 +50,10 @@ def images() -> np.ndarray:
 
 def test_strangers_move_no_class_output_but_their_own(images: np.ndarray):
     tf = load_tensorflow()
-    config = plain(strangers=0.5)
-    model = tiny(0)
-    auxiliary = Auxiliary(config, model)
-    optimizer = make_optimizer(config, model, auxiliary)
+    model, auxiliary, _, step = built(plain(strangers=0.5))
     dense = model.get_layer("logits")
     before = [dense.kernel.numpy(), auxiliary.stranger.kernel.numpy()]
     nothing = np.zeros((6, 8), np.float32)
-    step = make_step(config, model, optimizer, [], auxiliary)
     _, confusion = step(images, nothing, nothing.sum(1), tf.constant(0.0))
     np.testing.assert_array_equal(dense.kernel, before[0])
     assert not np.array_equal(auxiliary.stranger.kernel, before[1])
@@ -62,9 +66,7 @@ def test_the_loss_with_a_teacher_is_that_of_amended_labels_and_of_its_features(
     tf = load_tensorflow()
     import keras
 
-    config = plain(teacher=str(teacher))
-    model = tiny(0)
-    auxiliary = Auxiliary(config, model)
+    model, auxiliary, _, step = built(plain(teacher=str(teacher)))
     seen = keras.Model(
         model.input, [model.get_layer("logits").output, model.get_layer("features").output]
     )
@@ -80,7 +82,6 @@ def test_the_loss_with_a_teacher_is_that_of_amended_labels_and_of_its_features(
     missed = ((found - np.asarray(lesson.features)) ** 2).mean(1)
     wanted = (-(amended * log_p).sum(1) * weights + FEATURES_SHARE * missed * weights).mean()
 
-    step = make_step(config, model, make_optimizer(config, model, auxiliary), [], auxiliary)
     loss, _ = step(images, labels, weights, tf.constant(0.0))
     assert float(loss) == pytest.approx(wanted, rel=1e-4)
 
@@ -89,12 +90,8 @@ def test_a_teacher_does_not_learn_and_its_pupil_comes_to_see_what_it_sees(
     teacher: Path, images: np.ndarray
 ):
     tf = load_tensorflow()
-    config = plain(teacher=str(teacher))
-    model = tiny(0)
-    auxiliary = Auxiliary(config, model)
+    _, auxiliary, optimizer, step = built(plain(teacher=str(teacher)))
     before = [w.numpy() for w in auxiliary.teacher.weights]
-    optimizer = make_optimizer(config, model, auxiliary)
-    step = make_step(config, model, optimizer, [], auxiliary)
     optimizer.learning_rate.assign(0.02)
     labels = np.asarray(auxiliary.lesson(images.astype(np.float32)).probabilities)
     losses = [
