@@ -30,6 +30,7 @@ def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
     slider = page.get_by_role("slider", name="Angle")
     slider.focus()
     page.locator(".st-key-preview_grid img").last.wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     seen = sources(page)
     for _ in range(3):
         page.keyboard.press("ArrowRight")

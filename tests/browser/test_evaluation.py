@@ -48,14 +48,17 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     figure = page.locator(".js-plotly-plot").first
     mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
-    point_at(page, mark, figure.locator(".hoverlayer .hovertext"))
+    said = f"{title(true)} taken for {title(predicted).lower()}"
+    point_at(page, mark, figure.locator(".hoverlayer .hovertext", has_text=said))
     page.mouse.down()
     page.mouse.up()
 
     page.get_by_text(f"{title(true)} → {title(predicted)}").wait_for()
     tiles = page.locator("button.tile")
     words = f"{title(true)}, answered {title(predicted).lower()} with"
-    tiles.and_(page.locator(f"[title^='{words}']")).first.wait_for()
+    # The gallery before goes, and the new one comes to its end.
+    page.locator(f"button.tile:not([title^='{words}'])").first.wait_for(state="hidden")
+    tiles.nth(min(n, 24) - 1).wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     assert tiles.count() == min(n, 24)
     assert all(tile.get_attribute("title").startswith(words) for tile in tiles.all())
