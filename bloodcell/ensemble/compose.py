@@ -115,24 +115,11 @@ def compose(
 
     with new_folder(path) as folder:
         (folder / "members").mkdir()
-        members: list[dict[str, Any]] = []
+        members = []
         for run, model, share, said in zip(runs, models, shares, probabilities, strict=True):
             shutil.copyfile(run.litert_path, folder / "members" / f"{model.name}.tflite")
-            members.append(
-                {
-                    "name": model.name,
-                    "file": f"members/{model.name}.tflite",
-                    "features": f"members/{model.name}.features.npy",
-                    "basis": f"members/{model.name}.basis.npy",
-                    "detector": f"members/{model.name}.detector.npy",
-                    "backbone": run.config().backbone,
-                    "input_size": model.size,
-                    "weight": float(share),
-                    "run": run.id,
-                    "validation_accuracy": float((said.argmax(1) == truth).mean()),
-                    "recipe": recipe_of(workspace, run),
-                }
-            )
+            accuracy = float((said.argmax(1) == truth).mean())
+            members.append(_member(workspace, run, model, float(share), accuracy))
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
         cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
         novelty = _novelty(folder, members, features, of_known, expose(models, cells, 0, progress))
@@ -160,23 +147,10 @@ def compose(
                 "levels": novelty_levels(novelty),
             },
             **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
-            "conformal": {
-                "coverage": COVERAGE,
-                "threshold": fit_conformal(truth, calibrated, COVERAGE),
-                "thresholds": [[c, fit_conformal(truth, calibrated, c)] for c in COVERAGES],
-            },
+            "conformal": _conformal(truth, calibrated),
             "weighting": "found on validation" if weights == FOUND else "given",
             "left_out": left_out,
-            "trained_on": {
-                "dataset": dataset.name,
-                "source": dataset.info["source"],
-                "fingerprint": dataset.fingerprint,
-                "curation_fingerprint": dataset.curation.fingerprint,
-                "images_seen": len(seen),
-                "split_seed": runs[0].config().split_seed,
-                "split_shares": list(runs[0].config().split_shares),
-                "split_fold": list(runs[0].config().split_fold),
-            },
+            "trained_on": _trained_on(dataset, runs, seen),
             "measured": {
                 "validation": {
                     "n": len(validation),
@@ -334,6 +308,48 @@ def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:
             name, count = f"{run.config().backbone}-{count}", count + 1
         found.append(LiteModel(run.litert_path.read_bytes(), name))
     return found
+
+
+def _member(
+    workspace: Workspace, run: Run, model: LiteModel, share: float, accuracy: float
+) -> dict[str, Any]:
+    """A member's entry; :func:`_novelty` adds its scale."""
+    return {
+        "name": model.name,
+        "file": f"members/{model.name}.tflite",
+        "features": f"members/{model.name}.features.npy",
+        "basis": f"members/{model.name}.basis.npy",
+        "detector": f"members/{model.name}.detector.npy",
+        "backbone": run.config().backbone,
+        "input_size": model.size,
+        "weight": share,
+        "run": run.id,
+        "validation_accuracy": accuracy,
+        "recipe": recipe_of(workspace, run),
+    }
+
+
+def _conformal(truth: np.ndarray, calibrated: np.ndarray) -> dict[str, Any]:
+    thresholds = [[c, fit_conformal(truth, calibrated, c)] for c in COVERAGES]
+    return {
+        "coverage": COVERAGE,
+        "threshold": fit_conformal(truth, calibrated, COVERAGE),
+        "thresholds": thresholds,
+    }
+
+
+def _trained_on(dataset: Dataset, runs: list[Run], seen: list[str]) -> dict[str, Any]:
+    config = runs[0].config()
+    return {
+        "dataset": dataset.name,
+        "source": dataset.info["source"],
+        "fingerprint": dataset.fingerprint,
+        "curation_fingerprint": dataset.curation.fingerprint,
+        "images_seen": len(seen),
+        "split_seed": config.split_seed,
+        "split_shares": list(config.split_shares),
+        "split_fold": list(config.split_fold),
+    }
 
 
 def _without_each(truth: np.ndarray, probabilities: np.ndarray, shares: np.ndarray) -> dict:
