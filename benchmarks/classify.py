@@ -1,11 +1,12 @@
 """What an answer costs: one cell, a thousand, and the first after a cold start.
 
-    python -m benchmarks.classify ENSEMBLE [--home DIR] [--predict] [--faithful DATASET]
+    python -m benchmarks.classify [ENSEMBLE] [--home DIR] [--no-predict] [--faithful DATASET]
 
-ENSEMBLE is a name in the workspace, a folder or a zip. With ``--predict`` the same networks are
+ENSEMBLE is a name in the workspace (default: reference), a folder or a zip. The same networks are
 also run by ``model.predict`` (their architectures with random weights: the cost is the same, and
-TensorFlow must be installed). With ``--faithful DATASET`` the deletion test is run on unseen test
-cells of a dataset: plain class activation maps, occlusion, and maps that know nothing.
+TensorFlow must be installed), unless ``--no-predict`` is given. With ``--faithful DATASET`` the
+deletion test is run on unseen test cells of a dataset: plain class activation maps, occlusion, and
+maps that know nothing.
 """
 
 import argparse
@@ -164,9 +165,9 @@ def faithfulness(ensemble: Ensemble, home: Path, name: str, count: int = 96) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ensemble")
+    parser.add_argument("ensemble", nargs="?", default="reference")
     parser.add_argument("--home")
-    parser.add_argument("--predict", action="store_true")
+    parser.add_argument("--predict", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--faithful", metavar="DATASET")
     parser.add_argument("--batch", type=int, default=1000)
     options = parser.parse_args()

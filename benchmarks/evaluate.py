@@ -45,16 +45,14 @@ def whole(ensemble: Ensemble, dataset, indices: np.ndarray) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("ensemble")
-    parser.add_argument("--dataset", required=True)
+    parser.add_argument("ensemble", nargs="?", default="reference")
+    parser.add_argument("--dataset", help="default: the one that the ensemble was trained on")
     parser.add_argument("--images", type=int, default=0, help="0: the whole test part")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     workspace = open_workspace()
-    ensemble, dataset = (
-        open_ensemble(workspace, given.ensemble),
-        open_dataset(workspace, given.dataset),
-    )
+    ensemble = open_ensemble(workspace, given.ensemble)
+    dataset = open_dataset(workspace, given.dataset or ensemble.info["trained_on"]["dataset"])
     indices, _, _ = judged_images(ensemble, dataset, "test")
     indices = indices[: given.images or None]
     images = read_images(dataset, indices, ensemble.size)

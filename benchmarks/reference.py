@@ -1,6 +1,6 @@
 """What an ensemble is worth: at home, under stress, before strangers, in another laboratory.
 
-    python -m benchmarks.reference ENSEMBLE --dataset NAME [--other NAME] [--images N]
+    python -m benchmarks.reference [ENSEMBLE] [--dataset NAME] [--other NAME] [--images N]
 
 Prints four tables in Markdown, for the ensemble and each member, every figure with its 95 %
 interval and its number of images. Nothing is counted that a member saw in training or validation;
@@ -100,15 +100,17 @@ def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("ensemble")
-    parser.add_argument("--dataset", required=True, help="it has unseen cells in its test part")
+    parser.add_argument("ensemble", nargs="?", default="reference")
+    parser.add_argument(
+        "--dataset", help="it has unseen cells in its test part; default: that of the training"
+    )
     parser.add_argument("--other", help="a dataset of another laboratory, judged whole")
     parser.add_argument("--images", type=int, default=0, help="under stress; 0: the test part")
     parser.add_argument("--strangers", type=int, default=400, help="of each kind")
     given = parser.parse_args()
     workspace = open_workspace()
     ensemble = open_ensemble(workspace, given.ensemble)
-    dataset = open_dataset(workspace, given.dataset)
+    dataset = open_dataset(workspace, given.dataset or ensemble.info["trained_on"]["dataset"])
 
     def say(text: str) -> None:
         print(text, flush=True)

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from bloodcell import __version__
-from bloodcell.errors import BloodCellError
+from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.verbs import augment, classify, data, ensembles, library, queue, runs
 from bloodcell.workspace import open_workspace
 
@@ -57,6 +57,11 @@ def options(
     ] = False,
 ) -> None:
     context.obj = open_workspace(home)
+    if context.obj.home.is_file():
+        raise BadInput(
+            f"{context.obj.home} is a file, expected the folder of a workspace: choose another "
+            "with --home or $BLOODCELL_HOME."
+        )
 
 
 def main() -> None:

@@ -57,8 +57,8 @@ def _ready(folder: Path) -> None:
                 f"{folder} could not be made because the disk is full: free some space and repeat."
             ) from error
         raise BadInput(
-            f"{folder} cannot be a folder to write to ({error.strerror}): choose another "
-            "workspace with --home or $BLOODCELL_HOME."
+            f"{folder} cannot be a folder to write to ({error.strerror}): choose another place "
+            "(the workspace is that of --home or $BLOODCELL_HOME)."
         ) from error
     sweep_leftovers(folder)
 
@@ -68,9 +68,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
 
     Raises:
-        BadInput: its folder cannot be made.
+        BadInput: it is a folder, or its folder cannot be made.
         NoSpace: the disk is full; `path` is as it was.
     """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, expected the name of a file to write.")
     _ready(path.parent)
     temporary = _temporary(path)
     try:

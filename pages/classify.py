@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from bloodcell.data.decode import MAX_BYTES
+from bloodcell.data.dropped import is_hidden
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.errors import BloodCellError
@@ -68,8 +69,11 @@ def about(ensemble: Ensemble) -> None:
     )
 
 
-def take_upload() -> None:
-    uploads = st.session_state[f"classify_upload_{photographs.drops()}"]
+def take_upload(key: str) -> None:
+    uploads = st.session_state[key]
+    if "folder" in key:
+        # It brings along what its system keeps in it.
+        uploads = [file for file in uploads if not is_hidden(file.name)]
     if uploads:
         photographs.keep([(file.name, file.getvalue()) for file in uploads])
     else:
@@ -89,13 +93,15 @@ def take_samples(make: Callable[[int], Samples], note: str) -> None:
 def choose(ensemble: Ensemble) -> tuple[bool, bool]:
     """The drop zone, samples and settings; returns whether to turn and flip, and to balance."""
     st.html(ROOMY)
+    files, folder = (f"classify_{what}_{photographs.drops()}" for what in ("upload", "folder"))
     st.file_uploader(
         "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP, or a zip of them. "
         "They stay in memory and are not stored.",
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES >> 20,
-        key=f"classify_upload_{photographs.drops()}",
+        key=files,
         on_change=take_upload,
+        args=(files,),
     )
     dataset = active_dataset()
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -117,6 +123,15 @@ def choose(ensemble: Ensemble) -> tuple[bool, bool]:
             on_click=take_samples,
             args=(drawn_cells, DRAWN),
         )
+        with st.popover("A whole folder", icon=":material/folder_open:"):
+            st.file_uploader(
+                "Photographs of single cells, also in folders within it",
+                accept_multiple_files="directory",
+                max_upload_size=MAX_BYTES >> 20,
+                key=folder,
+                on_change=take_upload,
+                args=(folder,),
+            )
         turned = st.toggle(
             "Average over flips and turns",
             value=bool(ensemble.info["tta"]),
@@ -216,4 +231,14 @@ with sentences():
         job = photographs.answering(loaded, mine, use_turns, use_balance)
         if ended(job):
             show(loaded, mine, job.result, use_turns, use_balance)
+        elif job.state == "stopped":
+            with st.container(horizontal=True):
+                st.button(
+                    "Classify again",
+                    icon=":material/refresh:",
+                    key="again",
+                    on_click=photographs.again,
+                    args=(job,),
+                )
+                st.button("Clear", icon=":material/close:", key="clear", on_click=photographs.clear)
     ensembles_section(loaded)

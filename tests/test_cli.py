@@ -116,6 +116,8 @@ REFUSED = [
     (["download", "imagenet"], "expected bloodmnist"),
     (["audit", "absent"], "there are demo"),
     (["exclude", "demo", "--findings", "ugly"], "'ugly'"),
+    (["exclude", "demo", "--findings", ""], "No kind of finding"),
+    (["decisions", "demo", "--export", "."], "is a folder"),
     (["train", "--dataset", "absent"], "absent"),
     (["train", "--dataset", "demo", "--backbone", "vgg16"], "mobilenetv2"),
     (["train", "--dataset", "demo", "--epochs", "0"], "epochs"),
@@ -176,6 +178,7 @@ def test_a_home_that_is_a_file_is_no_traceback(tmp_path: Path):
     done = bloodcell("demo", "--name", "x", home=tmp_path / "file")
     assert "Traceback" not in done.stderr
     assert sentence(done)
+    assert "is a file" in sentence(bloodcell("runs", home=tmp_path / "file"))
 
 
 def test_the_home_can_come_from_the_environment(here: Path):
@@ -324,6 +327,13 @@ def test_without_a_connection_training_says_how_to_give_the_weights(
     (row,) = document(bloodcell("runs", "--json", home=demo_copy))
     assert row["state"] == "failed"
     assert "--weights" in row["reason"]
+
+
+def test_a_damaged_run_is_named_beside_the_list(demo_copy: Path):
+    (demo_copy / "runs" / "broken").mkdir(parents=True)
+    done = bloodcell("runs", "--json", home=demo_copy)
+    assert document(done) == []
+    assert "broken" in done.stderr
 
 
 def test_one_damaged_dataset_does_not_hide_the_others(demo_copy: Path):

@@ -175,7 +175,7 @@ def test_a_full_disk_is_a_sentence_and_harms_nothing(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BadInput, match="choose another workspace"):
+    with pytest.raises(BadInput, match="choose another place"):
         write_text(tmp_path / "file" / "a.txt", "x")
 
 

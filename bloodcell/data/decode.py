@@ -169,8 +169,8 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         what = looks_like(data[:512])
         if what is not None and what.endswith(" image"):
             raise BadInput(
-                f"{name} begins like a {what} but its header is broken or cut off: "
-                "save or export it again."
+                f"{name} begins like a {what} but cannot be read (its header is broken or cut off, "
+                "or its pixels are of an unusual kind): save it as an 8-bit PNG."
             ) from error
         found = f"is a {what}" if what else "is no image"
         raise BadInput(f"{name} {found}, {EXPECTED}: convert it to PNG.") from error

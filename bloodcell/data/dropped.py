@@ -1,11 +1,12 @@
 """Photographs as people hand them over: files, folders, zips of them."""
 
+import os
 from pathlib import Path
 
 from bloodcell.data.archive import ZipFiles, open_archive
 from bloodcell.errors import BadInput, BloodCellError, NotFound
 
-__all__ = ["MOST_IN_ZIP", "gathered", "unpacked"]
+__all__ = ["MOST_IN_ZIP", "gathered", "is_hidden", "unpacked"]
 
 MOST_IN_ZIP = 10_000
 MOST_BYTES = 2 * 2**30
@@ -15,15 +16,20 @@ File = tuple[str, bytes | BloodCellError]
 
 
 def gathered(names: list[str]) -> list[File]:
-    """The content of files, and of the files in folders; what cannot be read says why."""
+    """The content of files, and of all files under folders; what cannot be read says why.
+
+    Hidden files and what systems leave in folders are passed over.
+    """
     found: list[File] = []
     for name in names:
         path = Path(name)
         try:
-            inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+            inside = _under(path) if path.is_dir() else [path]
         except OSError as error:
             found.append((name, _not_found(path, error)))
             continue
+        if not inside:
+            found.append((name, BadInput(f"{name} is a folder without a file in it.")))
         for file in inside:
             try:
                 found.append((str(file), file.read_bytes()))
@@ -46,12 +52,25 @@ def unpacked(files: list[File]) -> list[File]:
     return found
 
 
+def _under(folder: Path) -> list[Path]:
+    return sorted(
+        Path(at, name)
+        for at, _, names in os.walk(folder, onerror=_raised)
+        for name in names
+        if not is_hidden(Path(at, name).relative_to(folder).as_posix())
+    )
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
 def _members(name: str, content: bytes) -> list[File]:
     found: list[File] = []
     try:
         with open_archive(Path(name), content) as archive:
             inside = ZipFiles(archive)
-            wanted = [file for file in inside.files if not _hidden(file)]
+            wanted = [file for file in inside.files if not is_hidden(file)]
             _check(name, wanted, sum(i.file_size for i in archive.infolist()))
             for file in wanted:
                 try:
@@ -63,7 +82,8 @@ def _members(name: str, content: bytes) -> list[File]:
     return found
 
 
-def _hidden(file: str) -> bool:
+def is_hidden(file: str) -> bool:
+    """Whether a path is that of a hidden file, or of one that a system keeps in folders."""
     return any(
         part.startswith((".", "__MACOSX")) or part == "Thumbs.db" for part in file.split("/")
     )

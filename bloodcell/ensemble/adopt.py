@@ -4,14 +4,21 @@ from pathlib import Path
 
 from bloodcell.ensemble.bundle import MAX_FILE_BYTES, Bundle, write_zip
 from bloodcell.ensemble.ensemble import Ensemble
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import new_folder, write_json
 from bloodcell.workspace import Workspace
 
 __all__ = ["adopt"]
 
 
-def adopt(workspace: Workspace, content: bytes, called: str, name: str | None = None) -> Path:
+def adopt(
+    workspace: Workspace,
+    content: bytes,
+    called: str,
+    name: str | None = None,
+    *,
+    numbered: bool = False,
+) -> Path:
     """Check an ensemble and unpack it as one of the workspace; returns its folder.
 
     It is loaded whole before anything is written, and only the files that it names with their
@@ -21,6 +28,7 @@ def adopt(workspace: Workspace, content: bytes, called: str, name: str | None = 
         content: the zip.
         called: its file name, for the sentence.
         name: in the workspace; None: as it calls itself.
+        numbered: if there is one of that name, add -2, -3, ... to it.
 
     Raises:
         BadInput: it is damaged, foreign, or of another version.
@@ -35,15 +43,26 @@ def adopt(workspace: Workspace, content: bytes, called: str, name: str | None = 
     ensemble = Ensemble(bundle)
     ensemble.seen()
     name = name or ensemble.name
-    path = workspace.new("ensembles", name)
+    path = _place(workspace, name, numbered)
     with new_folder(path) as folder:
         for file in bundle.info["files"]:
             target = folder / file
             data = bundle.read_checked(file)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(data)
-        write_json(folder / "ensemble.json", bundle.info | {"name": name})
-        packed = path.with_name(f"{name}.zip")
+        write_json(folder / "ensemble.json", bundle.info | {"name": path.name})
+        packed = path.with_name(f"{path.name}.zip")
         if not packed.exists():
             write_zip(folder, packed)
     return path
+
+
+def _place(workspace: Workspace, name: str, numbered: bool) -> Path:
+    wanted, count = name, 2
+    while True:
+        try:
+            return workspace.new("ensembles", wanted)
+        except NameTaken:
+            if not numbered:
+                raise
+        wanted, count = f"{name}-{count}", count + 1

@@ -21,7 +21,7 @@ from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import judged_loss
 from bloodcell.workspace import Workspace
 
-__all__ = ["ACTIVE", "STATES", "Run", "create_run", "list_runs", "open_run"]
+__all__ = ["ACTIVE", "STATES", "Run", "create_run", "damaged_runs", "list_runs", "open_run"]
 
 STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "lost")
 ACTIVE = ("running", "stopping")
@@ -201,12 +201,24 @@ def open_run(workspace: Workspace, name_or_path: str) -> Run:
 def list_runs(workspace: Workspace) -> list[Run]:
     """All runs of the workspace, newest first; a damaged one does not hide the others."""
     runs = [Run(workspace.runs / name) for name in workspace.names("runs")]
-    return [r for r in reversed(runs) if _readable(r)]
+    return [r for r in reversed(runs) if not _damage(r)]
 
 
-def _readable(run: Run) -> bool:
+def damaged_runs(workspace: Workspace) -> list[str]:
+    """A sentence for each folder among the runs that :func:`list_runs` leaves out."""
+    runs = [Run(workspace.runs / name) for name in workspace.names("runs")]
+    return [found for r in runs if (found := _damage(r))]
+
+
+def _damage(run: Run) -> str:
+    """Why a run cannot be read, or ""."""
     try:
         run.config(), run.status(), run.metrics()
-    except (BadInput, OSError):
-        return False
-    return True
+    except BadInput as error:
+        return str(error)
+    except OSError as error:
+        return (
+            f"{run.path} is not readable as a run ({error.strerror}): "
+            "restore the folder from a copy, or remove it."
+        )
+    return ""

@@ -2,16 +2,19 @@
 
 import json
 
+import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
+from bloodcell.classes import CLASSES
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import Shift, find_shift, wanted_background
+from bloodcell.evaluation.intervals import wilson
 from bloodcell.ui.classify_html import answers_html, counts_of
 
-__all__ = ["class_counts_of_batch", "downloads", "shift_said"]
+__all__ = ["class_counts_of_batch", "counts_table", "downloads", "shift_said"]
 
 
 def shift_said(ensemble: Ensemble, found: Classified, balanced: bool) -> Shift | None:
@@ -46,6 +49,24 @@ def downloads(ensemble: Ensemble, found: Classified, notes: list[str]) -> None:
         )
 
 
+def counts_table(counts: list[int]) -> pd.DataFrame:
+    """Class, cells, share and its interval in per cent; none where there is no cell at all."""
+    n = sum(counts)
+    limits = [wilson(count, n) if n else (None, None) for count in counts]
+    return pd.DataFrame(
+        [
+            {
+                "class": c.title,
+                "cells": count,
+                "share": 100 * count / n if n else None,
+                "from": None if low is None else 100 * low,
+                "to": None if high is None else 100 * high,
+            }
+            for c, count, (low, high) in zip(CLASSES, counts, limits, strict=True)
+        ]
+    )
+
+
 def class_counts_of_batch(found: Classified) -> None:
     """How many of each class, with intervals; only recognised cells count."""
     counts = counts_of(found)
@@ -55,6 +76,15 @@ def class_counts_of_batch(found: Classified) -> None:
             key="differential",
             config=figures.CONFIG,
             alt="Bar chart of the share of each class among the recognised cells",
+        )
+        st.dataframe(
+            counts_table(counts),
+            hide_index=True,
+            key="differential_numbers",
+            column_config={
+                name: st.column_config.NumberColumn(format="%.1f %%")
+                for name in ("share", "from", "to")
+            },
         )
         st.caption(
             "Counted as answered, with 95 % Wilson intervals: they allow for chance in which "

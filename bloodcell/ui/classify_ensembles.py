@@ -22,12 +22,17 @@ def _taken_in() -> None:
         return
     st.session_state["ensemble_turn"] = turn + 1
     try:
-        path = adopt(workspace(), file.getvalue(), file.name)
+        there = workspace().names("ensembles")
+        path = adopt(workspace(), file.getvalue(), file.name, numbered=True)
     except BloodCellError as error:
         st.session_state["ensemble_said"] = ("error", str(error))
-    else:
-        set_active("ensembles", path.name)
-        st.session_state["ensemble_said"] = ("success", f"{path.name} is now the ensemble at work.")
+        return
+    set_active("ensembles", path.name)
+    text = f"{path.name} is now the ensemble at work."
+    own = path.name.rpartition("-")[0]
+    if own in there:
+        text = f"There is a {own} already: this one is now {path.name}, and at work."
+    st.session_state["ensemble_said"] = ("success", text)
 
 
 def bring_in_ensemble() -> None:

@@ -3,12 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from bloodcell.data.dataset import open_dataset
 from bloodcell.ensemble.ensemble import Ensemble
-from bloodcell.errors import BloodCellError
 from bloodcell.ui.gallery import gallery
-from bloodcell.ui.judge_image import known_pictures
-from bloodcell.ui.state import workspace
+from bloodcell.ui.judge_image import known_pictures, trained_on
+from bloodcell.ui.state import active_dataset
 
 __all__ = ["similar_cells_of"]
 
@@ -19,15 +17,11 @@ def similar_cells_of(image: np.ndarray, ensemble: Ensemble) -> None:
     Args:
         image: uint8, S×S×3, of the ensemble's size.
     """
-    trained = ensemble.info["trained_on"]
-    try:
-        known = open_dataset(workspace(), trained["dataset"])
-    except BloodCellError:
-        known = None
-    if known is None or known.fingerprint != trained.get("fingerprint"):
+    known = trained_on(ensemble, active_dataset())
+    if known is None:
         st.caption(
-            f"With the dataset {trained['dataset']} in this workspace, the known cells most like "
-            "this one are shown here."
+            f"With the dataset {ensemble.info['trained_on']['dataset']} in this workspace, the "
+            "known cells most like this one are shown here."
         )
         return
     tiles = known_pictures(image, known, ensemble)

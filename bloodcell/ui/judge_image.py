@@ -18,7 +18,7 @@ from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.state import load_ensemble, workspace
 from bloodcell.ui.words import percent
 
-__all__ = ["image_dialog", "known_pictures"]
+__all__ = ["image_dialog", "known_pictures", "trained_on"]
 
 SIDE = 192
 OPACITY = 0.6
@@ -62,9 +62,10 @@ def _each_network(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
         )
 
 
-def _trained_on(ensemble: Ensemble, dataset: Dataset) -> Dataset | None:
+def trained_on(ensemble: Ensemble, dataset: Dataset | None) -> Dataset | None:
+    """The dataset that an ensemble was trained on: `dataset`, or that of its name, or None."""
     trained = ensemble.info["trained_on"]
-    if dataset.fingerprint == trained.get("fingerprint"):
+    if dataset is not None and dataset.fingerprint == trained.get("fingerprint"):
         return dataset
     try:
         found = open_dataset(workspace(), trained["dataset"])
@@ -102,7 +103,7 @@ def known_pictures(image: np.ndarray, known: Dataset, ensemble: Ensemble) -> lis
 
 
 def _similar(image: np.ndarray, dataset: Dataset, ensemble: Ensemble) -> None:
-    known = _trained_on(ensemble, dataset)
+    known = trained_on(ensemble, dataset)
     if known is None:
         trained = ensemble.info["trained_on"]["dataset"]
         st.caption(

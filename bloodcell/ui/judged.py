@@ -16,7 +16,7 @@ from bloodcell.evaluation.stored import evaluated, evaluation_key, load_evaluati
 from bloodcell.evaluation.stress import Study, load_study, study
 from bloodcell.progress import Progress
 from bloodcell.ui.jobs import Job
-from bloodcell.ui.state import load_ensemble, workspace
+from bloodcell.ui.state import changed_at, load_ensemble, workspace
 
 __all__ = ["AT_ONCE", "effort", "ensemble_info", "held", "judging", "stressing"]
 
@@ -47,7 +47,7 @@ def ensemble_info(name: str) -> dict[str, Any]:
         BloodCellError: it is missing or damaged.
     """
     path = workspace().find("ensembles", name)
-    return _info(str(path), (Path(path) / "ensemble.json").stat().st_mtime_ns)
+    return _info(str(path), changed_at(path))
 
 
 def effort(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[int, int, int]:

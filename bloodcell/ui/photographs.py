@@ -20,6 +20,7 @@ from bloodcell.ui.jobs import Job
 __all__ = [
     "Answered",
     "Photographs",
+    "again",
     "answering",
     "clear",
     "current",
@@ -150,6 +151,13 @@ def answering(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: 
         return Job(f"Classifying {what}", work)
 
     return _kept(ANSWERS, key, KEPT_ANSWERS, start)
+
+
+def again(job: Job) -> None:
+    """Forget a job that was stopped, so that its photographs are answered anew."""
+    jobs: dict[Any, Job] = st.session_state.get(ANSWERS, {})
+    for key in [key for key, known in jobs.items() if known is job]:
+        del jobs[key]
 
 
 def with_moved(

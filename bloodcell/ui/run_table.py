@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from bloodcell.evaluation.intervals import wilson
 from bloodcell.runs.run import Run
 from bloodcell.ui.run_state import labels_of, state_words, title_of
 from bloodcell.ui.state import sentences
+from bloodcell.ui.words import interval
 
 __all__ = ["COLUMNS", "filter_rows", "run_rows", "table_height"]
 
@@ -38,6 +41,7 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
                     "dataset": Path(s["dataset"]).name,
                     "epochs": f"{s['epoch']} of {s['epochs']}",
                     "validation accuracy": s["val_accuracy"] and 100 * s["val_accuracy"],
+                    "95 % interval": _accuracy_interval(run, s["val_accuracy"]),
                     "minutes": s["seconds"] / 60,
                     "tags": list(labels_of(run).tags),
                     "started": pd.Timestamp(status.get("created", 0), unit="s"),
@@ -45,8 +49,16 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
                 }
             )
     columns = ["run", "state", "backbone", "dataset", "epochs", "validation accuracy"]
-    columns += ["minutes", "tags", "started", "id"]
+    columns += ["95 % interval", "minutes", "tags", "started", "id"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _accuracy_interval(run: Run, accuracy: float | None) -> str | None:
+    if accuracy is None:
+        return None
+    # All epochs are judged on the same images.
+    n = int(np.sum(run.metrics()[0].get("val_confusion", 0)))
+    return f"{interval(wilson(round(accuracy * n), n))}, n = {n:,}" if n else None
 
 
 def filter_rows(table: pd.DataFrame, key: str) -> pd.DataFrame:

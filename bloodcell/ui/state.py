@@ -1,7 +1,7 @@
 """What all pages share: the workspace, the active dataset and ensemble, errors as sentences."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +15,7 @@ from bloodcell.workspace import Workspace, open_workspace
 __all__ = [
     "active_dataset",
     "active_ensemble",
+    "changed_at",
     "heading",
     "load_ensemble",
     "sentences",
@@ -110,7 +111,14 @@ def load_ensemble(name: str) -> Ensemble:
         BloodCellError: it is missing or damaged.
     """
     path = workspace().find("ensembles", name)
-    return _loaded(str(path), (Path(path) / "ensemble.json").stat().st_mtime_ns)
+    return _loaded(str(path), changed_at(path))
+
+
+def changed_at(ensemble: str | Path) -> int:
+    """When the description of an ensemble was written; 0 where it has none."""
+    with suppress(OSError):
+        return (Path(ensemble) / "ensemble.json").stat().st_mtime_ns
+    return 0
 
 
 def _pick(kind: str, label: str, empty: str) -> None:

@@ -70,4 +70,6 @@ def classify(
     ]
     show(rows, as_json, table(texts, ["file", "answer", "probability", "could be"]))
     if rows and all("error" in r for r in rows):
-        raise BadInput(f"None of the {len(rows)} files could be read as an image.")
+        raise BadInput(
+            f"None of the {len(rows)} files got an answer; the first: {rows[0]['error']}"
+        )

@@ -159,7 +159,12 @@ def _ensemble_for_audit(workspace: Any, name: str | None) -> Any:
 
 
 def _kinds(text: str) -> list[str]:
-    return [k.strip() for k in text.split(",") if k.strip()]
+    from bloodcell.audit import KINDS
+
+    found = [k.strip() for k in text.split(",") if k.strip()]
+    if not found:
+        raise BadInput(f"No kind of finding was given: name some of {', '.join(KINDS)}.")
+    return found
 
 
 @app.command()

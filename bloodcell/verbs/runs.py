@@ -144,7 +144,7 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, newest first."""
     from bloodcell.runs.labels import read_labels
     from bloodcell.runs.queue import waiting
-    from bloodcell.runs.run import list_runs
+    from bloodcell.runs.run import damaged_runs, list_runs
     from bloodcell.runs.supervisor import wake
 
     wake(context.obj)
@@ -168,6 +168,8 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         for r in found
     ]
     head = ["id", "state", "backbone", "dataset", "epoch", "val accuracy", "seconds", "labels"]
+    for sentence in damaged_runs(context.obj):
+        print(f"warning: {sentence}", file=sys.stderr)
     show(found, as_json, table(rows, head) if rows else "No runs yet.")
 
 

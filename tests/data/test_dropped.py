@@ -57,7 +57,16 @@ def test_folders_are_looked_into_and_missing_files_say_so(tmp_path: Path):
     (tmp_path / "b.png").write_bytes(b"2")
     (tmp_path / "a.png").write_bytes(b"1")
     (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "c.png").write_bytes(b"3")
+    (tmp_path / ".DS_Store").write_bytes(b"4")
     found = gathered([str(tmp_path), str(tmp_path / "none.png"), "a\0b"])
-    assert found[:2] == [(str(tmp_path / "a.png"), b"1"), (str(tmp_path / "b.png"), b"2")]
-    assert all(isinstance(error, NotFound) for _, error in found[2:])
-    assert len(found) == 4
+    inside = {"a.png": b"1", "b.png": b"2", "deeper/c.png": b"3"}
+    assert found[:3] == [(str(tmp_path / name), content) for name, content in inside.items()]
+    assert all(isinstance(error, NotFound) for _, error in found[3:])
+    assert len(found) == 5
+
+
+def test_an_empty_folder_is_a_sentence(tmp_path: Path):
+    ((name, error),) = gathered([str(tmp_path)])
+    assert name == str(tmp_path)
+    assert "folder without a file" in str(error)

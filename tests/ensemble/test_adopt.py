@@ -46,6 +46,13 @@ def test_a_name_that_is_taken_is_left_alone(tmp_path: Path, content: bytes):
         adopt(Workspace(tmp_path), content, "first.zip")
 
 
+def test_or_it_is_numbered(tmp_path: Path, content: bytes):
+    workspace = Workspace(tmp_path)
+    paths = [adopt(workspace, content, "first.zip", numbered=True) for _ in range(3)]
+    assert [path.name for path in paths] == ["first", "first-2", "first-3"]
+    assert open_ensemble(workspace, "first-3").name == "first-3"
+
+
 def info_with(content: bytes, **other) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         info = json.loads(archive.read("ensemble.json"))

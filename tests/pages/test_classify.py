@@ -13,16 +13,21 @@ from PIL import Image
 
 from bloodcell.data.drawing import draw_cell
 from bloodcell.data.field import Crop
+from bloodcell.data.library import rename_dataset
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.errors import Stopped
+from bloodcell.ui import photographs
 from bloodcell.ui.answers_table import answer_rows, chosen_row, narrowed, summary
+from bloodcell.ui.classify_batch import counts_table
 from bloodcell.ui.classify_field import square_of
 from bloodcell.ui.gallery import png_bytes
 from bloodcell.ui.overlay import overlaid, shown_evidence
 from bloodcell.ui.samples import drawn_cells, unseen_cells
 from bloodcell.ui.words import percent
 from bloodcell.workspace import Workspace
+from tests.ensemble.bad_files import BAD_FILES
 from tests.pages.opened import open_page, settled, words
 
 
@@ -76,7 +81,7 @@ def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
     uploader.upload("notes.pdf", b"%PDF-1.4 nothing", "application/pdf")
     uploader.upload("b.png", drawn(2), "image/png")
     settled(app.run())
-    (table,) = app.dataframe
+    table = app.dataframe[0]
     assert list(table.value["File"]) == ["a.png", "notes.pdf", "b.png"]
     assert table.value["Answer"][1] == "Not readable"
     assert "notes.pdf is a PDF document, expected a JPEG" in words(app)
@@ -169,10 +174,11 @@ class TestEnsemblesAsThings:
         assert sentence in app.error[0].value
         assert not (tmp_path / "empty" / "ensembles" / "other").exists()
 
-    def test_a_name_that_is_taken_is_a_sentence(self, home: Path, monkeypatch):
+    def test_one_whose_name_is_taken_is_brought_in_beside_it(self, home: Path, monkeypatch):
         app = open_page(home, "classify", monkeypatch)
         self.upload(app, "first.zip", (home / "ensembles" / "first.zip").read_bytes())
-        assert "'first' is taken" in app.error[0].value
+        assert "There is a first already: this one is now first-2" in app.success[0].value
+        assert "Ensemble **first-2**" in words(app)
 
 
 def test_nothing_that_is_dropped_is_stored(home: Path, monkeypatch):
@@ -202,10 +208,72 @@ def test_cells_of_a_dataset_are_labelled_and_clear_forgets_them(trained_home: Pa
     assert "Answered in" not in words(app)
 
 
-def test_a_damaged_ensemble_is_a_sentence(home: Path, monkeypatch):
-    (home / "ensembles" / "first" / "ensemble.json").write_text("{}")
-    app = open_page(home, "classify", monkeypatch)
+@pytest.mark.parametrize("page", ["classify", "evaluation"])
+def test_a_damaged_ensemble_is_a_sentence(home: Path, page: str, monkeypatch):
+    described = home / "ensembles" / "first" / "ensemble.json"
+    described.write_text("{}")
+    app = open_page(home, page, monkeypatch)
     assert "its ensemble.json is not that of an ensemble" in app.error[0].value
+    described.unlink()
+    app = open_page(home, page, monkeypatch)
+    assert "lacks 'ensemble.json'" in app.error[0].value
+
+
+def test_every_bad_file_leaves_the_page_whole(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    for name, content, _ in BAD_FILES:
+        sent = name.encode("utf-8", "replace").decode()  # as a browser does
+        app.file_uploader[0].upload(sent, content, "image/png")
+    settled(app.run())
+    table = app.dataframe[0]
+    assert len(table.value) == len(BAD_FILES)
+    refused = sum(readable is False for _, _, readable in BAD_FILES)
+    assert (table.value["Answer"] == "Not readable").sum() >= refused
+
+
+def test_a_folder_is_taken_without_what_its_system_keeps_in_it(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    place = next(u for u in app.file_uploader if "folders within" in u.label)
+    for name in ("smear/a.png", "smear/deeper/b.png", "smear/.DS_Store"):
+        place.upload(name, drawn(1), "image/png")
+    settled(app.run())
+    assert list(app.dataframe[0].value["File"]) == ["smear/a.png", "smear/deeper/b.png"]
+
+
+def test_a_stopped_batch_can_be_asked_again(trained_home: Path, monkeypatch):
+    asked = []
+
+    def stopped_once(*arguments, **options):
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise Stopped("Stopped.")
+        return classify(*arguments, **options)
+
+    monkeypatch.setattr(photographs, "classify", stopped_once)
+    app = open_page(trained_home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cell.png", drawn(1), "image/png")
+    settled(app.run())
+    assert "Answered in" not in words(app)
+    app.button(key="again").click()
+    settled(app.run())
+    assert "Answered in" in words(app)
+
+
+def test_known_cells_are_found_in_a_dataset_of_any_name(home: Path, monkeypatch):
+    rename_dataset(Workspace(home), "demo", "cells")
+    app = open_page(home, "classify", monkeypatch)
+    app.file_uploader[0].upload("cell.png", drawn(1), "image/png")
+    settled(app.run())
+    assert "The most similar known cells" in words(app)
+
+
+def test_class_counts_come_as_numbers_with_their_intervals():
+    table = counts_table([3, 1, 0, 0, 0, 0, 0, 0])
+    assert list(table["cells"]) == [3, 1, 0, 0, 0, 0, 0, 0]
+    assert table["share"].sum() == 100
+    assert (table["from"] <= table["share"]).all()
+    assert (table["share"] <= table["to"]).all()
+    assert counts_table([0] * 8)["share"].isna().all()
 
 
 def test_sample_cells_of_a_dataset_are_unseen(trained_home: Path, ensemble: Ensemble):
