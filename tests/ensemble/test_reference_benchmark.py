@@ -4,7 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reference import accuracy_rows, stranger_rows, stress_rows, table
+from benchmarks.reference import (
+    accuracy_goals,
+    accuracy_rows,
+    goal_row,
+    stranger_rows,
+    stress_rows,
+    table,
+)
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.strangers import STRANGERS
 from bloodcell.ensemble.ensemble import open_ensemble
@@ -24,6 +31,10 @@ def test_tables_hold_the_figures_of_an_evaluation_and_a_study(trained_home: Path
     value = found.judgement.accuracy
     assert first[2] == f"{100 * value:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
     assert member[0] == "tiny"
+    goal, ece = accuracy_goals(ensemble, found)
+    assert goal[:3] == ["accuracy", "≥ 99.5", f"{100 * value:.2f}"]
+    assert (goal[3] == "reached") == (100 * value >= 99.5)
+    assert ece[1] == "≤ 1"
 
     rows = stress_rows(study(ensemble, dataset, images=8))
     assert [row[0] for row in rows] == [*CORRUPTIONS, "mean"]
@@ -33,4 +44,7 @@ def test_tables_hold_the_figures_of_an_evaluation_and_a_study(trained_home: Path
     rows = stranger_rows(ensemble, cells, 5)
     assert [row[0].replace(" ", "_") for row in rows] == list(STRANGERS)
     assert {row[1] for row in rows} == {"5"}
+    assert goal_row("x", 98.7, 99)[1:] == ["≥ 99", "98.70", "0.30 missing"]
+    assert goal_row("x", 99.0, 99)[3] == "reached"
+    assert goal_row("x", 0.9, 1, most=True)[1:] == ["≤ 1", "0.90", "reached"]
     assert table("T", ["a", "b"], [["1", "2"]]) == "### T\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
