@@ -50,17 +50,17 @@ def downloads(ensemble: Ensemble, found: Classified, notes: list[str]) -> None:
 
 
 def counts_table(counts: list[int]) -> pd.DataFrame:
-    """Class, cells, share and its interval in per cent; none where there is no cell at all."""
+    """Class, cells, share and its interval in per cent, of at least one cell in all."""
     n = sum(counts)
-    limits = [wilson(count, n) if n else (None, None) for count in counts]
+    limits = [wilson(count, n) for count in counts]
     return pd.DataFrame(
         [
             {
                 "class": c.title,
                 "cells": count,
-                "share": 100 * count / n if n else None,
-                "from": None if low is None else 100 * low,
-                "to": None if high is None else 100 * high,
+                "share": 100 * count / n,
+                "from": 100 * low,
+                "to": 100 * high,
             }
             for c, count, (low, high) in zip(CLASSES, counts, limits, strict=True)
         ]
@@ -70,6 +70,9 @@ def counts_table(counts: list[int]) -> pd.DataFrame:
 def class_counts_of_batch(found: Classified) -> None:
     """How many of each class, with intervals; only recognised cells count."""
     counts = counts_of(found)
+    if not sum(counts):
+        st.caption("None of them was recognised, so there are no class counts.")
+        return
     with st.expander(f"Class counts of {sum(counts):,} recognised cells", expanded=True):
         st.plotly_chart(
             figures.differential(counts),
