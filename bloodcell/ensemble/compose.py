@@ -14,9 +14,9 @@ from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import Split, make_split
 from bloodcell.ensemble.bundle import write_zip
 from bloodcell.ensemble.card import card_text
+from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.novelty import (
@@ -34,7 +34,7 @@ from bloodcell.ensemble.novelty import (
 from bloodcell.ensemble.reference import novelty_levels, reference_of
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.ensemble.weights import contributions, find_weights
-from bloodcell.errors import BadInput, NameTaken
+from bloodcell.errors import NameTaken
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.files import new_folder, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
@@ -50,7 +50,6 @@ COVERAGE = 0.95
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 FOUND = "found"
 KNOWN_PER_CLASS = 250
-MIN_VALIDATION = 16
 # Of the known cells, so many are shown to the detector under other lamps.
 EXPOSED = 2000
 
@@ -90,14 +89,14 @@ def compose(
             f"There is a {packed} without a folder {name}: choose another name or move the zip."
         )
     by_hand = None if weights == FOUND else weights
-    _check(runs, by_hand)
+    check_runs(runs, by_hand)
     shares = np.array(by_hand or [1.0] * len(runs), float)
     if by_hand is not None:
         # Who weighs nothing is left out: running it would cost time for nothing.
         runs = [run for run, share in zip(runs, shares, strict=True) if share > 0]
         shares = shares[shares > 0]
     dataset = open_dataset(workspace, runs[0].config().dataset)
-    validation, train, seen = _images(dataset, runs)
+    validation, train, seen = common_images(dataset, runs)
     labels = dataset.labels
     truth = labels[validation]
     known = _sample(train, labels)
@@ -171,74 +170,6 @@ def compose(
         if zipped:
             write_zip(folder, packed)
     return path
-
-
-def _check(runs: list[Run], weights: list[float] | None) -> None:
-    if not runs:
-        raise BadInput("No run was given: name at least one finished run.")
-    if len({r.id for r in runs}) < len(runs):
-        raise BadInput(f"A run is named twice in {', '.join(r.id for r in runs)}: name each once.")
-    if weights is not None and (
-        len(weights) != len(runs) or min(weights) < 0 or not 0 < sum(weights) < float("inf")
-    ):
-        raise BadInput(
-            f"The weights {weights} do not fit {len(runs)} runs: expected one number from 0 up "
-            "for each, not all 0."
-        )
-    for run in runs:
-        state = run.status()["state"]
-        if state != "finished" or not run.litert_path.is_file():
-            raise BadInput(
-                f"Run {run.id} is {state}, expected finished: "
-                f"continue it with `python -m bloodcell resume {run.id}`."
-            )
-    prints = {(r.record()["dataset_fingerprint"], r.record()["curation_fingerprint"]) for r in runs}
-    if len(prints) > 1:
-        raise BadInput(
-            f"The runs {', '.join(r.id for r in runs)} were trained on different images: "
-            "choose runs of one dataset with the same exclusions."
-        )
-
-
-def _images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Indices common to all runs' validation, indices all trained on, identities any saw."""
-    record = runs[0].record()
-    now = dataset.fingerprint, dataset.curation.fingerprint
-    if now != (record["dataset_fingerprint"], record["curation_fingerprint"]):
-        raise BadInput(
-            f"Dataset {dataset.name} was changed since run {runs[0].id}: "
-            "undo the change, or train new runs on it."
-        )
-    configs = [r.config() for r in runs]
-    parts = [make_split(dataset, c.split_seed, c.split_shares, c.split_fold) for c in configs]
-    for run, split in zip(runs, parts, strict=True):
-        _check_split(run, split)
-    stacked = np.stack([s.parts for s in parts])
-    validation = np.flatnonzero((stacked == 1).all(0))
-    train = np.flatnonzero((stacked == 0).all(0))
-    seen = sorted(set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)]))
-    if len(validation) < MIN_VALIDATION:
-        raise BadInput(
-            f"The runs {', '.join(r.id for r in runs)} have {len(validation)} validation images "
-            f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
-        )
-    return validation, train, seen
-
-
-def _check_split(run: Run, split: Split) -> None:
-    """Refuse a run that another version of the split divided: its test images were others."""
-    if not run.predictions_path.is_file():
-        return
-    with np.load(run.predictions_path, allow_pickle=False) as found:
-        same = all(
-            np.array_equal(found[f"{part}_ids"], split.hashes[split.indices(part)])
-            for part in ("validation", "test")
-        )
-    if not same:
-        raise BadInput(
-            f"Run {run.id} was trained on another division of its dataset than this version of "
-            "BloodCell Lab makes: train it again, or use the version it was trained with."
-        )
 
 
 def _sample(train: np.ndarray, labels: np.ndarray) -> np.ndarray:

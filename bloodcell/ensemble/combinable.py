@@ -1,0 +1,89 @@
+"""Which runs can be combined, and which images they have in common."""
+
+import numpy as np
+
+from bloodcell.data.dataset import Dataset
+from bloodcell.data.split import Split, make_split
+from bloodcell.errors import BadInput
+from bloodcell.runs.run import Run
+
+__all__ = ["check_runs", "common_images"]
+
+MIN_VALIDATION = 16
+
+
+def check_runs(runs: list[Run], weights: list[float] | None) -> None:
+    """Refuse runs that are not finished or were trained on different images, and odd weights.
+
+    Raises:
+        BadInput: says which.
+    """
+    if not runs:
+        raise BadInput("No run was given: name at least one finished run.")
+    if len({r.id for r in runs}) < len(runs):
+        raise BadInput(f"A run is named twice in {', '.join(r.id for r in runs)}: name each once.")
+    if weights is not None and (
+        len(weights) != len(runs) or min(weights) < 0 or not 0 < sum(weights) < float("inf")
+    ):
+        raise BadInput(
+            f"The weights {weights} do not fit {len(runs)} runs: expected one number from 0 up "
+            "for each, not all 0."
+        )
+    for run in runs:
+        state = run.status()["state"]
+        if state != "finished" or not run.litert_path.is_file():
+            raise BadInput(
+                f"Run {run.id} is {state}, expected finished: "
+                f"continue it with `python -m bloodcell resume {run.id}`."
+            )
+    prints = {(r.record()["dataset_fingerprint"], r.record()["curation_fingerprint"]) for r in runs}
+    if len(prints) > 1:
+        raise BadInput(
+            f"The runs {', '.join(r.id for r in runs)} were trained on different images: "
+            "choose runs of one dataset with the same exclusions."
+        )
+
+
+def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Indices common to all runs' validation, indices all trained on, identities any saw.
+
+    Raises:
+        BadInput: the dataset was changed since, or the runs have too little validation in common.
+    """
+    record = runs[0].record()
+    now = dataset.fingerprint, dataset.curation.fingerprint
+    if now != (record["dataset_fingerprint"], record["curation_fingerprint"]):
+        raise BadInput(
+            f"Dataset {dataset.name} was changed since run {runs[0].id}: "
+            "undo the change, or train new runs on it."
+        )
+    configs = [r.config() for r in runs]
+    parts = [make_split(dataset, c.split_seed, c.split_shares, c.split_fold) for c in configs]
+    for run, split in zip(runs, parts, strict=True):
+        _check_split(run, split)
+    stacked = np.stack([s.parts for s in parts])
+    validation = np.flatnonzero((stacked == 1).all(0))
+    train = np.flatnonzero((stacked == 0).all(0))
+    seen = sorted(set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)]))
+    if len(validation) < MIN_VALIDATION:
+        raise BadInput(
+            f"The runs {', '.join(r.id for r in runs)} have {len(validation)} validation images "
+            f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
+        )
+    return validation, train, seen
+
+
+def _check_split(run: Run, split: Split) -> None:
+    """Refuse a run that another version of the split divided: its test images were others."""
+    if not run.predictions_path.is_file():
+        return
+    with np.load(run.predictions_path, allow_pickle=False) as found:
+        same = all(
+            np.array_equal(found[f"{part}_ids"], split.hashes[split.indices(part)])
+            for part in ("validation", "test")
+        )
+    if not same:
+        raise BadInput(
+            f"Run {run.id} was trained on another division of its dataset than this version of "
+            "BloodCell Lab makes: train it again, or use the version it was trained with."
+        )
