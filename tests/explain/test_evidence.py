@@ -93,12 +93,15 @@ def test_one_member_is_the_whole_of_an_ensemble_of_one(trained):
     assert np.allclose(found.whole, found.members[0], atol=1e-4)
 
 
-def random_network(ensemble: Ensemble, tmp_path: Path) -> LiteModel:
+def random_network(ensemble: Ensemble, tmp_path: Path, seed: int) -> LiteModel:
     """The same network as the only member's before any training."""
+    import keras
+
     from bloodcell.models.classifier import build_classifier
     from bloodcell.models.export import export_litert
 
-    file = tmp_path / "random.tflite"
+    keras.utils.set_random_seed(seed)
+    file = tmp_path / f"random-{seed}.tflite"
     export_litert(build_classifier("tiny", ensemble.size), file)
     return LiteModel(file.read_bytes(), "random")
 
@@ -106,16 +109,19 @@ def random_network(ensemble: Ensemble, tmp_path: Path) -> LiteModel:
 @pytest.mark.slow
 def test_random_weights_change_the_map(trained, tmp_path: Path):
     ensemble, dataset = trained
-    untrained = classifier_of(random_network(ensemble, tmp_path))
     own = classifier_of(ensemble.models[0])
+    # One that knows nothing may still react to the cell as a whole, for a class or against it:
+    # only several show that its maps are none of the trained one.
+    others = [classifier_of(random_network(ensemble, tmp_path, seed)) for seed in range(8)]
     alike = []
-    for i in range(0, len(dataset), 8):
+    for i in range(0, len(dataset), 24):
         image = np.ascontiguousarray(dataset.images[i])
         label = int(own(image[None]).argmax())
-        maps = [occlusion_maps(c, image)[..., label].ravel() for c in (own, untrained)]
-        ranks = [m.argsort().argsort() for m in maps]
-        alike.append(np.corrcoef(ranks)[0, 1])
-    assert np.median(alike) < 0.5
+        ranks = [
+            occlusion_maps(c, image)[..., label].ravel().argsort().argsort() for c in (own, *others)
+        ]
+        alike.append(np.corrcoef(ranks)[0, 1:])
+    assert np.mean(alike) < 0.5
 
 
 def falls(own: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
