@@ -158,6 +158,7 @@ class Run:
             "epoch": len(metrics),
             "epochs": config.epochs,
             "val_accuracy": best and best["val_accuracy"],
+            "val_images": best and sum(map(sum, best.get("val_confusion", []))),
             "seconds": round(sum(m["seconds"] for m in metrics), 1),
             "reason": status.get("reason", ""),
         }

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -41,7 +40,7 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
                     "dataset": Path(s["dataset"]).name,
                     "epochs": f"{s['epoch']} of {s['epochs']}",
                     "validation accuracy": s["val_accuracy"] and 100 * s["val_accuracy"],
-                    "95 % interval": _accuracy_interval(run, s["val_accuracy"]),
+                    "95 % interval": _accuracy_interval(s["val_accuracy"], s["val_images"]),
                     "minutes": s["seconds"] / 60,
                     "tags": list(labels_of(run).tags),
                     "started": pd.Timestamp(status.get("created", 0), unit="s"),
@@ -53,12 +52,10 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _accuracy_interval(run: Run, accuracy: float | None) -> str | None:
-    if accuracy is None:
+def _accuracy_interval(accuracy: float | None, n: int | None) -> str | None:
+    if accuracy is None or not n:
         return None
-    # All epochs are judged on the same images.
-    n = int(np.sum(run.metrics()[0].get("val_confusion", 0)))
-    return f"{interval(wilson(round(accuracy * n), n))}, n = {n:,}" if n else None
+    return f"{interval(wilson(round(accuracy * n), n))}, n = {n:,}"
 
 
 def filter_rows(table: pd.DataFrame, key: str) -> pd.DataFrame:
