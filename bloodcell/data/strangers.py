@@ -13,7 +13,7 @@ import numpy as np
 
 from bloodcell.data.drawing_foreign import draw_foreign
 
-__all__ = ["STRANGERS", "make_strangers", "photograph", "with_strangers"]
+__all__ = ["HARD", "STRANGERS", "make_strangers", "photograph", "with_strangers"]
 
 Maker = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
@@ -255,4 +255,5 @@ STRANGERS: dict[str, Maker] = {
     "wrong_scale": _scale,
     "scrambled": _scrambled,
 }
+# The hardest to tell from cells.
 HARD = ("half_blend", "two_cells")

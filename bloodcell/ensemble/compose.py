@@ -101,14 +101,14 @@ def compose(
     truth = labels[validation]
     known = _sample(train, labels)
     models = _models(runs, name)
-    probabilities, features = _run(models, dataset, validation, tta, progress, "validation")
+    probabilities, looks = _run(models, dataset, validation, tta, progress, "validation")
     left_out: list[str] = []
     if weights == FOUND:
         shares = find_weights(truth, probabilities)
         kept = np.flatnonzero(shares > 0)
         left_out = [run.id for run, share in zip(runs, shares, strict=True) if share == 0]
         runs, models = [runs[i] for i in kept], [models[i] for i in kept]
-        probabilities, features = probabilities[kept], [features[i] for i in kept]
+        probabilities, looks = probabilities[kept], [looks[i] for i in kept]
         shares = shares[kept]
     shares = shares / shares.sum()
 
@@ -121,7 +121,8 @@ def compose(
             members.append(_member(workspace, run, model, float(share), accuracy))
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
         cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
-        novelty = _novelty(folder, members, features, of_known, expose(models, cells, 0, progress))
+        exposed = expose(models, cells, 0, progress)
+        novelty = _novelty(folder, members, models, looks, of_known, *exposed)
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
@@ -190,43 +191,44 @@ def _run(
     progress: Progress,
     what: str,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Probabilities (m×n×8) and features (m times n×C) of images of a dataset."""
-    probabilities, features = [], []
+    """Probabilities (m×n×8) and looks (m times n×(C+T)) of images of a dataset."""
+    probabilities, looks = [], []
     read: Callable[[np.ndarray], np.ndarray] = lambda i: read_images(dataset, i, dataset.size[0])  # noqa: E731
     for start in range(0, len(indices), BATCH):
         raw = run_members(models, read(indices[start : start + BATCH]), tta)
         probabilities.append(raw.probabilities)
-        features.append(raw.features)
+        looks.append(raw.looks)
         progress(min(start + BATCH, len(indices)), len(indices), what)
     return (
         np.concatenate(probabilities, axis=1),
-        [np.concatenate(f) for f in zip(*features, strict=True)],
+        [np.concatenate(f) for f in zip(*looks, strict=True)],
     )
 
 
 def _novelty(
     folder: Path,
     members: list[dict[str, Any]],
-    features: list[np.ndarray],
+    models: list[LiteModel],
+    looks: list[np.ndarray],
     of_known: list[np.ndarray],
-    exposed: tuple[list[np.ndarray], list[np.ndarray]],
+    lamps: list[np.ndarray],
+    strangers: list[np.ndarray],
 ) -> np.ndarray:
     """Novelty of the validation images; writes each member's known cells and its detector."""
     distances, detections = [], []
-    for m, found, reference, lamps, strangers in zip(
-        members, features, of_known, *exposed, strict=True
-    ):
-        rows = unit(reference)
+    for i, (m, model) in enumerate(zip(members, models, strict=True)):
+        rows = unit(of_known[i][:, : model.channels])
         basis = basis_of(rows)
         rows = (rows @ basis.astype(np.float32)).astype(np.float16)
         write_array(folder / m["basis"], basis)
         write_array(folder / m["features"], rows)
-        distance = neighbour_distance(found, rows, NEIGHBOURS, basis)
+        distance = neighbour_distance(looks[i][:, : model.channels], rows, NEIGHBOURS, basis)
         m["novelty_scale"] = float(max(np.quantile(distance, 1 - DISTANCE_SHARE), 1e-6))
         distances.append(distance / m["novelty_scale"])
-        detector = scaled(fit_detector(np.concatenate([reference, lamps]), strangers), found)
+        cells = np.concatenate([of_known[i], lamps[i]])
+        detector = scaled(fit_detector(cells, strangers[i]), looks[i])
         write_array(folder / m["detector"], detector)
-        detections.append(detect(found, detector))
+        detections.append(detect(looks[i], detector))
     return novelty_of(distances, detections)
 
 

@@ -31,11 +31,13 @@ class Raw:
         probabilities: float32, m×n×8, averaged over flips and turns where asked for.
         features: a float32 array n×C for each member, of the unturned image.
         maps: a float32 array n×h×w×8 for each member, likewise.
+        looks: a float32 array n×(C+T) for each member, likewise: features and textures.
     """
 
     probabilities: np.ndarray
     features: list[np.ndarray]
     maps: list[np.ndarray]
+    looks: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         images: uint8, n×S×S×3.
         tta: average the probabilities over the eight flips and turns.
     """
-    probabilities, features, maps = [], [], []
+    probabilities, features, maps, looks = [], [], [], []
     for model in models:
         own = resized(images, model.size)
         plain: Outputs = model(own)
@@ -84,7 +86,8 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         probabilities.append(total.astype(np.float32))
         features.append(plain.features)
         maps.append(plain.maps)
-    return Raw(np.stack(probabilities), features, maps)
+        looks.append(np.concatenate([plain.features, plain.textures], axis=1))
+    return Raw(np.stack(probabilities), features, maps, looks)
 
 
 class Ensemble:
@@ -138,11 +141,13 @@ class Ensemble:
 
     def _detector(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
         found = self.bundle.array(member["detector"])
-        sound = found.shape == (model.channels + 1,) and found.dtype.kind == "f"
+        # Earlier ensembles look at the features alone.
+        lengths = {model.channels + 1, model.channels + model.textures + 1}
+        sound = found.ndim == 1 and len(found) in lengths and found.dtype.kind == "f"
         if not sound or not np.isfinite(found).all():
             raise BadInput(
                 f"{self.bundle.path}: {member['detector']} holds {found.dtype} {found.shape}, "
-                f"expected {model.channels + 1} numbers: make the ensemble again."
+                f"expected {max(lengths)} numbers: make the ensemble again."
             )
         return found
 
@@ -197,8 +202,8 @@ class Ensemble:
             )
         ]
         detections = [
-            detect(found, detector)
-            for found, detector in zip(raw.features, self._detectors, strict=False)
+            detect(found[:, : len(detector) - 1], detector)
+            for found, detector in zip(raw.looks, self._detectors, strict=False)
         ]
         novelty = novelty_of(distances, detections)
         return Answers(

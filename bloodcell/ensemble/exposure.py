@@ -1,10 +1,10 @@
-"""Features of made-up strangers and of cells under other lamps, for a detector to learn from."""
+"""What networks see in strangers and in cells under other lamps: a detector learns from it."""
 
 import numpy as np
 
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy, step
-from bloodcell.data.strangers import STRANGERS, make_strangers
+from bloodcell.data.strangers import HARD, STRANGERS, make_strangers
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
@@ -27,35 +27,38 @@ OTHER_LAMPS = Policy(
     ),
 )
 PER_KIND = 400
+# Of those that are hardest to tell.
+PER_HARD_KIND = 1000
 
 
 def expose(
     models: list[LiteModel], cells: np.ndarray, seed: int = 0, progress: Progress = silent
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Features of cells under other lamps, and of strangers made from them.
+    """Features and textures of cells under other lamps, and of strangers made from them.
 
     Args:
         models: m networks.
         cells: uint8, n×S×S×3, training cells.
 
     Returns:
-        m arrays n×C of the cells, m arrays of the strangers; float32.
+        m arrays n×(C+T) of the cells, m arrays of the strangers; float32.
     """
-    per_kind = min(PER_KIND, max(2, len(cells) // 4))
+    most = max(2, len(cells) // 4)
+    per_kind = {kind: min(most, PER_HARD_KIND if kind in HARD else PER_KIND) for kind in STRANGERS}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
-    done, total = 0, len(cells) + per_kind * len(STRANGERS)
+    done, total = 0, len(cells) + sum(per_kind.values())
     lamps, strangers = [], []
     for start in range(0, len(cells), BATCH):
         batch = slice(start, start + BATCH)
         images, _ = apply(OTHER_LAMPS, cells[batch], nothing[batch], rng)
-        lamps.append(run_members(models, images, False).features)
+        lamps.append(run_members(models, images, False).looks)
         done += len(images)
         progress(done, total, "strangers")
-    for kind in STRANGERS:
-        for start in range(0, per_kind, BATCH):
-            images = make_strangers(kind, cells, min(BATCH, per_kind - start), seed + start)
-            strangers.append(run_members(models, images, False).features)
+    for kind, count in per_kind.items():
+        for start in range(0, count, BATCH):
+            images = make_strangers(kind, cells, min(BATCH, count - start), seed + start)
+            strangers.append(run_members(models, images, False).looks)
             done += len(images)
             progress(done, total, "strangers")
     return _joined(lamps), _joined(strangers)

@@ -1,10 +1,13 @@
 """Write a trained classifier once as LiteRT, with everything that its users need.
 
-The file has float16 weights, takes float32 RGB in 0 to 255 (batch×S×S×3) and gives three
-outputs: ``probabilities`` (batch×8), ``features`` (batch×C, the pooled feature vector) and
-``maps`` (batch×h×w×8). The head is linear after pooling, so applying it to every place of the
-last feature map gives exact class activation maps (Zhou et al., CVPR 2016): their mean over
-all places is the logits.
+The file has float16 weights, takes float32 RGB in 0 to 255 (batch×S×S×3) and gives
+``probabilities`` (batch×8), ``features`` (batch×C, the pooled feature vector), ``maps``
+(batch×h×w×8) and ``textures`` (batch×T). The head is linear after pooling, so applying it to
+every place of the last feature map gives exact class activation maps (Zhou et al., CVPR 2016):
+their mean over all places is the logits. The textures are the mean and the standard deviation of
+every channel a quarter and an eighth of the image wide: what a network sees on its way to the
+class, and has forgotten when it is there. A foreign picture that shines through a cell shows in
+them (novelty), not in the features.
 """
 
 import contextlib
@@ -19,6 +22,9 @@ from bloodcell.files import replacing
 
 __all__ = ["export_litert"]
 
+# Image pixels a place, of the activations whose textures are exported.
+STRIDES = (4, 8)
+
 
 def export_litert(model, path: Path) -> None:
     """Export a classifier of :func:`bloodcell.models.classifier.build_classifier` to `path`."""
@@ -31,7 +37,7 @@ def export_litert(model, path: Path) -> None:
     shift = norm.beta.numpy() - norm.moving_mean.numpy() * scale
     bias = dense.bias.numpy() + shift @ dense.kernel.numpy()
 
-    places = model.get_layer("backbone")(model.input)
+    places, *early = _with_early_places(model.get_layer("backbone"))(model.input)
     features = keras.layers.GlobalAveragePooling2D()(places)
     logits = keras.layers.Dense(len(CLASS_NAMES), name="folded")
     maps = keras.layers.Conv2D(len(CLASS_NAMES), 1, name="places")
@@ -39,6 +45,7 @@ def export_litert(model, path: Path) -> None:
         "features": features,
         "maps": maps(places),
         "probabilities": keras.layers.Softmax()(logits(features)),
+        "textures": keras.layers.Concatenate()([_mean_and_spread(p) for p in early]),
     }
     logits.set_weights([kernel, bias])
     maps.set_weights([kernel[None, None], bias])
@@ -52,3 +59,36 @@ def export_litert(model, path: Path) -> None:
             optimizations=[tf.lite.Optimize.DEFAULT],
             target_spec={"supported_types": [tf.float16]},
         )
+
+
+def _with_early_places(backbone):
+    """The backbone with the last activations of each of STRIDES as further outputs."""
+    import keras
+
+    size = backbone.input_shape[1]
+    inner = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
+    body = inner[0] if inner else backbone
+    kinds = (keras.layers.Activation, keras.layers.ReLU)
+    found = [layer.output for layer in body.layers if isinstance(layer, kinds)]
+    early = [
+        # Of equally near ones the last.
+        min(reversed(found), key=lambda output, stride=stride: abs(output.shape[1] - size / stride))
+        for stride in STRIDES
+    ]
+    if body is backbone:
+        return keras.Model(backbone.input, [backbone.output, *early])
+    # What comes before the body (scaling) is run again: its layers are shared, not copied.
+    taps = keras.Model(body.input, [body.output, *early])
+    x = backbone.input
+    for layer in backbone.layers[1:]:
+        x = taps(x) if layer is body else layer(x)
+    return keras.Model(backbone.input, x)
+
+
+def _mean_and_spread(places):
+    """batch×h×w×C → batch×2C."""
+    import keras
+
+    mean = keras.ops.mean(places, (1, 2), keepdims=True)
+    spread = keras.ops.sqrt(keras.ops.mean(keras.ops.square(places - mean), (1, 2)))
+    return keras.ops.concatenate([mean[:, 0, 0], spread], -1)

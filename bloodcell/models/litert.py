@@ -13,6 +13,8 @@ from bloodcell.quiet import quiet_stderr
 __all__ = ["LiteModel", "Outputs"]
 
 OUTPUTS = {"probabilities", "features", "maps"}
+# Files that were exported by earlier versions have none.
+TEXTURES = "textures"
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Outputs:
         probabilities: float32, n×8, rows sum to 1.
         features: float32, n×C.
         maps: float32, n×h×w×8, class activation maps; their mean over h×w is the logits.
+        textures: float32, n×T; T is 0 for a file without.
     """
 
     probabilities: np.ndarray
     features: np.ndarray
     maps: np.ndarray
+    textures: np.ndarray
 
 
 class LiteModel:
@@ -40,6 +44,7 @@ class LiteModel:
 
     Attributes:
         size: pixels a side of its input. channels: C, numbers in its feature vector.
+        textures: T, numbers that it says of textures.
 
     Raises:
         BadInput: the bytes are not such a file.
@@ -69,7 +74,7 @@ class LiteModel:
         image = inputs.get("image", ())
         square = set(inputs) == {"image"} and image == (1, image[-2], image[-2], 3)
         classes = {outputs.get(k, (0,))[-1] for k in ("probabilities", "maps")}
-        if not square or set(outputs) != OUTPUTS or classes != {len(CLASS_NAMES)}:
+        if not square or set(outputs) - {TEXTURES} != OUTPUTS or classes != {len(CLASS_NAMES)}:
             raise BadInput(
                 f"{name} is a LiteRT model from {inputs} to {outputs}, expected one square RGB "
                 f"image to {', '.join(sorted(OUTPUTS))} of {len(CLASS_NAMES)} classes: "
@@ -77,6 +82,7 @@ class LiteModel:
             )
         self.size = int(image[1])
         self.channels = int(outputs["features"][-1])
+        self.textures = int(outputs[TEXTURES][-1]) if TEXTURES in outputs else 0
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """Run a batch.
@@ -86,4 +92,5 @@ class LiteModel:
         """
         with self._lock:
             found = self._run(image=np.ascontiguousarray(images, dtype=np.float32))
-        return Outputs(found["probabilities"], found["features"], found["maps"])
+        textures = found[TEXTURES] if self.textures else np.zeros((len(images), 0), np.float32)
+        return Outputs(found["probabilities"], found["features"], found["maps"], textures)

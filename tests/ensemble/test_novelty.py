@@ -1,5 +1,6 @@
 """Novelty: near to known cells and far from strangers, and the worse of the two counts."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -87,15 +88,37 @@ def test_an_ensemble_without_detectors_still_works(trained_home: Path, tmp_path:
     assert old.predict(images).novelty.shape == (4,)
 
 
-def test_a_detector_of_another_length_is_refused(trained_home: Path, tmp_path: Path):
-    import hashlib
-
+def with_detector(home: Path, tmp_path: Path, detector: np.ndarray) -> Path:
+    """The first ensemble with another detector, as its files would be if it were composed so."""
     folder = tmp_path / "first"
-    shutil.copytree(trained_home / "ensembles" / "first", folder)
-    np.save(folder / "members" / "tiny.detector.npy", np.zeros(3, np.float32))
+    shutil.copytree(home / "ensembles" / "first", folder)
+    np.save(folder / "members" / "tiny.detector.npy", detector)
     info = json.loads((folder / "ensemble.json").read_text())
     content = (folder / "members" / "tiny.detector.npy").read_bytes()
     info["files"]["members/tiny.detector.npy"] = hashlib.sha256(content).hexdigest()
     (folder / "ensemble.json").write_text(json.dumps(info))
-    with pytest.raises(BadInput, match="expected 65 numbers"):
+    return folder
+
+
+def test_a_detector_of_another_length_is_refused(trained_home: Path, tmp_path: Path):
+    folder = with_detector(trained_home, tmp_path, np.zeros(3, np.float32))
+    with pytest.raises(BadInput, match="expected 257 numbers"):
         open_ensemble(Workspace(tmp_path), str(folder))
+
+
+def test_a_detector_of_before_textures_looks_at_the_features_alone(
+    trained_home: Path, tmp_path: Path
+):
+    # Only the constant counts, so every image is strange by the same number.
+    detector = np.zeros(65, np.float32)
+    detector[-1] = 7.0
+    old = open_ensemble(Workspace(tmp_path), str(with_detector(trained_home, tmp_path, detector)))
+    images = open_dataset(Workspace(trained_home), "demo").images[:4]
+    np.testing.assert_allclose(old.predict(images).novelty, 7.0)
+
+
+def test_the_detector_learns_from_textures_too(trained_home: Path):
+    first = open_ensemble(Workspace(trained_home), "first")
+    (detector,) = first._detectors
+    assert len(detector) == 257
+    assert np.abs(detector[64:-1]).max() > 0

@@ -74,12 +74,13 @@ def test_so_do_the_big_ones(tmp_path: Path, backbone: str):
     np.testing.assert_allclose(softmax(found.maps.mean((1, 2))), found.probabilities, atol=5e-3)
 
 
-def test_three_outputs_of_the_promised_shapes(exported):
+def test_outputs_of_the_promised_shapes(exported):
     found = LiteModel(exported[1].read_bytes(), "tiny")(photographs(3, 48))
     assert found.probabilities.shape == (3, 8)
     assert found.features.shape == (3, 64)
     assert found.maps.shape == (3, 6, 6, 8)
-    for output in (found.probabilities, found.features, found.maps):
+    assert found.textures.shape == (3, 2 * (32 + 64))
+    for output in (found.probabilities, found.features, found.maps, found.textures):
         assert output.dtype == np.float32
     np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-5)
 
@@ -99,6 +100,34 @@ def test_the_features_are_the_pooled_ones(exported):
     found = LiteModel(path.read_bytes(), "tiny")(images).features
     wanted = np.asarray(pooled(images, training=False))
     np.testing.assert_allclose(found, wanted, rtol=1e-2, atol=1e-2 * wanted.max())
+
+
+def test_the_textures_are_mean_and_spread_of_the_early_activations(exported):
+    import keras
+
+    model, path = exported
+    body = model.get_layer("backbone")
+    rectified = [layer.output for layer in body.layers if isinstance(layer, keras.layers.ReLU)]
+    early = keras.Model(body.input, rectified[1:])
+    images = photographs(4, 48)
+    assert [p.shape[1] for p in early.outputs] == [48 // 4, 48 // 8]
+    places = [np.asarray(p) for p in early(images.astype(np.float32), training=False)]
+    wanted = np.concatenate([f(p, axis=(1, 2)) for p in places for f in (np.mean, np.std)], axis=1)
+    found = LiteModel(path.read_bytes(), "tiny")(images).textures
+    np.testing.assert_allclose(found, wanted, rtol=1e-2, atol=1e-2 * wanted.max())
+
+
+def test_a_file_of_before_textures_still_answers():
+    def three(tf, image):
+        mean = tf.tile(tf.reduce_mean(image, (1, 2)), (1, 3))[:, :8]
+        maps = tf.tile(image, (1, 1, 1, 3))[..., :8]
+        return {"probabilities": tf.nn.softmax(mean), "features": mean, "maps": maps}
+
+    model = LiteModel(foreign({"image": (1, 8, 8, 3)}, three), "old")
+    found = model(photographs(1, 8))
+    assert model.textures == 0
+    assert found.textures.shape == (1, 0)
+    assert found.features.shape == (1, 8)
 
 
 def test_the_file_is_small_and_export_leaves_nothing_beside_it(exported):
