@@ -17,15 +17,25 @@ from bloodcell import __version__
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
 from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
-from bloodcell.errors import NameTaken
+from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
 from bloodcell.runs.carry_out import DETACHED, check_startable, hold
+from bloodcell.runs.process import find_process
 from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.runs.weights import check_teacher, check_weights
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "ask_to_stop", "check", "prepare", "spawn", "start", "wait_for_end"]
+__all__ = [
+    "DETACHED",
+    "ask_to_stop",
+    "check",
+    "end_at_once",
+    "prepare",
+    "spawn",
+    "start",
+    "wait_for_end",
+]
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
@@ -172,6 +182,28 @@ def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
     if run.status()["state"] in ACTIVE:
         run.stop_path.touch()
     return wait_for_end(run, wait_s)
+
+
+def end_at_once(run: Run) -> None:
+    """End the process of a run that does not answer; it can go on from its last saved state.
+
+    Its state is "lost" then: what it did since that state was saved is gone.
+
+    Raises:
+        BadInput: it is carried out on another machine.
+    """
+    status = run.status()
+    if status["state"] not in ACTIVE:
+        return
+    process = find_process(status)
+    if process is None:
+        raise BadInput(
+            f"Run {run.id} is carried out on {status.get('host')}, whose processes cannot be ended "
+            f"from {platform.node()}: end process {status.get('pid')} there."
+        )
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+        process.wait(10)
 
 
 def wait_for_end(run: Run, wait_s: float) -> str:

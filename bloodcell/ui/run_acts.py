@@ -10,6 +10,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.runs.act import delete, deleted, extend, restore
 from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import write_labels
+from bloodcell.runs.launch import end_at_once
 from bloodcell.runs.queue import begun, cancel, enqueue
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
@@ -153,6 +154,15 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             help="After the present batch, with its whole state saved.",
             on_click=_do,
             args=(cancel, workspace(), run),
+        )
+    elif state == "stopping":
+        st.button(
+            "End at once",
+            icon=":material/dangerous:",
+            key="end_run",
+            help="Only if it does not answer: what it did since its last saved state is lost.",
+            on_click=_do,
+            args=(end_at_once, run),
         )
     elif state == "queued":
         st.button(

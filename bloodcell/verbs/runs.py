@@ -178,15 +178,21 @@ def stop(
     context: typer.Context,
     run: RunName,
     wait: Annotated[float, typer.Option(help="Seconds to wait for its end.")] = 60.0,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="End its process if it does not answer; nothing is saved."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop a run after its current batch, with its state saved."""
-    from bloodcell.runs.launch import wait_for_end
+    from bloodcell.runs.launch import end_at_once, wait_for_end
     from bloodcell.runs.queue import cancel
     from bloodcell.runs.run import open_run
 
     opened = open_run(context.obj, run)
     cancel(context.obj, opened)
+    if now:
+        end_at_once(opened)
     state = wait_for_end(opened, wait)
     show({"id": opened.id, "state": state}, as_json, f"{opened.id} {state}")
 

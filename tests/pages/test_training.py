@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.runs.act import deleted
-from bloodcell.runs.labels import read_labels, write_labels
+from bloodcell.runs.labels import read_labels
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import enqueue, waiting
@@ -289,39 +288,6 @@ class TestWatch:
         assert not app.exception
         assert "without a word" in texts(app.error)
         assert app.button(key="resume_run").label == "Resume"
-
-
-class TestAct:
-    def test_a_deleted_run_can_be_brought_back(self, home: Path, open_page: Open):
-        run = only_run(home)
-        app = open_page(home, "training")
-        app.button(key="delete_run").click().run()
-        assert not app.exception
-        assert not list_runs(Workspace(home))
-        assert len(deleted(Workspace(home))) == 1
-        app.button(key="undo_delete").click().run()
-        assert not app.exception
-        assert only_run(home).id == run.id
-        assert run.id in texts(app.markdown)
-
-    def test_name_tags_and_note_are_shown(self, home: Path, open_page: Open):
-        run = only_run(home)
-        write_labels(run, name="first try", tags=("demo",), note="# a *note*")
-        app = open_page(home, "training")
-        assert app.dataframe[0].value["run"].tolist() == ["first try"]
-        assert app.dataframe[0].value["tags"].tolist() == [["demo"]]
-        assert "**first try** on **demo**" in texts(app.markdown)
-        assert "# a *note*" in texts(app.text)
-
-    def test_what_goes_wrong_is_a_sentence(self, home: Path, open_page: Open):
-        run = only_run(home)
-        app = open_page(home, "training")
-        # Somebody else holds it, which the page cannot know before it tries.
-        with locked(run.lock_path, 0):
-            app.button(key="delete_run").click().run()
-        assert not app.exception
-        assert run.id in texts(app.error)
-        assert list_runs(Workspace(home))
 
 
 @pytest.mark.slow
