@@ -20,15 +20,17 @@ OTHER_LAMPS = Policy(
         step("quarter_turn"),
         step("zoom", amount=0.3),
         step("translation", amount=0.06),
-        step("gain_gamma", gain=0.15, gamma=0.3),
-        step("hue", angle=10.0),
-        step("saturation", amount=0.3),
-        step("resize", 0.4, amount=0.5),
+        step("stain", 0.5, amount=0.3, shift=0.05),
+        step("gain_gamma", gain=0.2, gamma=0.5),
+        step("hue", angle=20.0),
+        step("saturation", amount=0.5),
+        step("resize", 0.5, amount=0.6),
+        step("jpeg", 0.3, loss=60),
     ),
 )
 PER_KIND = 400
 # Of those that are hardest to tell.
-PER_HARD_KIND = 1000
+PER_HARD_KIND = 2000
 
 
 def expose(
@@ -43,8 +45,8 @@ def expose(
     Returns:
         m arrays n×(C+T) of the cells, m arrays of the strangers; float32.
     """
-    most = max(2, len(cells) // 4)
-    per_kind = {kind: min(most, PER_HARD_KIND if kind in HARD else PER_KIND) for kind in STRANGERS}
+    usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
+    per_kind = {kind: hard if kind in HARD else usual for kind in STRANGERS}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
     done, total = 0, len(cells) + sum(per_kind.values())

@@ -102,10 +102,13 @@ def fit_detector(cells: np.ndarray, strangers: np.ndarray) -> np.ndarray:
     # Imported late: it takes a second, and classifying never needs it.
     from sklearn.linear_model import LogisticRegression
 
-    features = np.concatenate([cells, strangers]).astype(np.float64)
-    middle, spread = features.mean(0), features.std(0) + 1e-6
+    features = np.concatenate([cells, strangers]).astype(np.float32)
+    middle = features.mean(0, dtype=np.float64)
+    spread = features.std(0, dtype=np.float64) + 1e-6
     model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
-    model.fit((features - middle) / spread, np.repeat([0, 1], [len(cells), len(strangers)]))
+    features -= middle.astype(np.float32)
+    features /= spread.astype(np.float32)
+    model.fit(features, np.repeat([0, 1], [len(cells), len(strangers)]))
     weights = model.coef_[0] / spread
     return np.append(weights, model.intercept_[0] - weights @ middle).astype(np.float32)
 

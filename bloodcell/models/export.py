@@ -5,9 +5,9 @@ The file has float16 weights, takes float32 RGB in 0 to 255 (batch×S×S×3) and
 (batch×h×w×8) and ``textures`` (batch×T). The head is linear after pooling, so applying it to
 every place of the last feature map gives exact class activation maps (Zhou et al., CVPR 2016):
 their mean over all places is the logits. The textures are the mean and the standard deviation of
-every channel a quarter and an eighth of the image wide: what a network sees on its way to the
-class, and has forgotten when it is there. A foreign picture that shines through a cell shows in
-them (novelty), not in the features.
+every channel at a quarter, an eighth and a sixteenth of the resolution: what a network sees on its
+way to the class, and has forgotten when it is there. A foreign picture that shines through a cell
+shows in them (novelty), not in the features.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from bloodcell.files import replacing
 __all__ = ["export_litert"]
 
 # Image pixels a place, of the activations whose textures are exported.
-STRIDES = (4, 8)
+STRIDES = (4, 8, 16)
 
 
 def export_litert(model, path: Path) -> None:
@@ -70,11 +70,12 @@ def _with_early_places(backbone):
     body = inner[0] if inner else backbone
     kinds = (keras.layers.Activation, keras.layers.ReLU)
     found = [layer.output for layer in body.layers if isinstance(layer, kinds)]
-    early = [
-        # Of equally near ones the last.
-        min(reversed(found), key=lambda output, stride=stride: abs(output.shape[1] - size / stride))
-        for stride in STRIDES
-    ]
+    early: list = []
+    for stride in STRIDES:
+        # Of equally near ones the last; a small network has none for each stride.
+        nearest = min(reversed(found), key=lambda output: abs(output.shape[1] - size / stride))
+        if not any(nearest is output for output in early):
+            early.append(nearest)
     if body is backbone:
         return keras.Model(backbone.input, [backbone.output, *early])
     # What comes before the body (scaling) is run again: its layers are shared, not copied.
