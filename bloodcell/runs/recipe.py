@@ -1,5 +1,6 @@
 """How a member was trained: every run behind it, as a command and its figures."""
 
+import contextlib
 import shlex
 from dataclasses import fields
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.runs.run import Run, open_run
+from bloodcell.runs.weights import MEAN
 from bloodcell.training.config import TrainConfig, preset_values
 from bloodcell.workspace import Workspace
 
@@ -42,19 +44,25 @@ def command_of(run: Run) -> str:
 
 
 def recipe_of(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
-    """The runs that a run started from, the first one first, and the run itself.
+    """The runs that a run started from, the first ones first, and the run itself.
 
     Each has ``run``, ``command``, ``policy`` (steps), ``commit``, ``seconds``, and by epoch
-    ``validation_accuracy`` and ``validation_loss``. One that is gone ends the list.
+    ``validation_accuracy`` and ``validation_loss``. Where one is gone, those before it are too.
     """
-    stages = [_stage(run)]
-    while len(stages) < MOST_STAGES:
-        try:
-            run = open_run(workspace, run.record()["started_from"])
-            stages.insert(0, _stage(run))
-        except (KeyError, NotFound, BadInput, OSError):
-            break
-    return stages
+    found: dict[str, dict[str, Any]] = {}
+
+    def add(run: Run, later: int) -> None:
+        if run.id in found or later >= MOST_STAGES:
+            return
+        stage = _stage(run)
+        for name in run.record().get("started_from", "").split(MEAN):
+            with contextlib.suppress(NotFound, BadInput, OSError):
+                if name:
+                    add(open_run(workspace, name), later + 1)
+        found[run.id] = stage
+
+    add(run, 0)
+    return list(found.values())
 
 
 def _stage(run: Run) -> dict[str, Any]:

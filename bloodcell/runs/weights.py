@@ -8,11 +8,13 @@ from typing import Any
 from bloodcell.errors import BadInput
 from bloodcell.runs.run import ACTIVE, Run, open_run
 from bloodcell.training.checkpoint import best_epoch
-from bloodcell.training.config import TrainConfig
+from bloodcell.training.config import BETWEEN, TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["SOURCES", "check_teacher", "check_weights", "is_settled"]
+__all__ = ["MEAN", "SOURCES", "check_teacher", "check_weights", "is_settled"]
 
+# Between runs the mean of whose weights is a start.
+MEAN = "+"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What must be the same for a run and the one it starts from: otherwise the first would have been
 # trained on what the second calls unseen.
@@ -29,7 +31,8 @@ def check_weights(
 
     Args:
         config: its weights are "none", "imagenet", the path of a weights file, or the id or path
-            of a finished or stopped run, whose best epoch is then the start.
+            of a finished or stopped run, whose best epoch is then the start; of several, joined
+            with "+", the mean of their weights (Wortsman et al., "Model soups", ICML 2022).
         fingerprints: `dataset_fingerprint` and `curation_fingerprint` of its dataset.
 
     Raises:
@@ -39,10 +42,12 @@ def check_weights(
     if config.weights in ("none", "imagenet"):
         return config, {}
     path = Path(config.weights).expanduser().absolute()
-    if path.is_dir() or (workspace.runs / config.weights).is_dir():
-        run = open_run(workspace, config.weights)
-        return dataclasses.replace(config, weights=str(_best(run, config, fingerprints))), {
-            "started_from": run.id
+    names = [config.weights] if path.exists() else config.weights.split(MEAN)
+    if path.is_dir() or len(names) > 1 or (workspace.runs / config.weights).is_dir():
+        runs = [open_run(workspace, name.strip()) for name in names]
+        best = [str(_best(run, config, fingerprints)) for run in runs]
+        return dataclasses.replace(config, weights=BETWEEN.join(best)), {
+            "started_from": MEAN.join(run.id for run in runs)
         }
     if not path.is_file():
         raise BadInput(

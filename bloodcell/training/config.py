@@ -13,9 +13,19 @@ from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 from bloodcell.models.kernels import has_bfloat16
 
-__all__ = ["OPTIMIZERS", "PRESETS", "SCHEDULES", "TrainConfig", "make_config", "preset_values"]
+__all__ = [
+    "BETWEEN",
+    "OPTIMIZERS",
+    "PRESETS",
+    "SCHEDULES",
+    "TrainConfig",
+    "make_config",
+    "preset_values",
+]
 
 OPTIMIZERS = ("lion", "adamw", "sgd")
+# Between the paths of several runs to start from; neither is likely in a path.
+BETWEEN = " + "
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "none")
 PRECISIONS = ("float32", "bfloat16")
@@ -31,7 +41,8 @@ class TrainConfig:
         preset: what the other values started from.
         backbone: a key of ``bloodcell.models.classifier.BACKBONES``.
         weights: "imagenet", "none", the path of a local weights file, or that of the best epoch
-            of another run of the same backbone (``checkpoint/best-N.npz``).
+            of another run of the same backbone (``checkpoint/best-N.npz``), or several of these
+            with BETWEEN between them: the mean of their weights.
         input_size: pixels a side.
         policy: augmentations: a preset, a name in the workspace or a path.
         optimizer: "lion", "adamw" or "sgd" (momentum 0.9, Nesterov).

@@ -26,7 +26,7 @@ from bloodcell.training.checkpoint import (
     save_arrays,
     save_state,
 )
-from bloodcell.training.config import TrainConfig
+from bloodcell.training.config import BETWEEN, TrainConfig
 from bloodcell.training.schedule import Patience, judged_loss, learning_rate
 from bloodcell.training.step import (
     averaged_weights,
@@ -122,7 +122,7 @@ class _Training:
         saved = load_state(folder)
         # A continued training has its weights in the checkpoint, whatever became of the file.
         weights = config.weights if saved is None else "none"
-        earlier = Path(weights) if weights.endswith(".npz") else None
+        earlier = [Path(p) for p in weights.split(BETWEEN)] if weights.endswith(".npz") else None
         weights = "none" if earlier else weights
         self.config, self.folder, self.dataset = config, folder, dataset
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
@@ -239,16 +239,20 @@ def _assign(variables: list, values: list[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def _start_from(model: Any, path: Path) -> None:
-    """Take over all weights of another run; none depends on the size of the images."""
-    # The other run may have gone on since, and found a better epoch.
-    arrays = load_arrays(path if path.exists() else best_epoch(path.parent) or path)[0]
-    if [a.shape for a in arrays] != [tuple(w.shape) for w in model.weights]:
-        raise BadInput(
-            f"{path} does not hold the weights of a {model.name}: start from a run of the same "
-            "backbone."
-        )
-    _assign(model.weights, arrays)
+def _start_from(model: Any, paths: list[Path]) -> None:
+    """Take over all weights of other runs, or their mean; none depends on the images' size."""
+    total = [np.zeros(w.shape) for w in model.weights]
+    for path in paths:
+        # The other run may have gone on since, and found a better epoch.
+        arrays = load_arrays(path if path.exists() else best_epoch(path.parent) or path)[0]
+        if [a.shape for a in arrays] != [t.shape for t in total]:
+            raise BadInput(
+                f"{path} does not hold the weights of a {model.name}: start from a run of the "
+                "same backbone."
+            )
+        total = [t + a for t, a in zip(total, arrays, strict=True)]
+    mean = zip(total, model.weights, strict=True)
+    _assign(model.weights, [(t / len(paths)).astype(w.dtype) for t, w in mean])
     _finalize(model)
 
 

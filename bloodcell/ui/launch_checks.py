@@ -14,6 +14,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.carry_out import check_startable
 from bloodcell.runs.run import Run, open_run
+from bloodcell.runs.weights import MEAN
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, disk_bytes
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index
@@ -111,8 +112,9 @@ def _weights(home: Workspace, backbone: str, weights: str) -> Check:
     if path.is_file():
         return _file(path, name)
     try:
-        run = open_run(home, weights)
-        return Check("good", f"{name} starts from the best epoch of {run.id}.")
+        runs = " and ".join(open_run(home, part).id for part in weights.split(MEAN))
+        which = "the mean of the best epochs" if MEAN in weights else "the best epoch"
+        return Check("good", f"{name} starts from {which} of {runs}.")
     except BloodCellError:
         return Check(
             "bad",

@@ -15,7 +15,7 @@ from bloodcell.data.split_choice import chosen_split
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 from bloodcell.runs.run import list_runs
-from bloodcell.runs.weights import is_settled
+from bloodcell.runs.weights import MEAN, is_settled
 from bloodcell.training.config import (
     MOST_EPOCHS,
     OPTIMIZERS,
@@ -215,11 +215,12 @@ def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
     found = dict.fromkeys(backbones, "none")
     before = origin.value("weights")
     sources = [s for s in SOURCES if s in ("none", "run") or real]
-    default = before if before in SOURCES else "file"
+    runs_before = all((workspace().runs / name).is_dir() for name in before.split(MEAN))
+    default = before if before in SOURCES else "run" if runs_before else "file"
     source = st.segmented_control(
         "Weights to start from",
         sources,
-        default=default if real else "none",
+        default=default if default in sources else "none",
         required=True,
         format_func=SOURCES.get,
         help=told,
@@ -232,19 +233,23 @@ def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
         if source == "run":
             runs = _earlier_runs(backbone)
             if runs:
-                found[backbone] = st.selectbox(
+                chosen = st.multiselect(
                     f"Run of {BACKBONES[backbone]} whose best epoch is the start",
                     list(runs),
+                    default=[name for name in before.split(MEAN) if name in runs] or list(runs)[:1],
                     format_func=runs.get,
+                    help="Of several, the mean of their weights: stages of one training, or "
+                    "runs from one start.",
                     **origin.widget(f"weights_run_{backbone}"),
                 )
+                found[backbone] = MEAN.join(chosen)
             else:
                 st.caption(f"No run of {BACKBONES[backbone]} has finished an epoch yet.")
                 found[backbone] = ""
         elif source == "file" and backbone in real:
             found[backbone] = st.text_input(
                 f"Path of the weights of {BACKBONES[backbone]} on the server",
-                value=before if before not in SOURCES else "",
+                value="" if before in SOURCES or runs_before else before,
                 placeholder=f"{backbone}_notop.weights.h5",
                 help="ImageNet weights without top, as Keras publishes them (.h5 or .weights.h5).",
                 **origin.widget(f"weights_path_{backbone}"),

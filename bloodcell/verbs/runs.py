@@ -28,7 +28,10 @@ def train(
         str | None, typer.Option(help="mobilenetv2, efficientnetb3, resnet50 or tiny.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="imagenet, none, a local .weights.h5 without top, or a run.")
+        str | None,
+        typer.Option(
+            help="imagenet, none, a local .weights.h5 without top, a run, or RUN+RUN: their mean."
+        ),
     ] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     policy: Annotated[str | None, typer.Option(help="Augmentations: preset, name or path.")] = None,

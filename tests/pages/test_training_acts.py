@@ -1,5 +1,6 @@
 """The Training page: what can be done with a run."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from bloodcell.runs.act import deleted
 from bloodcell.runs.labels import write_labels
+from bloodcell.runs.launch import prepare
 from bloodcell.runs.lock import locked
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import list_runs
@@ -51,6 +53,18 @@ class TestAct:
         assert not app.exception
         assert run.id in texts(app.error)
         assert list_runs(Workspace(home))
+
+    def test_a_copy_of_one_that_started_from_a_run_names_it(self, home: Path, open_page: Open):
+        workspace = Workspace(home)
+        earlier = only_run(home)
+        config = dataclasses.replace(earlier.config(), weights=earlier.id)
+        copy = prepare(workspace, config)
+        app = open_page(home, "training", run=copy.id)
+        app.button(key="duplicate_run").click().run()
+        assert not app.exception
+        chosen = [m.value for m in app.multiselect if "best epoch" in m.label]
+        assert chosen == [[earlier.id]]
+        assert f"the best epoch of {earlier.id}" in texts(app.markdown)
 
     def test_one_that_does_not_answer_is_ended_at_once(self, home: Path, open_page: Open):
         run = only_run(home)

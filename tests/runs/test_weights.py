@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from bloodcell.data.dataset import open_dataset
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NotFound
 from bloodcell.files import write_json
+from bloodcell.runs.act import duplicate
 from bloodcell.runs.carry_out import carry_out
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import edit
+from bloodcell.runs.recipe import command_of, recipe_of
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.training.checkpoint import best_epoch, load_arrays, load_state
 from bloodcell.training.config import TrainConfig, make_config
@@ -44,6 +46,32 @@ def test_a_run_starts_from_the_best_epoch_of_another_at_another_size(finished, t
     trained = load_state(run.checkpoint)[0]
     # With next to no learning rate the kernels are those of the other run still.
     np.testing.assert_allclose(trained[0], best[0], atol=1e-4)
+
+
+def test_a_run_starts_from_the_mean_of_several(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "home")
+    (first,) = list_runs(workspace)
+    second = prepare(workspace, again(first, seed=5, epochs=1))
+    carry_out(workspace, second, echo=False)
+    both = f"{first.id}+{second.id}"
+    run = prepare(workspace, again(first, weights=both, epochs=1, learning_rate=1e-8))
+    assert run.record()["started_from"] == both
+    carry_out(workspace, run, echo=False)
+    best = [load_arrays(best_epoch(r.checkpoint))[0][0] for r in (first, second)]
+    assert np.abs(best[0] - best[1]).max() > 1e-2
+    kernel = load_state(run.checkpoint)[0][0]
+    np.testing.assert_allclose(kernel, (best[0] + best[1]) / 2, atol=1e-4)
+    stages = [stage["run"] for stage in recipe_of(workspace, run)]
+    assert stages == [first.id, second.id, run.id]
+    assert f"--weights {both}" in command_of(run)
+    # A copy of it starts from the same two.
+    assert duplicate(workspace, run).record()["started_from"] == both
+
+
+def test_of_several_runs_each_must_be_there(finished):
+    workspace, run = finished
+    with pytest.raises(NotFound, match="nobody"):
+        prepare(workspace, again(run, weights=f"{run.id}+nobody"))
 
 
 @pytest.mark.parametrize("change", [{"split_seed": 1}, {"split_shares": (0.6, 0.2, 0.2)}])
