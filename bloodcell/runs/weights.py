@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from bloodcell.training.checkpoint import best_epoch
 from bloodcell.training.config import BETWEEN, TrainConfig
 from bloodcell.workspace import Workspace
 
-__all__ = ["MEAN", "SOURCES", "check_teacher", "check_weights", "is_settled"]
+__all__ = ["MEAN", "SOURCES", "check_teacher", "check_weights", "is_settled", "runs_named"]
 
 # Between runs the mean of whose weights is a start.
 MEAN = "+"
@@ -42,14 +43,13 @@ def check_weights(
     if config.weights in ("none", "imagenet"):
         return config, {}
     path = Path(config.weights).expanduser().absolute()
-    names = [config.weights] if path.exists() else config.weights.split(MEAN)
-    if path.is_dir() or len(names) > 1 or (workspace.runs / config.weights).is_dir():
-        runs = [open_run(workspace, name.strip()) for name in names]
+    if names := runs_named(workspace, config.weights):
+        runs = [open_run(workspace, name) for name in names]
         best = [str(_best(run, config, fingerprints)) for run in runs]
         return dataclasses.replace(config, weights=BETWEEN.join(best)), {
             "started_from": MEAN.join(run.id for run in runs)
         }
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BadInput(
             f"There is no weights file {config.weights}: give the path of a .weights.h5 file "
             "without top, the id of a run, --weights imagenet or --weights none."
@@ -62,6 +62,14 @@ def check_weights(
         )
     digest = hashlib.sha256(content).hexdigest()
     return dataclasses.replace(config, weights=str(path)), {"weights_sha256": digest}
+
+
+def runs_named(workspace: Workspace, weights: str) -> list[str]:
+    """The names or paths of the runs that weights name, joined with "+"; none of a file."""
+    names = weights.split(MEAN)
+    # Of os.path, since a list of runs may be too long for a path, which pathlib raises for.
+    there = [any(os.path.isdir(p) for p in (workspace.runs / name, name) if name) for name in names]
+    return names if all(there) else []
 
 
 def is_settled(run: Run) -> bool:

@@ -1,5 +1,6 @@
 """What is looked at before a training begins, as a short list of sentences."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.carry_out import check_startable
 from bloodcell.runs.run import Run, open_run
-from bloodcell.runs.weights import MEAN
+from bloodcell.runs.weights import runs_named
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, disk_bytes
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index
@@ -109,18 +110,22 @@ def _weights(home: Workspace, backbone: str, weights: str) -> Check:
     if weights == "none":
         return Check("good", f"{name} starts from nothing.")
     path = Path(weights).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):
         return _file(path, name)
     try:
-        runs = " and ".join(open_run(home, part).id for part in weights.split(MEAN))
-        which = "the mean of the best epochs" if MEAN in weights else "the best epoch"
-        return Check("good", f"{name} starts from {which} of {runs}.")
-    except BloodCellError:
-        return Check(
-            "bad",
-            f"There is no weights file {weights!r}: give the path of a file on the server, or "
-            "start from ImageNet or from nothing.",
-        )
+        runs = [open_run(home, run).id for run in runs_named(home, weights)]
+    except BloodCellError as error:
+        return Check("bad", str(error))
+    if len(runs) == 1:
+        return Check("good", f"{name} starts from the best epoch of {runs[0]}.")
+    if runs:
+        words = f"{name} starts from the mean of the best epochs of {', '.join(runs)}."
+        return Check("good", words)
+    return Check(
+        "bad",
+        f"There is no weights file {weights!r}: give the path of a file on the server, or "
+        "start from ImageNet or from nothing.",
+    )
 
 
 def _imagenet(backbones: list[str]) -> list[Check]:

@@ -15,7 +15,7 @@ from bloodcell.data.split_choice import chosen_split
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 from bloodcell.runs.run import list_runs
-from bloodcell.runs.weights import MEAN, is_settled
+from bloodcell.runs.weights import MEAN, is_settled, runs_named
 from bloodcell.training.config import (
     MOST_EPOCHS,
     OPTIMIZERS,
@@ -215,7 +215,7 @@ def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
     found = dict.fromkeys(backbones, "none")
     before = origin.value("weights")
     sources = [s for s in SOURCES if s in ("none", "run") or real]
-    runs_before = all((workspace().runs / name).is_dir() for name in before.split(MEAN))
+    runs_before = bool(runs_named(workspace(), before))
     default = before if before in SOURCES else "run" if runs_before else "file"
     source = st.segmented_control(
         "Weights to start from",
@@ -234,12 +234,12 @@ def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
             runs = _earlier_runs(backbone)
             if runs:
                 chosen = st.multiselect(
-                    f"Run of {BACKBONES[backbone]} whose best epoch is the start",
+                    f"Run of {BACKBONES[backbone]} to start from, or several: their mean",
                     list(runs),
                     default=[name for name in before.split(MEAN) if name in runs] or list(runs)[:1],
                     format_func=runs.get,
-                    help="Of several, the mean of their weights: stages of one training, or "
-                    "runs from one start.",
+                    help="Their best epochs. The mean makes sense of stages of one training, or "
+                    "of runs from one start.",
                     **origin.widget(f"weights_run_{backbone}"),
                 )
                 found[backbone] = MEAN.join(chosen)

@@ -62,7 +62,7 @@ class TestAct:
         app = open_page(home, "training", run=copy.id)
         app.button(key="duplicate_run").click().run()
         assert not app.exception
-        chosen = [m.value for m in app.multiselect if "best epoch" in m.label]
+        chosen = [m.value for m in app.multiselect if "to start from" in m.label]
         assert chosen == [[earlier.id]]
         assert f"the best epoch of {earlier.id}" in texts(app.markdown)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bloodcell.data.dataset import open_dataset
-from bloodcell.errors import BadInput, NotFound
+from bloodcell.errors import BadInput
 from bloodcell.files import write_json
 from bloodcell.runs.act import duplicate
 from bloodcell.runs.carry_out import carry_out
@@ -14,6 +14,7 @@ from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import edit
 from bloodcell.runs.recipe import command_of, recipe_of
 from bloodcell.runs.run import Run, list_runs
+from bloodcell.runs.weights import runs_named
 from bloodcell.training.checkpoint import best_epoch, load_arrays, load_state
 from bloodcell.training.config import TrainConfig, make_config
 from bloodcell.workspace import Workspace
@@ -70,8 +71,17 @@ def test_a_run_starts_from_the_mean_of_several(finished, tmp_path: Path):
 
 def test_of_several_runs_each_must_be_there(finished):
     workspace, run = finished
-    with pytest.raises(NotFound, match="nobody"):
+    with pytest.raises(BadInput, match=r"no weights file .*\+nobody"):
         prepare(workspace, again(run, weights=f"{run.id}+nobody"))
+
+
+def test_a_list_of_runs_may_be_longer_than_a_path(finished):
+    workspace, run = finished
+    assert runs_named(workspace, "+".join([run.id] * 30)) == [run.id] * 30
+    assert runs_named(workspace, "x" * 5000) == []
+    assert runs_named(workspace, "") == []
+    with pytest.raises(BadInput, match="no weights file"):
+        prepare(workspace, again(run, weights="x" * 5000))
 
 
 @pytest.mark.parametrize("change", [{"split_seed": 1}, {"split_shares": (0.6, 0.2, 0.2)}])
