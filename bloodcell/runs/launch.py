@@ -195,15 +195,16 @@ def end_at_once(run: Run) -> None:
     status = run.status()
     if status["state"] not in ACTIVE:
         return
-    process = find_process(status)
-    if process is None:
+    if status.get("host") != platform.node():
         raise BadInput(
             f"Run {run.id} is carried out on {status.get('host')}, whose processes cannot be ended "
             f"from {platform.node()}: end process {status.get('pid')} there."
         )
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
-        process.wait(10)
+    # It may have ended by itself in between, or need a moment more than this.
+    if process := find_process(status):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(10)
 
 
 def wait_for_end(run: Run, wait_s: float) -> str:
