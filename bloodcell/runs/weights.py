@@ -66,10 +66,12 @@ def check_weights(
 
 def runs_named(workspace: Workspace, weights: str) -> list[str]:
     """The names or paths of the runs that weights name, joined with "+"; none of a file."""
-    names = weights.split(MEAN)
+    # A path may hold a plus too.
+    whole = os.path.isdir(os.path.expanduser(weights))
+    names = [weights] if whole else weights.split(MEAN)
     # Of os.path, since a list of runs may be too long for a path, which pathlib raises for.
     there = [any(os.path.isdir(p) for p in (workspace.runs / name, name) if name) for name in names]
-    return names if all(there) else []
+    return names if whole or all(there) else []
 
 
 def is_settled(run: Run) -> bool:

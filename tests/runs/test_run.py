@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from typer.testing import CliRunner
 
-from bloodcell.cli import app
 from bloodcell.data.dataset import new_dataset, open_dataset
 from bloodcell.data.split import make_split
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.runs.carry_out import carry_out, hold
-from bloodcell.runs.launch import ask_to_stop, end_at_once, prepare
+from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.run import STATES, Run, list_runs, open_run
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
@@ -250,44 +248,6 @@ class TestAskingToStop:
         assert ask_to_stop(finished) == state
         assert finished.status_path.read_bytes() == before
         assert not finished.stop_path.exists()
-
-
-@pytest.fixture
-def deaf(finished: Run):
-    """A process that carries a run out and does not answer."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    say(finished, pid=process.pid, process_started=psutil.Process(process.pid).create_time())
-    yield process
-    process.kill()
-    process.wait()
-
-
-class TestEndingAtOnce:
-    def test_a_process_that_does_not_answer_is_ended_and_its_run_can_go_on(
-        self, finished: Run, deaf: subprocess.Popen
-    ):
-        assert ask_to_stop(finished, wait_s=0.5) == "stopping"
-        end_at_once(finished)
-        assert not psutil.pid_exists(deaf.pid)
-        assert finished.status()["state"] == "lost"
-
-    def test_so_is_it_by_the_verb(self, finished: Run, deaf: subprocess.Popen, home: Path):
-        said = CliRunner().invoke(
-            app, ["--home", str(home), "stop", finished.id, "--now", "--json"]
-        )
-        assert json.loads(said.stdout) == {"id": finished.id, "state": "lost"}
-        assert not psutil.pid_exists(deaf.pid)
-
-    def test_one_on_another_machine_is_not(self, finished: Run):
-        say(finished, host="elsewhere", pid=os.getpid())
-        with pytest.raises(BadInput, match="carried out on elsewhere"):
-            end_at_once(finished)
-
-    @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
-    def test_where_nothing_runs_nothing_is_ended(self, finished: Run, state: str):
-        say(finished, state=state)  # with the pid of this very process
-        end_at_once(finished)
-        assert finished.status()["state"] == state
 
 
 class TestPreparing:

@@ -75,9 +75,18 @@ def test_of_several_runs_each_must_be_there(finished):
         prepare(workspace, again(run, weights=f"{run.id}+nobody"))
 
 
+def test_the_path_of_a_run_may_hold_a_plus(finished, tmp_path: Path):
+    workspace = copied(finished[0], tmp_path / "a+b")
+    (earlier,) = list_runs(workspace)
+    assert runs_named(finished[0], str(earlier.path)) == [str(earlier.path)]
+    run = prepare(workspace, again(earlier, weights=str(earlier.path)))
+    assert run.record()["started_from"] == earlier.id
+
+
 def test_a_list_of_runs_may_be_longer_than_a_path(finished):
     workspace, run = finished
     assert runs_named(workspace, "+".join([run.id] * 30)) == [run.id] * 30
+    assert runs_named(workspace, str(run.path)) == [str(run.path)]
     assert runs_named(workspace, "x" * 5000) == []
     assert runs_named(workspace, "") == []
     with pytest.raises(BadInput, match="no weights file"):
