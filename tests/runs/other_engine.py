@@ -28,8 +28,9 @@ class Waiting:
         self.workspace = workspace
 
     def submit(self, run: Run) -> None:
-        status = {**run.status(), "launched": time.time(), "engine": self.name}
-        write_json(run.status_path, {**status, "host": platform.node()})
+        # "queued" whatever it was, also if it was lost: it holds its place from now on.
+        said = {"state": "queued", "launched": time.time(), "engine": self.name}
+        write_json(run.status_path, {**run.status(), **said, "host": platform.node()})
         waits = [sys.executable, "-m", "tests.runs.waits", str(run.path)]
         subprocess.Popen(waits, cwd=REPOSITORY, start_new_session=True)
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from bloodcell.errors import BadInput
+from bloodcell.files import write_json
 from bloodcell.runs.engines import ENGINES
 from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import change_settings, enqueue, read_order, waiting
@@ -122,14 +123,17 @@ def test_killed_between_saying_and_doing_it_has_forgotten_nobody(
 ):
     """The status says "launched", but there is no process; the order still names the run."""
     status = {**queue[0].status(), "engine": Waiting.name, "host": platform.node()}
-    queue[0].status_path.write_text(json.dumps({**status, "launched": time.time()}))
+    write_json(queue[0].status_path, {**status, "launched": time.time()})
     with supervisor(workspace) as process:
         time.sleep(0.5)
         # Its process may be about to speak up: nothing is started instead of it.
         assert running(queue) == []
         assert process.poll() is None
-        queue[0].status_path.write_text(json.dumps({**status, "launched": time.time() - 3600}))
-        wait_for(lambda: running(queue) == queue[:1])
+        write_json(queue[0].status_path, {**status, "launched": time.time() - 3600})
+        wait_for(lambda: running(queue))
+        # It holds the only place: the others wait.
+        assert waiting(workspace) == queue[1:]
+        assert running(queue) == queue[:1]
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
