@@ -2,7 +2,7 @@
 
     python -m benchmarks.reference [ENSEMBLE] [--dataset NAME] [--other NAME] [--images N]
 
-Prints five tables in Markdown, for the ensemble and each member, every figure with its 95 %
+Prints tables in Markdown, for the ensemble and each member, every figure with its 95 %
 interval and its number of images; the last has the goals and what is missing of each. Nothing is
 counted that a member saw in training or validation; the strangers are made of unseen cells and of
 a photograph that training never used.

@@ -69,7 +69,8 @@ def main() -> None:
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except BloodCellError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # One line, whatever a library's message in it looks like.
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except _WrongUsage as error:
         usage = error.ctx.command_path if getattr(error, "ctx", None) else "python -m bloodcell"

@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,14 @@ def replacing(path: Path) -> Iterator[Path]:
             raise NoSpace(
                 f"{path} could not be written because the disk is full: free some space and repeat."
             ) from error
+        if error.filename is not None and os.fspath(error.filename) == str(temporary):
+            raise BadInput(
+                f"{path} cannot be written to ({error.strerror}): choose another place."
+            ) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -107,7 +107,8 @@ class Workspace:
         path = Path(os.path.expanduser(name_or_path))
         # os.path, unlike Path, also takes a name too long for the disk for one that is not there.
         if name_or_path and os.path.exists(path):
-            return path
+            # "." and ".." have no name of their own.
+            return path if path.name not in ("", "..") else Path(os.path.abspath(path))
         known = self.names(kind)
         there = f"there are {', '.join(known[:8])}" if known else f"there is no {what} yet"
         raise NotFound(

@@ -15,6 +15,7 @@ from PIL import Image
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import open_dataset
+from bloodcell.data.demo import make_demo
 from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
@@ -171,6 +172,13 @@ def test_wrong_input_is_one_line_and_exit_code_2(refusals, case: int):
 @pytest.mark.parametrize("arguments", [["fly"], ["classify", "absent", "README.md"]])
 def test_so_it_is_in_a_process_of_its_own(here: Path, arguments: list[str]):
     assert sentence(bloodcell(*arguments, home=here))
+
+
+def test_what_a_library_says_on_several_lines_is_one(tmp_path: Path):
+    make_demo(Workspace(tmp_path), "demo", per_class=1, size=28)
+    items = tmp_path / "datasets" / "demo" / "items.csv"
+    items.write_text(items.read_text() + "8,a,b,c,d,e,f\n")
+    assert str(items) in sentence(bloodcell("split", "demo", home=tmp_path))
 
 
 def test_a_home_that_is_a_file_is_no_traceback(tmp_path: Path):

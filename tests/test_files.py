@@ -179,6 +179,12 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path):
         write_text(tmp_path / "file" / "a.txt", "x")
 
 
+def test_a_file_that_cannot_be_made_is_a_sentence(tmp_path: Path):
+    with pytest.raises(BadInput, match=r"txt cannot be written to .*choose another place"):
+        write_text(tmp_path / f"{'a' * 250}.txt", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_written_json_is_for_people_too(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Erythroblast – µ"})
     text = (tmp_path / "a.json").read_text(encoding="utf-8")

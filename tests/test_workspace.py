@@ -66,6 +66,15 @@ def test_a_thing_is_found_by_name_or_by_path(tmp_path: Path):
     assert workspace.find("datasets", str(outside)) == outside
 
 
+@pytest.mark.parametrize("text", [".", "deeper/..", "./"])
+def test_a_thing_found_where_one_stands_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+):
+    (tmp_path / "cells" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cells")
+    assert Workspace(tmp_path / "home").find("datasets", text) == tmp_path / "cells"
+
+
 @pytest.mark.parametrize("name", ["none", "", "a/b", "x" * 5000, "a\0b", "~nobody-here/x"])
 def test_what_is_not_there_is_said_with_what_is(tmp_path: Path, name: str):
     workspace = Workspace(tmp_path)

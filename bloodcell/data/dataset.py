@@ -99,6 +99,12 @@ class Dataset:
                     f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where the files "
                     f"beside it say {value!r}: restore the dataset from a copy or import it again."
                 )
+        for key in ("fingerprint", "source", "crop"):
+            if not isinstance(self.info.get(key), str):
+                raise BadInput(
+                    f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where a text was "
+                    "expected: restore the dataset from a copy or import it again."
+                )
 
     def _array(self, name: str, dtype: type, dimensions: int, mmap_mode: str | None) -> np.ndarray:
         path = self.path / name
@@ -122,7 +128,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all (pixel hash, label) pairs, whatever their order."""
+        """Hex digest of all images' pixel hash, label and given part, whatever their order."""
         return self.info["fingerprint"]
 
     @property
@@ -229,7 +235,8 @@ class DatasetWriter:
         digest = pixel_hash(image)
         self._rows.writerow([len(self._labels), name, digest, part])
         self._labels.append(int(label))
-        self._pairs.append(f"{digest} {int(label)}".encode())
+        # A given part decides the split, so it belongs to what the dataset is.
+        self._pairs.append(f"{digest} {int(label)} {part}".rstrip().encode())
         self._images.write(np.ascontiguousarray(image))
 
     def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:

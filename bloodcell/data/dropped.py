@@ -31,10 +31,12 @@ def gathered(names: list[str]) -> list[File]:
         if not inside:
             found.append((name, BadInput(f"{name} is a folder without a file in it.")))
         for file in inside:
+            # A file is called what it was asked for by, so that answers find their questions.
+            called = name if file is path else str(file)
             try:
-                found.append((str(file), file.read_bytes()))
+                found.append((called, file.read_bytes()))
             except (OSError, ValueError) as error:
-                found.append((str(file), _not_found(file, error)))
+                found.append((called, _not_found(file, error)))
     return found
 
 

@@ -131,9 +131,9 @@ def start(workspace: Workspace, run: Run) -> int:
         status = run.status()
         if status["state"] != "finished":
             # Until the new process speaks up, the run waits; what it was before is in its log.
-            status |= {"state": "queued", "reason": "", "launched": time.time()}
+            status |= {"state": "queued", "reason": "", "pid": None, "launched": time.time()}
             status |= {"engine": "local", "host": platform.node()}
-            write_json(run.status_path, {k: v for k, v in status.items() if k != "pid"})
+            write_json(run.status_path, status)
     return spawn(workspace, ["resume", str(run.path.absolute())], run.log_path, DETACHED)
 
 

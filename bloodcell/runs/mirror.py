@@ -99,6 +99,8 @@ class MLflow:
         # A server that does not answer must not hold a training up for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        # It prints addresses to stdout, where a verb's JSON document stands alone.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         if "://" not in where:
             where = Path(where).expanduser().absolute().as_uri()
             # MLflow 3.13 and later take a folder only if they are told that it is meant.

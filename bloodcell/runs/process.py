@@ -51,6 +51,8 @@ def find_process(said: dict[str, Any]) -> psutil.Process | None:
     try:
         if said["host"] != platform.node():
             return None
+        if said["pid"] is None:
+            return None
         process = psutil.Process(said["pid"])
         mark = said.get("process_mark")
         if mark and (now := _mark(process.pid)):

@@ -210,9 +210,10 @@ def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -
         for run in runs:
             with hold(run):
                 run.stop_path.unlink(missing_ok=True)
-                gone = ("launched", "pid", "engine", "host")
+                gone = ("launched", "engine", "host")
                 status = {k: v for k, v in run.status().items() if k not in gone}
-                write_json(run.status_path, {**status, "state": "queued", "reason": ""})
+                said = {"state": "queued", "reason": "", "pid": None}
+                write_json(run.status_path, {**status, **said})
         ids = [run.id for run in runs]
         others = [r.id for r in waiting(workspace) if r.id not in ids]
         write_order(workspace, [*ids, *others] if first else [*others, *ids])

@@ -175,10 +175,9 @@ def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]
     path = workspace.new("runs", run_id)
     with new_folder(path) as folder:
         write_json(folder / "config.json", {"config": config.to_json(), **record})
-        write_json(
-            folder / "status.json",
-            {"state": "queued", "reason": "", "created": time.time(), "heartbeat": time.time()},
-        )
+        now = time.time()
+        status = {"state": "queued", "reason": "", "pid": None, "created": now, "heartbeat": now}
+        write_json(folder / "status.json", status)
         (folder / "checkpoint").mkdir()
     return Run(path)
 

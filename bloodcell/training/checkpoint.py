@@ -3,7 +3,7 @@
 ``state.npz`` holds every variable (weights, optimizer, moving average, random generators) and
 a JSON text with the rest (epoch, batch, history, patience). The one before it is kept as
 ``previous.npz``: a file that a failing disk cut short is noticed by its checksums and the
-older one is used. ``best.npz`` holds the weights of the best epoch.
+older one is used. ``best-EPOCH.npz`` holds the weights of the best epoch.
 """
 
 import json

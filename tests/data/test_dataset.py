@@ -112,7 +112,7 @@ def test_the_fingerprint_does_not_depend_on_the_order(tmp_path_factory, order: l
     assert open_dataset(workspace, "a").fingerprint == open_dataset(workspace, "b").fingerprint
 
 
-def test_the_fingerprint_heeds_labels_pixels_and_number(workspace: Workspace):
+def test_the_fingerprint_heeds_labels_pixels_number_and_parts(workspace: Workspace):
     images = cells(6)
     changed = images.copy()
     changed[3, 0, 0, 0] ^= 1
@@ -120,8 +120,11 @@ def test_the_fingerprint_heeds_labels_pixels_and_number(workspace: Workspace):
     write(workspace, "relabelled", images, [0, 1, 2, 3, 4, 6])
     write(workspace, "repainted", changed, [0, 1, 2, 3, 4, 5])
     write(workspace, "longer", np.concatenate([images, images[:1]]), [0, 1, 2, 3, 4, 5, 0])
+    # Given parts decide the split, which follows from the fingerprint, the curation and the seed.
+    write(workspace, "divided", images, [0, 1, 2, 3, 4, 5], ["train", "test"] * 3)
+    write(workspace, "otherwise", images, [0, 1, 2, 3, 4, 5], ["test", "train"] * 3)
     prints = {open_dataset(workspace, n).fingerprint for n in workspace.names("datasets")}
-    assert len(prints) == 4
+    assert len(prints) == 6
 
 
 def test_a_crash_in_the_middle_leaves_nothing(workspace: Workspace):
@@ -228,6 +231,7 @@ def other_version(path: Path) -> None:
         ("items.csv", lambda p: p.write_text("index,name,hash,part\n0,a,b,nonsense\n")),
         ("items.csv", lambda p: p.write_text("")),
         ("dataset.json", other_version),
+        ("dataset.json", lambda p: p.write_text(p.read_text().replace("fingerprint", "print"))),
         ("dataset.json", lambda p: p.write_text("[]")),
         ("dataset.json", lambda p: p.write_text("{")),
         ("dataset.json", lambda p: p.write_text(p.read_text().replace("basophil", "blast"))),

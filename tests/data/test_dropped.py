@@ -66,6 +66,13 @@ def test_folders_are_looked_into_and_missing_files_say_so(tmp_path: Path):
     assert len(found) == 5
 
 
+def test_a_file_is_called_what_it_was_asked_for_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_bytes(b"1")
+    asked = ["./a.png", "a.png", f"{tmp_path}//a.png", "./none.png"]
+    assert [name for name, _ in gathered(asked)] == asked
+
+
 def test_an_empty_folder_is_a_sentence(tmp_path: Path):
     ((name, error),) = gathered([str(tmp_path)])
     assert name == str(tmp_path)

@@ -129,6 +129,8 @@ class TestStates:
     def test_a_new_run_is_queued(self, demo_copy: Path):
         run = prepare(Workspace(demo_copy), make_config("demo", **TINY))
         assert run.status()["state"] == "queued"
+        # The keys of the contract are there from the first moment.
+        assert json.loads(run.status_path.read_text())["pid"] is None
         assert run.summary()["val_accuracy"] is None
         assert run.metrics() == []
 
