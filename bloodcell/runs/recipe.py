@@ -99,5 +99,8 @@ def recipe_text(members: list[dict[str, Any]]) -> str:
         parts.append("\n".join(lines))
     if not parts:
         return ""
-    words = "The steps of every augmentation policy stand in `ensemble.json`, under `recipe`.\n"
+    words = (
+        "The steps of every augmentation policy stand in `ensemble.json`, under `recipe`. Runs, "
+        "policies\nand files are called what they are called where it was trained.\n"
+    )
     return "\n".join(["## Training", "", words, *parts])
