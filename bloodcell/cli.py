@@ -70,7 +70,7 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except BloodCellError as error:
         # One line, whatever a library's message in it looks like.
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", *map(str.strip, str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
     except _WrongUsage as error:
         usage = error.ctx.command_path if getattr(error, "ctx", None) else "python -m bloodcell"

@@ -51,6 +51,7 @@ def find_process(said: dict[str, Any]) -> psutil.Process | None:
     try:
         if said["host"] != platform.node():
             return None
+        # psutil would take None for this very process.
         if said["pid"] is None:
             return None
         process = psutil.Process(said["pid"])
