@@ -64,20 +64,10 @@ def _ready(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
-
-    Raises:
-        BadInput: it is a folder, or its folder cannot be made.
-        NoSpace: the disk is full; `path` is as it was.
-    """
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder, expected the name of a file to write.")
-    _ready(path.parent)
-    temporary = _temporary(path)
+def _explained(path: Path, temporary: Path) -> Iterator[None]:
+    """What the disk refuses, as a sentence about `path`, for which `temporary` stands in."""
     try:
-        yield temporary
-        os.replace(temporary, path)
+        yield
     except OSError as error:
         if is_out_of_space(error):
             raise NoSpace(
@@ -88,7 +78,26 @@ def replacing(path: Path) -> Iterator[Path]:
                 f"{path} cannot be written to ({error.strerror}): choose another place."
             ) from error
         raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
+
+    Raises:
+        BadInput: it is a folder, or its folder cannot be made or written to.
+        NoSpace: the disk is full; `path` is as it was.
+    """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, expected the name of a file to write.")
+    _ready(path.parent)
+    temporary = _temporary(path)
+    try:
+        with _explained(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     finally:
+        # What could not be made cannot always be asked for either: a name too long.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -100,29 +109,24 @@ def new_folder(path: Path) -> Iterator[Path]:
     Whatever happens in the block, `path` is there whole or not at all.
 
     Raises:
-        BadInput: the folder it is to lie in cannot be made.
+        BadInput: the folder it is to lie in cannot be made or written to.
         NameTaken: somebody else made `path` meanwhile.
         NoSpace: the disk is full.
     """
     _ready(path.parent)
     temporary = _temporary(path)
-    temporary.mkdir()
     try:
-        yield temporary
-        try:
-            os.rename(temporary, path)
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES):
-                raise NameTaken(
-                    f"{path} was made by someone else meanwhile: choose another name."
-                ) from error
-            raise
-    except OSError as error:
-        if is_out_of_space(error):
-            raise NoSpace(
-                f"{path} could not be written because the disk is full: free some space and repeat."
-            ) from error
-        raise
+        with _explained(path, temporary):
+            temporary.mkdir()
+            yield temporary
+            try:
+                os.rename(temporary, path)
+            except OSError as error:
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES):
+                    raise NameTaken(
+                        f"{path} was made by someone else meanwhile: choose another name."
+                    ) from error
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -179,9 +179,14 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path):
         write_text(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_file_that_cannot_be_made_is_a_sentence(tmp_path: Path):
+def test_a_file_or_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
     with pytest.raises(BadInput, match=r"txt cannot be written to .*choose another place"):
         write_text(tmp_path / f"{'a' * 250}.txt", "x")
+    with (
+        pytest.raises(BadInput, match=r"a cannot be written to .*choose another place"),
+        new_folder(tmp_path / ("a" * 250)),
+    ):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 

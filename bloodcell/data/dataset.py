@@ -209,7 +209,7 @@ class DatasetWriter:
         self._rows.writerow(["index", "name", "hash", "part"])
         self._images = (folder / "images.npy").open("wb")
         self._images.write(self._header(0))
-        self._pairs: list[bytes] = []
+        self._identities: list[bytes] = []
 
     def _header(self, n: int) -> bytes:
         # numpy pads the header so that it keeps its length when the first axis grows.
@@ -236,14 +236,14 @@ class DatasetWriter:
         self._rows.writerow([len(self._labels), name, digest, part])
         self._labels.append(int(label))
         # A given part decides the split, so it belongs to what the dataset is.
-        self._pairs.append(f"{digest} {int(label)} {part}".rstrip().encode())
+        self._identities.append(f"{digest} {int(label)} {part}".rstrip().encode())
         self._images.write(np.ascontiguousarray(image))
 
     def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:
         self._images.seek(0)
         self._images.write(self._header(len(self)))
         write_array(self._folder / "labels.npy", np.asarray(self._labels, np.int64))
-        fingerprint = hashlib.sha256(b"\n".join(sorted(self._pairs))).hexdigest()
+        fingerprint = hashlib.sha256(b"\n".join(sorted(self._identities))).hexdigest()
         write_json(
             self._folder / "dataset.json",
             {
