@@ -17,7 +17,7 @@ from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.evaluate import Evaluation, judged_images
 from bloodcell.evaluation.intervals import Interval, wilson
@@ -184,4 +184,7 @@ def _away(ensemble: Ensemble, other: Dataset, head: list[str], say) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except BloodCellError as error:
+        sys.exit(f"error: {error}")

@@ -2,6 +2,7 @@
 
 BloodCellError               the person can do something about it: one sentence, exit code 2
 ├── BadInput                 a file or value that cannot be used as given
+│   └── ReadOnly             a place that may only be read
 ├── NotFound                 a dataset, run or ensemble of that name does not exist
 ├── NameTaken                a name that is in use already
 ├── NoSpace                  the disk is full
@@ -21,8 +22,10 @@ __all__ = [
     "NoSpace",
     "NotFound",
     "Offline",
+    "ReadOnly",
     "Stopped",
     "is_out_of_space",
+    "is_read_only",
 ]
 
 
@@ -32,6 +35,10 @@ class BloodCellError(Exception):
 
 class BadInput(BloodCellError):
     """A file or a value cannot be used as given."""
+
+
+class ReadOnly(BadInput):
+    """Something was to be written where one may only read."""
 
 
 class NotFound(BloodCellError):
@@ -57,3 +64,8 @@ class Stopped(BloodCellError):
 def is_out_of_space(error: OSError) -> bool:
     """Whether an OSError says that the disk, the quota or the file size limit is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_read_only(error: OSError) -> bool:
+    """Whether an OSError says that one may not write there."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)

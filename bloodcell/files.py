@@ -23,13 +23,23 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bloodcell.errors import BadInput, NameTaken, NoSpace, is_out_of_space
+from bloodcell.errors import (
+    BadInput,
+    NameTaken,
+    NoSpace,
+    NotFound,
+    ReadOnly,
+    is_out_of_space,
+    is_read_only,
+)
 
 __all__ = [
     "new_folder",
     "read_json",
     "replacing",
     "sweep_leftovers",
+    "temporary_beside",
+    "unless_read_only",
     "write_array",
     "write_json",
     "write_text",
@@ -41,10 +51,22 @@ _TEMPORARY = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}\.tmp(\.[^.]*
 FORGOTTEN_S = 24 * 3600.0
 
 
-def _temporary(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
+    """A new name beside `path` that is swept away once this process is gone."""
     # The suffix stays last: Keras chooses its format by it.
     mark = f"{os.getpid()}-{_HOST}-{uuid.uuid4().hex[:8]}"
     return path.with_name(f".{path.stem}.{mark}.tmp{path.suffix}")
+
+
+def _refused(error: OSError) -> type[BadInput]:
+    return ReadOnly if is_read_only(error) else BadInput
+
+
+@contextmanager
+def unless_read_only() -> Iterator[None]:
+    """A block whose write is let be where the place may only be read."""
+    with suppress(ReadOnly):
+        yield
 
 
 def _ready(folder: Path) -> None:
@@ -56,7 +78,7 @@ def _ready(folder: Path) -> None:
             raise NoSpace(
                 f"{folder} could not be made because the disk is full: free some space and repeat."
             ) from error
-        raise BadInput(
+        raise _refused(error)(
             f"{folder} cannot be a folder to write to ({error.strerror}): choose another place "
             "(the workspace is that of --home or $BLOODCELL_HOME)."
         ) from error
@@ -74,24 +96,35 @@ def _explained(path: Path, temporary: Path) -> Iterator[None]:
                 f"{path} could not be written because the disk is full: free some space and repeat."
             ) from error
         if error.filename is not None and os.fspath(error.filename) == str(temporary):
-            raise BadInput(
+            raise _refused(error)(
                 f"{path} cannot be written to ({error.strerror}): choose another place."
             ) from error
         raise
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that takes its place at a good end.
 
+    Args:
+        within: a folder above it that must be there. Of a dataset or a run that somebody deletes
+            or renames meanwhile, nothing is made anew.
+
     Raises:
-        BadInput: it is a folder, or its folder cannot be made or written to.
+        BadInput: it is a folder, or its folder cannot be made or written to (then ReadOnly where
+            one may only read).
         NoSpace: the disk is full; `path` is as it was.
+        NotFound: there is no `within`.
     """
+    if within is not None and not within.is_dir():
+        raise NotFound(
+            f"{within} is not there any more, so {path.name} was not written: it was deleted or "
+            "renamed meanwhile; open it by its present name."
+        )
     if path.is_dir():
         raise BadInput(f"{path} is a folder, expected the name of a file to write.")
     _ready(path.parent)
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         with _explained(path, temporary):
             yield temporary
@@ -114,7 +147,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         NoSpace: the disk is full.
     """
     _ready(path.parent)
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         with _explained(path, temporary):
             temporary.mkdir()
@@ -150,7 +183,9 @@ def sweep_leftovers(folder: Path) -> None:
         if gone and leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
         elif gone:
-            leftover.unlink(missing_ok=True)
+            # One that may not be removed is in nobody's way.
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -164,15 +199,16 @@ def write_array(path: Path, array: np.ndarray) -> None:
     path.write_bytes(buffer.getbuffer())
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
-    with replacing(path) as temporary:
+def write_text(path: Path, text: str, within: Path | None = None) -> None:
+    """Write `text` as UTF-8, whole or not at all; `within` as in :func:`replacing`."""
+    with replacing(path, within) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, within: Path | None = None) -> None:
+    """Write `value` as indented JSON, whole or not at all; `within` as in :func:`replacing`."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", within)
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from bloodcell.ui.dataset_overview import show_overview
 from bloodcell.ui.dataset_split import show_split
 from bloodcell.ui.findings import show_decisions, show_findings
 from bloodcell.ui.jobs import show_job
-from bloodcell.ui.state import active_dataset, heading, sentences, set_active
+from bloodcell.ui.state import active_dataset, heading, sentences, set_active, workspace
 
 VIEWS = ("Overview", "Images", "Map", "Findings", "Split", "About", "Bring in", "All datasets")
 
@@ -66,6 +66,12 @@ heading(
 take_over_job()
 show_undo()
 dataset = active_dataset()
+if dataset is None and workspace().names("datasets"):
+    # What is wrong with it is said above: another one can be chosen, or this one deleted.
+    show_library(st.session_state["active_datasets"])
+    st.divider()
+    bring_in()
+    st.stop()
 if dataset is None:
     st.info(
         "There is no dataset in this workspace yet. Draw one to try everything at once, or bring "

@@ -16,7 +16,7 @@ from bloodcell.ui.run_queue import show_queue
 from bloodcell.ui.run_state import is_live, labels_of
 from bloodcell.ui.run_table import COLUMNS, run_rows, table_height
 from bloodcell.ui.run_view import show_epochs, show_now
-from bloodcell.ui.state import heading, sentences, set_active, workspace
+from bloodcell.ui.state import draw_anew, heading, sentences, set_active, workspace
 
 VIEWS = ("Watch", "Launch", "Compare")
 LIVE_S, CALM_S = 2.0, 5.0
@@ -70,7 +70,7 @@ def live_table(chosen: Run) -> None:
     if what_is_there(runs) != st.session_state.get(DRAWN):
         # Another browser, the queue or the run itself: the buttons must follow.
         wake(workspace())
-        st.rerun(scope="app")
+        draw_anew()
     table(runs, chosen)
 
 

@@ -4,9 +4,14 @@ The session's copies are read by everyone and written by no one: a test that cha
 asks for `demo_copy` or `home`, which are its own.
 """
 
+import builtins
+import errno
+import io
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -64,6 +69,36 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     assert carry_out(workspace, run, echo=False) == "finished"
     compose(workspace, [run], "first")
     return home
+
+
+@pytest.fixture
+def only_to_be_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """`only_to_be_read(folder)`: from now on the disk refuses to write anything beneath it.
+
+    As a disk mounted for reading does; permissions would not stop a test that runs as root.
+    """
+
+    def protect(folder: Path) -> None:
+        opened, made = io.open, Path.mkdir
+
+        def refused(path: Any) -> bool:
+            return isinstance(path, str | Path) and Path(path).is_relative_to(folder)
+
+        def open_(file: Any, mode: str = "r", *arguments: Any, **more: Any):
+            if set(mode) & set("wax+") and refused(file):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(file))
+            return opened(file, mode, *arguments, **more)
+
+        def mkdir(path: Path, *arguments: Any, **more: Any) -> None:
+            if refused(path) and not path.is_dir():
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            made(path, *arguments, **more)
+
+        monkeypatch.setattr(io, "open", open_)
+        monkeypatch.setattr(builtins, "open", open_)
+        monkeypatch.setattr(Path, "mkdir", mkdir)
+
+    return protect
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.errors import BadInput, NameTaken, NoSpace
+from bloodcell.errors import BadInput, NameTaken, NoSpace, NotFound, ReadOnly
 from bloodcell.files import (
     new_folder,
     read_json,
     replacing,
     sweep_leftovers,
+    temporary_beside,
+    unless_read_only,
     write_json,
     write_text,
 )
@@ -196,3 +198,40 @@ def test_written_json_is_for_people_too(tmp_path: Path):
     assert "Erythroblast – µ" in text
     assert text.endswith("}\n")
     assert json.loads(text)
+
+
+def test_what_was_deleted_meanwhile_is_not_made_anew(tmp_path: Path):
+    folder = tmp_path / "gone"
+    with pytest.raises(NotFound, match=r"gone is not there any more, so a\.json was not written"):
+        write_json(folder / "deep" / "a.json", {}, within=folder)
+    assert not folder.exists()
+    folder.mkdir()
+    write_json(folder / "deep" / "a.json", {}, within=folder)
+    assert read_json(folder / "deep" / "a.json") == {}
+
+
+@pytest.mark.parametrize("name", ["a.txt", "deep/a.txt"])
+def test_where_one_may_only_read_is_told_from_other_errors(tmp_path: Path, only_to_be_read, name):
+    only_to_be_read(tmp_path)
+    with pytest.raises(ReadOnly, match="Read-only file system"):
+        write_text(tmp_path / name, "x")
+    with unless_read_only():
+        write_text(tmp_path / name, "x")
+    with pytest.raises(BadInput), unless_read_only():
+        write_text(tmp_path, "a folder")
+
+
+def test_a_temporary_of_any_kind_goes_with_its_process(tmp_path: Path):
+    code = """
+        import sys
+        from pathlib import Path
+        from bloodcell.files import temporary_beside
+        folder = temporary_beside(Path(sys.argv[1]) / "upload")
+        folder.mkdir()
+        (folder / "cells.zip").write_bytes(b"x")
+    """
+    assert run_python(code, tmp_path).wait() == 0
+    mine = temporary_beside(tmp_path / "upload")
+    mine.mkdir()
+    sweep_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [mine]

@@ -6,7 +6,6 @@ of the method or the checksum of the network, so nothing stale is ever read. All
 them, the excluded ones too: a decision does not make them stale. The folder can be removed.
 """
 
-import errno
 import mmap
 import os
 from collections.abc import Callable, Iterable
@@ -23,6 +22,7 @@ from bloodcell.audit.statistics import DESCRIPTOR_VERSION, QUALITIES, describe, 
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.resize import resized
 from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.errors import ReadOnly
 from bloodcell.files import replacing
 from bloodcell.progress import Progress, silent
 
@@ -80,21 +80,24 @@ def _worked_out(
             return found
 
     def fill(target: Path) -> None:
-        array = np.lib.format.open_memmap(target, "w+", dtype, (len(dataset), width))
-        for start in range(0, len(dataset), BATCH):
-            progress(start, len(dataset), what)
-            if start % (BATCH * RELEASE) == 0:
-                _release(dataset.images)
-            array[start : start + BATCH] = work(dataset.images[start : start + BATCH])
-        array.flush()
+        kind = np.dtype(dtype)
+        # Written, not mapped: where a mapped page finds the disk full, the process is killed.
+        with target.open("wb") as file:
+            shape = (len(dataset), width)
+            about = {"descr": kind.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, about)
+            for start in range(0, len(dataset), BATCH):
+                progress(start, len(dataset), what)
+                if start % (BATCH * RELEASE) == 0:
+                    _release(dataset.images)
+                found = work(dataset.images[start : start + BATCH])
+                file.write(np.ascontiguousarray(found, kind).data)
         progress(len(dataset), len(dataset), what)
 
     try:
-        with replacing(path) as temporary:
+        with replacing(path, dataset.path) as temporary:
             fill(temporary)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    except ReadOnly:
         # A dataset that may only be read is audited all the same. The file goes with the
         # folder, its content with the last reference to the array.
         with TemporaryDirectory() as folder:

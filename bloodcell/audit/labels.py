@@ -81,9 +81,10 @@ def doubtful_labels(
     Raises:
         Stopped: by `progress`.
     """
-    counts = np.bincount(labels, minlength=8)
-    present = np.flatnonzero(counts)
-    classes = np.flatnonzero(counts >= FOLDS)
+    present = np.unique(labels)
+    # A fold has whole groups: a class that is one group is never there to be learned.
+    counts = {c: len(np.unique(groups[labels == c])) for c in present}
+    classes = np.array([c for c in present if counts[c] >= FOLDS], np.int64)
     unjudged = [int(c) for c in present if c not in classes]
     nothing = np.zeros(0, np.int64)
     if len(classes) < 2:

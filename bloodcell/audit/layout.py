@@ -6,7 +6,6 @@ the sampled images that are most like it. Kept in ``DATASET/audit/layout-….npz
 in it, the excluded ones too.
 """
 
-import errno
 import hashlib
 import zipfile
 from contextlib import suppress
@@ -17,7 +16,7 @@ import numpy as np
 from bloodcell.audit.features import Features
 from bloodcell.audit.reduce import neighbour_distances, whitened
 from bloodcell.data.dataset import Dataset
-from bloodcell.files import replacing
+from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["Layout", "lay_out"]
@@ -133,11 +132,7 @@ def lay_out(dataset: Dataset, features: Features, progress: Progress = silent) -
     # Copies are near each other, not normal for it: only distinct images count as neighbours.
     far, _ = neighbour_distances(values, _sampled(dataset, REFERENCE), NEIGHBOURS, progress)
     novelty = (far / max(float(np.median(far)), 1e-9)).astype(np.float32)
-    try:
-        with replacing(path) as temporary:
-            np.savez(temporary, points=points, novelty=novelty, sample=sample)
-    except OSError as error:
-        # A dataset that may only be read is laid out all the same.
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    # A dataset that may only be read is laid out all the same.
+    with unless_read_only(), replacing(path, dataset.path) as temporary:
+        np.savez(temporary, points=points, novelty=novelty, sample=sample)
     return Layout(points, novelty, sample, features.source)

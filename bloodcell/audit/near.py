@@ -130,8 +130,11 @@ def near_pairs(
         # In a crowd of look-alikes the nearest ones are enough: they chain the group together.
         crowd = np.flatnonzero((distance < limit).sum(1) > PER_IMAGE)
         if len(crowd):
-            edge = np.partition(distance[crowd], PER_IMAGE, axis=1)[:, PER_IMAGE]
-            distance[crowd] = np.where(distance[crowd] < edge[:, None], distance[crowd], np.inf)
+            # Exactly so many, also where all are equally near: each keeps a later one.
+            near = np.argpartition(distance[crowd], PER_IMAGE - 1, axis=1)[:, :PER_IMAGE]
+            nearest = np.take_along_axis(distance[crowd], near, axis=1)
+            distance[crowd] = np.inf
+            distance[crowd[:, None], near] = nearest
         first, second = np.nonzero(distance < limit)
         pairs = np.stack([rows[start + first], rows[start + second]], axis=1)
         for part in range(0, len(pairs), 4096):

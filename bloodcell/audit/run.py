@@ -49,7 +49,8 @@ def _near_findings(distinct: Distinct, names: np.ndarray) -> list[Finding]:
         why = f"{len(rows)} pictures that differ only by coding, a small shift, a flip or a turn"
         if not agreed:
             why += f", as {', '.join(title(c).lower() for c in labels)}"
-        for place, row in enumerate(rows):
+        every = [(m, index) for m in members for index in distinct.copies(int(m))]
+        for place, (member, row) in enumerate(every):
             # The same picture again and again under several labels is no cell.
             gone = place > 0 if agreed else len(rows) >= MANY
             found.append(
@@ -58,7 +59,7 @@ def _near_findings(distinct: Distinct, names: np.ndarray) -> list[Finding]:
                     int(row),
                     str(names[row]),
                     int(group),
-                    round(distinct.score[int(row)], 4),
+                    round(distinct.score[int(distinct.rows[member])], 4),
                     "exclude" if gone else "review",
                     why,
                 )

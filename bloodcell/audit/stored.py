@@ -5,7 +5,6 @@ and the curation that it was made for. Decisions taken since then leave the rest
 findings about images that were decided on drop out.
 """
 
-import errno
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import groupby
@@ -17,7 +16,7 @@ from bloodcell.audit.run import audit
 from bloodcell.data.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
-from bloodcell.files import read_json, write_json
+from bloodcell.files import read_json, unless_read_only, write_json
 from bloodcell.progress import Progress, silent
 
 __all__ = [
@@ -41,12 +40,10 @@ def save_audit(dataset: Dataset, found: Audit) -> None:
 
     Raises:
         NoSpace: the disk is full.
+        NotFound: the dataset was deleted or renamed meanwhile.
     """
-    try:
-        write_json(audit_path(dataset), found.to_json())
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    with unless_read_only():
+        write_json(audit_path(dataset), found.to_json(), dataset.path)
 
 
 def load_audit(dataset: Dataset) -> Audit | None:
@@ -74,9 +71,8 @@ def open_findings(dataset: Dataset, found: Audit) -> list[Finding]:
     known = {f.index: f for f in found.findings}
     fresh = []
     for f in find_copies(dataset):
-        if f.kind in found.kinds:
-            before = known.get(f.index, f)
-            fresh.append(replace(f, neighbours=before.neighbours, looks_like=before.looks_like))
+        before = known.get(f.index, f)
+        fresh.append(replace(f, neighbours=before.neighbours, looks_like=before.looks_like))
     shift = 1 + max((f.group for f in fresh), default=-1)
     rest: list[Finding] = []
     for group, members in groupby(found.findings, key=lambda f: f.group):

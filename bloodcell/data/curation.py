@@ -167,13 +167,30 @@ class Curation:
         last = self.last_batch
         return [i for i, d in self._decisions.items() if d.get("batch", 0) == last]
 
-    def undo_last(self) -> int:
+    @property
+    def last_step(self) -> str:
+        """Hex digest of the latest decisions: their number alone is given again after an undo."""
+        step = [(i, self._decisions[i]) for i in sorted(self.in_last_batch())]
+        return hashlib.sha256(json.dumps(step, sort_keys=True).encode()).hexdigest()
+
+    def undo_last(self, expected: str | None = None) -> int:
         """Take back the latest decisions as one: what they replaced holds again.
+
+        Args:
+            expected: the `last_step` that was looked at, or None to take back whatever is last.
 
         Returns:
             How many decisions that were.
+
+        Raises:
+            BadInput: another step was taken meanwhile; nothing is taken back.
         """
         self._decisions = self._read()
+        if expected is not None and self.last_step != expected:
+            raise BadInput(
+                f"Other decisions about {self.path.parent.name} were taken or taken back "
+                "meanwhile, so nothing was undone: look at them, then undo what you mean."
+            )
         gone = self.in_last_batch()
         for index in gone:
             before = self._decisions.pop(index).get("before")
@@ -196,4 +213,5 @@ class Curation:
         return self.decide({int(i): decision for i in indices})
 
     def _save(self) -> None:
-        write_json(self.path, {str(i): d for i, d in sorted(self._decisions.items())})
+        decisions = {str(i): d for i, d in sorted(self._decisions.items())}
+        write_json(self.path, decisions, self.path.parent)

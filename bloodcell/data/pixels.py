@@ -5,7 +5,6 @@ images that were excluded or relabelled since are looked up and moved, so that a
 no second pass.
 """
 
-import errno
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset
-from bloodcell.files import replacing
+from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["ClassPixels", "class_pixels"]
@@ -106,13 +105,9 @@ def _as_brought_in(dataset: Dataset, progress: Progress) -> ClassPixels:
         rows = slice(start, start + step)
         _add(total, dataset.images[rows], dataset.given_labels[rows])
     progress(len(dataset), len(dataset), "pixels")
-    try:
-        with replacing(path) as temporary:
-            np.savez(temporary, n=total.n, sums=total.sums, histograms=total.histograms)
-    except OSError as error:
-        # A dataset that may only be read is looked at all the same.
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+    # A dataset that may only be read is looked at all the same.
+    with unless_read_only(), replacing(path, dataset.path) as temporary:
+        np.savez(temporary, n=total.n, sums=total.sums, histograms=total.histograms)
     return total
 
 

@@ -4,12 +4,11 @@ They lie in ``DATASET/split.json``. A run records what it was split with, so tha
 changes nothing about it.
 """
 
-import errno
 from collections.abc import Sequence
 
 from bloodcell.data.dataset import Dataset
 from bloodcell.data.split import SHARES, check_shares
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, ReadOnly
 from bloodcell.files import read_json, write_json
 
 __all__ = ["choose_split", "chosen_split"]
@@ -31,10 +30,9 @@ def choose_split(dataset: Dataset, seed: int, shares: Sequence[float]) -> None:
     if not _sound_seed(seed):
         raise BadInput(f"The split seed {seed!r} cannot be used: give 0 to {LARGEST_SEED}.")
     try:
-        write_json(dataset.path / "split.json", {"seed": seed, "shares": list(shares)})
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+        chosen = {"seed": seed, "shares": list(shares)}
+        write_json(dataset.path / "split.json", chosen, dataset.path)
+    except ReadOnly as error:
         raise BadInput(
             f"{dataset.path} may only be read: give seed and shares when a run is started."
         ) from error

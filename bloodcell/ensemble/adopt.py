@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bloodcell.ensemble.bundle import MAX_FILE_BYTES, Bundle, write_zip
+from bloodcell.ensemble.bundle import MAX_FILE_BYTES, Bundle, new_ensemble, write_zip
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput, NameTaken
-from bloodcell.files import new_folder, write_json
+from bloodcell.files import new_folder, replacing, write_json
 from bloodcell.workspace import Workspace
 
 __all__ = ["adopt"]
@@ -43,25 +43,23 @@ def adopt(
     ensemble = Ensemble(bundle)
     ensemble.seen()
     name = name or ensemble.name
-    path = _place(workspace, name, numbered)
-    with new_folder(path) as folder:
+    path, packed = _place(workspace, name, numbered)
+    with replacing(packed) as zipped, new_folder(path) as folder:
         for file in bundle.info["files"]:
             target = folder / file
             data = bundle.read_checked(file)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(data)
         write_json(folder / "ensemble.json", bundle.info | {"name": path.name})
-        packed = path.with_name(f"{path.name}.zip")
-        if not packed.exists():
-            write_zip(folder, packed)
+        write_zip(folder, zipped)
     return path
 
 
-def _place(workspace: Workspace, name: str, numbered: bool) -> Path:
+def _place(workspace: Workspace, name: str, numbered: bool) -> tuple[Path, Path]:
     wanted, count = name, 2
     while True:
         try:
-            return workspace.new("ensembles", wanted)
+            return new_ensemble(workspace, wanted)
         except NameTaken:
             if not numbered:
                 raise

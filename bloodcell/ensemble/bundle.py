@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from bloodcell.ensemble.schema import check_info
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import replacing
+from bloodcell.workspace import Workspace
 
-__all__ = ["Bundle", "write_zip"]
+__all__ = ["Bundle", "new_ensemble", "write_zip"]
 
 MAX_FILE_BYTES = 512 * 1024**2
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
@@ -135,6 +136,22 @@ class Bundle:
             ) from error
         check_info(info, str(self.path))
         return info
+
+
+def new_ensemble(workspace: Workspace, name: str) -> tuple[Path, Path]:
+    """Where an ensemble of a new name may be made: its folder, and the zip beside it.
+
+    Raises:
+        BadInput: the name is unusable.
+        NameTaken: there is a folder, or a zip that would be taken for this one's.
+    """
+    path = workspace.new("ensembles", name)
+    packed = path.with_name(f"{name}.zip")
+    if packed.exists():
+        raise NameTaken(
+            f"There is a {packed} without a folder {name}: choose another name or move the zip."
+        )
+    return path, packed
 
 
 def write_zip(folder: Path, target: Path) -> None:

@@ -77,11 +77,11 @@ def _check_split(run: Run, split: Split) -> None:
     """Refuse a run that another version of the split divided: its test images were others."""
     if not run.predictions_path.is_file():
         return
-    with np.load(run.predictions_path, allow_pickle=False) as found:
-        same = all(
-            np.array_equal(found[f"{part}_ids"], split.hashes[split.indices(part)])
-            for part in ("validation", "test")
-        )
+    found = run.predictions()
+    same = all(
+        np.array_equal(found.get(f"{part}_ids"), split.hashes[split.indices(part)])
+        for part in ("validation", "test")
+    )
     if not same:
         raise BadInput(
             f"Run {run.id} was trained on another division of its dataset than this version of "

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
-from bloodcell.ensemble.bundle import write_zip
+from bloodcell.ensemble.bundle import new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.ensemble import BATCH, run_members
@@ -34,9 +35,8 @@ from bloodcell.ensemble.novelty import (
 from bloodcell.ensemble.reference import novelty_levels, reference_of
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.ensemble.weights import contributions, find_weights
-from bloodcell.errors import NameTaken
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
-from bloodcell.files import new_folder, write_array, write_json, write_text
+from bloodcell.files import new_folder, replacing, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
 from bloodcell.runs.recipe import recipe_of
@@ -82,12 +82,7 @@ def compose(
         BadInput: a run is not finished, or the runs do not belong together.
         NameTaken: there is an ensemble of that name.
     """
-    path = workspace.new("ensembles", name)
-    packed = path.with_name(f"{name}.zip")
-    if zipped and packed.exists():
-        raise NameTaken(
-            f"There is a {packed} without a folder {name}: choose another name or move the zip."
-        )
+    path, packed = new_ensemble(workspace, name)
     by_hand = None if weights == FOUND else weights
     check_runs(runs, by_hand)
     shares = np.array(by_hand or [1.0] * len(runs), float)
@@ -112,7 +107,8 @@ def compose(
         shares = shares[kept]
     shares = shares / shares.sum()
 
-    with new_folder(path) as folder:
+    # The zip gets its name after the folder: nobody else's folder ever has this zip beside it.
+    with replacing(packed) if zipped else nullcontext() as target, new_folder(path) as folder:
         (folder / "members").mkdir()
         members = []
         for run, model, share, said in zip(runs, models, shares, probabilities, strict=True):
@@ -168,8 +164,8 @@ def compose(
         check_info(info, str(path))
         write_json(folder / "ensemble.json", info)
         # Before the folder gets its name: if the disk is full there is neither of them.
-        if zipped:
-            write_zip(folder, packed)
+        if target is not None:
+            write_zip(folder, target)
     return path
 
 

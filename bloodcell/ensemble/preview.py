@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run
 
 __all__ = ["Preview", "preview"]
@@ -31,11 +32,11 @@ def preview(runs: list[Run]) -> Preview | None:
     ids, labels, said = [], [], []
     for run in runs:
         try:
-            with np.load(run.predictions_path, allow_pickle=False) as held:
-                ids.append(held["validation_ids"])
-                labels.append(held["validation_labels"])
-                said.append(held["validation_probabilities"])
-        except (OSError, ValueError, KeyError, EOFError):
+            held = run.predictions()
+            ids.append(held["validation_ids"])
+            labels.append(held["validation_labels"])
+            said.append(held["validation_probabilities"])
+        except (OSError, BadInput, KeyError):
             return None
     common = ids[0]
     for other in ids[1:]:

@@ -49,6 +49,8 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
     j, trained = found.judgement, info["trained_on"]
     same = dataset.fingerprint == trained["fingerprint"]
     own = same or found.seen > 0 or found.set_aside > 0
+    # Images are recognised by their pixels: at another size the same photographs are not.
+    kin = not own and dataset.info["source"] == trained["source"]
     shares = " / ".join(f"{100 * s:.0f}" for s in trained["split_shares"])
     partition = f"Train / validation / test {shares} %, by image and class, seed "
     partition += f"{trained['split_seed']}"
@@ -150,8 +152,12 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
             "Cells from another laboratory",
             "This evaluation is on the dataset the members were trained on: home, not away."
             if own
-            else f"This evaluation is on {dataset.name}, which no member was trained on.",
-            not own,
+            else f"{dataset.name} is from {trained['source']} like the training images, though "
+            "with other pixels: whether it shows other cells cannot be told."
+            if kin
+            else f"This evaluation is on {dataset.name}: no member saw an image with the same "
+            "pixels, which tells nothing of the same photographs at another size.",
+            not own and not kin,
         ),
         (
             "Evaluation",

@@ -113,13 +113,7 @@ def _predictions(run: Run) -> dict[str, np.ndarray] | None:
     """The answers of a finished run; None while there are none."""
     if run.status()["state"] != "finished" or not run.predictions_path.exists():
         return None
-    try:
-        with np.load(run.predictions_path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise BadInput(
-            f"{run.predictions_path} is damaged ({error}): restore the run from a copy."
-        ) from error
+    return run.predictions()
 
 
 def _scores(run: Run) -> dict[str, Score]:

@@ -6,12 +6,9 @@ the flips and turns, and the version of the formulas. A file that is damaged or 
 written is as good as none.
 """
 
-import errno
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,10 @@ from bloodcell.data.dataset import Dataset
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.metrics import Judgement
-from bloodcell.files import replacing
+from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
-__all__ = ["evaluated", "evaluation_key", "load_evaluation", "save_evaluation", "unless_read_only"]
+__all__ = ["evaluated", "evaluation_key", "load_evaluation", "save_evaluation"]
 
 # Raise it whenever a formula changes: what was kept before is then worked out anew.
 FORMAT = 1
@@ -58,28 +55,19 @@ def _path(dataset: Dataset, key: str) -> Path:
     return dataset.path / "evaluations" / f"{key}.npz"
 
 
-@contextmanager
-def unless_read_only() -> Iterator[None]:
-    """A block whose write is let be where the place can only be read."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-
-
 def save_evaluation(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> None:
     """Keep an evaluation, unless its dataset may only be read.
 
     Raises:
         NoSpace: the disk is full.
+        NotFound: the dataset was deleted or renamed meanwhile.
     """
     path = _path(dataset, evaluation_key(info, dataset, found.part, found.tta))
     judged = [["", asdict(found.judgement)], *([n, asdict(j)] for n, j in found.members)]
     rest = {"judged": judged, "set_aside": found.set_aside, "seen": found.seen}
     arrays = {key: getattr(found.answers, key) for key in ANSWERS}
     with unless_read_only():
-        with replacing(path) as temporary:
+        with replacing(path, dataset.path) as temporary:
             text = np.frombuffer(json.dumps(rest).encode(), np.uint8)
             np.savez(temporary, indices=found.indices, labels=found.labels, rest=text, **arrays)
         old = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime)[:-KEPT]

@@ -21,8 +21,8 @@ from bloodcell.errors import BadInput
 from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from bloodcell.evaluation.evaluate import answer, judged_images
 from bloodcell.evaluation.intervals import Interval, wilson
-from bloodcell.evaluation.stored import evaluation_key, unless_read_only
-from bloodcell.files import read_json, write_json
+from bloodcell.evaluation.stored import evaluation_key
+from bloodcell.files import read_json, unless_read_only, write_json
 from bloodcell.progress import Progress, silent
 
 __all__ = ["CLEAN", "CONDITIONS", "Stressed", "Study", "load_study", "spread_over", "study"]
@@ -198,16 +198,11 @@ def load_study(
 
 
 def _save(path: Path, found: Study) -> None:
+    done = [{"right": _packed(d.right), "recognised": d.recognised} for d in found.done]
+    content = {"labels": [CLASS_NAMES[k] for k in found.labels], "done": done}
     with unless_read_only():
-        write_json(
-            path,
-            {
-                "labels": [CLASS_NAMES[k] for k in found.labels],
-                "done": [
-                    {"right": _packed(d.right), "recognised": d.recognised} for d in found.done
-                ],
-            },
-        )
+        # DATASET/evaluations/KEY.stress.json
+        write_json(path, content, path.parent.parent)
 
 
 def study(

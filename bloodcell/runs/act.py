@@ -10,7 +10,7 @@ from typing import Any
 
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.files import write_json
-from bloodcell.runs.carry_out import hold
+from bloodcell.runs.carry_out import hold, same_dataset
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import begun, changed
@@ -38,7 +38,11 @@ def duplicate(workspace: Workspace, run: Run, **changes: Any) -> Run:
 
 
 def extend(
-    run: Run, epochs: int, early_stopping: int | None = None, time_budget: float | None = None
+    workspace: Workspace,
+    run: Run,
+    epochs: int,
+    early_stopping: int | None = None,
+    time_budget: float | None = None,
 ) -> TrainConfig:
     """Let a run go on to more epochs from its last saved state; queue or resume it then.
 
@@ -51,8 +55,10 @@ def extend(
         early_stopping, time_budget: new ones; needed where the old one has ended the run.
 
     Raises:
-        BadInput: it has not begun, or would end at once.
+        BadInput: it has not begun, would end at once, or its dataset was changed; the run stays
+            as it is.
         NameTaken: it is being carried out.
+        NotFound: its dataset is gone.
     """
     with hold(run):
         status, record, old = run.status(), run.record(), run.config()
@@ -68,6 +74,7 @@ def extend(
         changes = {key: value for key, value in changes.items() if value is not None}
         new = dataclasses.replace(old, epochs=epochs, **changes)
         _would_go_on(run, new)
+        same_dataset(workspace, run)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {"time": now, "epochs_done": done, "epochs": old.epochs}
         entry |= {key: getattr(old, key) for key in changes}

@@ -31,7 +31,7 @@ from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "carry_out", "check_startable", "hold"]
+__all__ = ["DETACHED", "carry_out", "check_startable", "hold", "same_dataset"]
 
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
@@ -253,17 +253,7 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
     from bloodcell.models.export import export_litert
     from bloodcell.training.fit import fit
 
-    config, record = run.config(), run.record()
-    dataset = open_dataset(workspace, config.dataset)
-    for key, now in (
-        ("dataset_fingerprint", dataset.fingerprint),
-        ("curation_fingerprint", dataset.curation.fingerprint),
-    ):
-        if record[key] != now:
-            raise BadInput(
-                f"Dataset {dataset.name} is not what run {run.id} was made for ({key} "
-                f"{now[:12]}, expected {record[key][:12]}): undo the change, or start a new run."
-            )
+    config, dataset = run.config(), same_dataset(workspace, run)
     split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
     check_startable(dataset, split)
     watch.say(
@@ -279,6 +269,27 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
     export_litert(fitted.model, run.litert_path)
     _predict(run, dataset, split)
     return "finished", fitted.reason
+
+
+def same_dataset(workspace: Workspace, run: Run) -> Dataset:
+    """The dataset of a run, as it was when the run was made.
+
+    Raises:
+        BadInput: its images or the decisions about them have changed since.
+        NotFound: there is none of that name.
+    """
+    config, record = run.config(), run.record()
+    dataset = open_dataset(workspace, config.dataset)
+    for key, now in (
+        ("dataset_fingerprint", dataset.fingerprint),
+        ("curation_fingerprint", dataset.curation.fingerprint),
+    ):
+        if record[key] != now:
+            raise BadInput(
+                f"Dataset {dataset.name} is not what run {run.id} was made for ({key} "
+                f"{now[:12]}, expected {record[key][:12]}): undo the change, or start a new run."
+            )
+    return dataset
 
 
 def _predict(run: Run, dataset: Dataset, split: Split) -> None:

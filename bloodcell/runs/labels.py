@@ -60,5 +60,5 @@ def read_labels(run: Run) -> Labels:
 def write_labels(run: Run, **changes: Any) -> Labels:
     """Change `name`, `tags` or `note` of a run; what is not given stays."""
     new = dataclasses.replace(read_labels(run), **changes)
-    write_json(run.labels_path, dataclasses.asdict(new))
+    write_json(run.labels_path, dataclasses.asdict(new), run.path)
     return new

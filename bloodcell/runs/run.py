@@ -8,10 +8,14 @@ process that carries the run out is its only writer, but for ``stop`` (a request
 import json
 import secrets
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bloodcell.augment.policy import Policy, policy_from_json
 from bloodcell.errors import BadInput
@@ -135,6 +139,21 @@ class Run:
             raise BadInput(
                 f"{self.metrics_path} has a line that is not JSON ({error}): "
                 f"`python -m bloodcell resume {self.id}` writes it anew from the checkpoint."
+            ) from error
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        """The exported model's answers: identities, labels, probabilities of both parts.
+
+        Raises:
+            BadInput: the file is damaged.
+            FileNotFoundError: the run has none.
+        """
+        try:
+            with np.load(self.predictions_path, allow_pickle=False) as held:
+                return {key: held[key] for key in held.files}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise BadInput(
+                f"{self.predictions_path} is damaged ({error}): restore the run from a copy."
             ) from error
 
     def log_tail(self, lines: int = 40) -> str:

@@ -1,9 +1,7 @@
 """Bring images in: drop a file, name a path, draw the demo, download BloodMNIST."""
 
-import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +13,7 @@ from bloodcell.data.demo import Faults, make_demo
 from bloodcell.data.download import BLOODMNIST, RECORD, download_bloodmnist
 from bloodcell.data.readers import import_source
 from bloodcell.errors import BadInput
-from bloodcell.files import sweep_leftovers
+from bloodcell.files import sweep_leftovers, temporary_beside
 from bloodcell.progress import Progress
 from bloodcell.ui.jobs import current_job, start_job
 from bloodcell.ui.state import sentences, workspace
@@ -99,7 +97,7 @@ def _import_upload(
     """Import an uploaded file by way of a temporary one, which is gone afterwards."""
     home.downloads.mkdir(parents=True, exist_ok=True)
     sweep_leftovers(home.downloads)
-    folder = home.downloads / f".upload.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
+    folder = temporary_beside(home.downloads / "upload")
     folder.mkdir()
     try:
         file = folder / (Path(upload.name).name or "upload")

@@ -176,9 +176,17 @@ def compose_form() -> None:
         help="Eight views of each image at every answer: slower, often a little better.",
     )
     weights = _weights(chosen, [finished[run][0] for run in chosen], words)
-    if st.button(
-        "Combine", type="primary", icon=":material/join:", disabled=not chosen, key="compose"
-    ):
+    job = st.session_state.get(JOB)
+    busy = job is not None and job.running
+    wanted = st.button(
+        "Combine",
+        type="primary",
+        icon=":material/join:",
+        disabled=busy or not chosen,
+        key="compose",
+    )
+    # A double click is two.
+    if wanted and not busy:
         home, runs = workspace(), [finished[run][0] for run in chosen]
         st.session_state[JOB] = Job(
             f"Combining {name}",
@@ -186,7 +194,7 @@ def compose_form() -> None:
                 home, runs, name.strip(), weights=weights, tta=tta, progress=progress
             ),
         )
-    job = st.session_state.get(JOB)
+        st.rerun()
     if job is not None and ended(job):
         st.session_state[JOB] = None
         st.session_state["composed"] = job.result.name

@@ -24,7 +24,7 @@ from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
 from bloodcell.ui.dataset_index import identity
-from bloodcell.ui.state import sentences, set_active, workspace
+from bloodcell.ui.state import dialog, sentences, set_active, workspace
 from bloodcell.ui.worked_out import worked_out
 
 __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
@@ -99,8 +99,10 @@ def show_library(active: str) -> None:
             _rename(chosen)
         if st.button("Delete", icon=":material/delete:"):
             _delete(chosen)
-    with sentences():
-        _export(open_dataset(workspace(), chosen))
+    sound = "problem" not in table or not table["problem"].iloc[names.index(chosen)]
+    if sound:
+        with sentences():
+            _export(open_dataset(workspace(), chosen))
     show_trash()
 
 
@@ -142,7 +144,7 @@ def _renamed(name: str) -> None:
         set_active("datasets", new_name)
 
 
-@st.dialog("Rename the dataset")
+@dialog("Rename the dataset")
 def _rename(name: str) -> None:
     _outcome()
     free = _say_uses(name)
@@ -161,7 +163,7 @@ def _deleted(name: str) -> None:
     st.session_state[THROWN] = throw_away(workspace(), name).entry
 
 
-@st.dialog("Delete the dataset")
+@dialog("Delete the dataset")
 def _delete(name: str) -> None:
     _outcome()
     free = _say_uses(name)
@@ -231,7 +233,7 @@ def show_trash() -> None:
             _empty(len(trash), total)
 
 
-@st.dialog("Empty the trash")
+@dialog("Empty the trash")
 def _empty(n: int, total: int) -> None:
     _outcome()
     st.markdown(

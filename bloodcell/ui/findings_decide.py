@@ -20,6 +20,7 @@ __all__ = [
     "decisions_for",
     "keep_one",
     "show_last_step",
+    "undo_step",
 ]
 
 # Of these, what is to be excluded is a matter of the group, not of the score.
@@ -51,34 +52,35 @@ def apply_decisions(dataset: Dataset, decisions: dict[int, dict]) -> None:
     try:
         dataset.curation.decide(decisions)
     except BloodCellError as error:
-        st.session_state[LAST_STEP] = (dataset.name, str(error), 0)
+        st.session_state[LAST_STEP] = (dataset.name, str(error), None)
         return
     numbers = Counter(d["decision"] for d in decisions.values())
     text = ", ".join(f"{n:,} {DECIDED[kind]}" for kind, n in numbers.items())
-    st.session_state[LAST_STEP] = (dataset.name, f"{text}.", dataset.curation.last_batch)
+    st.session_state[LAST_STEP] = (dataset.name, f"{text}.", dataset.curation.last_step)
 
 
-def _undo_last(dataset: Dataset) -> None:
+def undo_step(dataset: Dataset, step: str) -> None:
+    """A callback: take the step back that was shown, not one that somebody took meanwhile."""
     st.session_state.pop(LAST_STEP, None)
     try:
-        n = dataset.curation.undo_last()
+        n = dataset.curation.undo_last(step)
     except BloodCellError as error:
-        st.session_state[LAST_STEP] = (dataset.name, str(error), 0)
+        st.session_state[LAST_STEP] = (dataset.name, str(error), None)
     else:
         st.toast(f"{n:,} decisions taken back.")
 
 
 def show_last_step(dataset: Dataset) -> None:
     """What was decided last in this visit, with a way back."""
-    name, text, batch = st.session_state.get(LAST_STEP, ("", "", 0))
+    name, text, step = st.session_state.get(LAST_STEP, ("", "", None))
     if name != dataset.name:
         return
-    if not batch:
+    if step is None:
         st.error(text, icon=":material/error:")
-    elif batch == dataset.curation.last_batch:
+    elif step == dataset.curation.last_step:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(text, icon=":material/check_circle:", width="stretch")
-            st.button("Undo", icon=":material/undo:", on_click=_undo_last, args=(dataset,))
+            st.button("Undo", icon=":material/undo:", on_click=undo_step, args=(dataset, step))
 
 
 def _possible(kind: str) -> list[str]:

@@ -10,6 +10,7 @@ from bloodcell.data.dataset import Dataset
 from bloodcell.data.decisions import decisions_csv, import_decisions
 from bloodcell.errors import BadInput
 from bloodcell.ui.dataset_index import DatasetIndex
+from bloodcell.ui.findings_decide import undo_step
 from bloodcell.ui.findings_words import DECIDED, reason_words
 from bloodcell.ui.gallery import gallery
 from bloodcell.ui.image_view import picture_of
@@ -107,8 +108,8 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
         },
         on_select="rerun",
         selection_mode="multi-row",
-        key=f"decisions_{dataset.curation.fingerprint[:12]}_{dataset.curation.last_batch}_"
-        f"{len(table)}",
+        key=f"decisions_{dataset.curation.fingerprint[:12]}_"
+        f"{dataset.curation.last_step[:12]}_{len(table)}",
     ).selection.rows
     indices = [int(table["image"].iloc[row]) for row in chosen if row < len(table)]
     last = len(dataset.curation.in_last_batch())
@@ -118,19 +119,18 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
             icon=":material/undo:",
             disabled=not indices,
         )
-        undo_last = st.button(
+        st.button(
             f"Undo the last step ({last:,})",
             icon=":material/history:",
             help="What these decisions replaced holds again.",
+            on_click=undo_step,
+            args=(dataset, dataset.curation.last_step),
         )
         undo_all = st.button(f"Undo all {len(table):,}", icon=":material/restart_alt:")
         _carry(dataset, len(table))
-    if undo or undo_last or undo_all:
+    if undo or undo_all:
         with sentences():
-            if undo_last:
-                n = dataset.curation.undo_last()
-            else:
-                n = dataset.curation.undo(indices if undo else table["image"])
+            n = dataset.curation.undo(indices if undo else table["image"])
             st.toast(f"{n:,} decisions undone.")
             st.rerun()
     if indices:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from bloodcell.errors import BloodCellError, NameTaken, Stopped
 from bloodcell.progress import Progress
-from bloodcell.ui.state import workspace
+from bloodcell.ui.state import draw_anew, workspace
 
 __all__ = ["Job", "current_job", "progress_text", "show_job", "start_job"]
 
@@ -131,11 +131,11 @@ def progress_text(done: int, total: int, what: str, seconds: float) -> str:
 @st.fragment(run_every=0.5)
 def _live(job: Job) -> None:
     if not job.running:
-        st.rerun(scope="app")
+        draw_anew()
     with st.container(border=True):
         share = min(job.done / job.total, 1.0) if job.total else 0.0
-        text = "Stopping" if job.stopping else "Starting"
-        if job.total and not job.stopping:
+        text = "Stopping" if job.stopping else "Starting" if job.running else "Done"
+        if job.total and job.running and not job.stopping:
             text = progress_text(job.done, job.total, job.what, job.seconds)
         st.progress(share, text=f"**{job.title}**: {text}")
         st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)

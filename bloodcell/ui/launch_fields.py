@@ -41,7 +41,7 @@ MAIN = (
     "learning_rate",
     "time_budget",
     "seed",
-    # Folds are launched all at once, by the form's own field for it.
+    # Folds are launched all at once, by the form's own field for it; a copy of one keeps its own.
     "split_fold",
 )
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -112,10 +112,13 @@ def _policy(origin: Origin) -> str:
     elif wanted:
         st.warning(f"There is no augmentation policy {wanted!r} in this workspace.")
     default = origin.value("policy")
+    # A run holds the policy that it was made with, wherever that came from and is now.
+    options = policies if default in policies else [default, *policies]
     return st.selectbox(
         "Augmentation policy",
-        policies,
-        index=policies.index(default) if default in policies else 0,
+        options,
+        index=options.index(default),
+        format_func=lambda name: name if name in policies else f"{name} (as the run has it)",
         help="Composed on the Augmentation page.",
         **widget,
     )

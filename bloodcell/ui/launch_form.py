@@ -79,12 +79,14 @@ def _dataset_and_preset(origin: Origin | None) -> tuple[str, Origin]:
     names = workspace().names("datasets")
     active = active_dataset()
     wanted = origin.values["dataset"] if origin else active.name if active else names[0]
+    # One that was deleted, or lies elsewhere, is not silently another one.
+    options = names if wanted in names else [wanted, *names]
     left, right = st.columns(2)
     with left:
         name = st.selectbox(
             "Dataset",
-            names,
-            index=names.index(wanted) if wanted in names else 0,
+            options,
+            index=options.index(wanted),
             # Another active dataset is another proposal.
             key=f"train_dataset_{origin.key if origin else wanted}",
             persist_state="session",
@@ -142,6 +144,10 @@ def _configs(
     weights = weights_of(origin, backbones)
     with st.expander("Everything else", key="train_everything"):
         values |= other_fields(origin, dataset)
+    fold, folds = origin.value("split_fold")
+    if folds:
+        values["split_fold"] = (fold, folds)
+        st.caption(f"Fold {fold} of {folds} of a cross-validation.")
     values["weights"] = next(iter(weights.values())) or "none"
     config = make_config(dataset.name, origin.preset, backbone=backbones[0], **values)
     missing = [b for b, w in weights.items() if not w]

@@ -6,7 +6,6 @@ from typing import Any
 
 import streamlit as st
 
-from bloodcell.errors import BloodCellError
 from bloodcell.runs.act import delete, deleted, extend, restore
 from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import write_labels
@@ -18,7 +17,7 @@ from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.ui.launch_checks import readable_bytes
 from bloodcell.ui.launch_form import begin_from
 from bloodcell.ui.run_state import STATE_LOOK, is_starting, labels_of, state_words, title_of
-from bloodcell.ui.state import sentences, workspace
+from bloodcell.ui.state import attempt, dialog, sentences, show_problem, workspace
 
 __all__ = ["VIEW", "show_acts", "show_deleted", "show_undo"]
 
@@ -26,14 +25,6 @@ VIEW = "training_view"
 PROBLEM = "run_problem"
 UNDO = "deleted_run"
 RESUMABLE = ("stopped", "failed", "lost")
-
-
-def _do(act: Any, *arguments: Any, **more: Any) -> None:
-    """Carry an act out as a callback; what goes wrong is said where the run is shown."""
-    try:
-        act(*arguments, **more)
-    except BloodCellError as error:
-        st.session_state[PROBLEM] = str(error)
 
 
 def _resume(run: Run) -> None:
@@ -59,7 +50,7 @@ def _undo(run_id: str) -> None:
     st.query_params["run"] = run_id
 
 
-@st.dialog("Name, tags and note")
+@dialog("Name, tags and note")
 def _label(run: Run) -> None:
     labels = labels_of(run)
     name = st.text_input("Name", labels.name, placeholder=run.id, max_chars=80)
@@ -73,7 +64,7 @@ def _label(run: Run) -> None:
             st.rerun()
 
 
-@st.dialog("Continue for more epochs")
+@dialog("Continue for more epochs")
 def _go_on(run: Run) -> None:
     config, done = run.config(), len(run.metrics())
     st.markdown(
@@ -108,7 +99,7 @@ def _go_on(run: Run) -> None:
         )
     with sentences():
         if st.button("Continue", type="primary", icon=":material/play_arrow:", key="go_on"):
-            extend(run, int(epochs), int(patience), float(budget))
+            extend(workspace(), run, int(epochs), int(patience), float(budget))
             _resume(run)
             st.rerun()
 
@@ -123,7 +114,7 @@ def _size(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-@st.dialog("Take the run along")
+@dialog("Take the run along")
 def _take(run: Run) -> None:
     whole = st.toggle(
         f"With the state to continue from ({readable_bytes(_size(run.checkpoint))})",
@@ -152,8 +143,8 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             icon=":material/stop_circle:",
             key="stop_run",
             help="After the present batch, with its whole state saved.",
-            on_click=_do,
-            args=(cancel, workspace(), run),
+            on_click=attempt,
+            args=(PROBLEM, cancel, workspace(), run),
         )
     elif state == "stopping":
         st.button(
@@ -161,8 +152,8 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             icon=":material/dangerous:",
             key="end_run",
             help="Only if it does not answer: what it did since its last saved state is lost.",
-            on_click=_do,
-            args=(end_at_once, run),
+            on_click=attempt,
+            args=(PROBLEM, end_at_once, run),
         )
     elif state == "queued":
         st.button(
@@ -171,8 +162,8 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             icon=":material/play_arrow:",
             key="resume_run",
             help="As the next one.",
-            on_click=_do,
-            args=(_resume, run),
+            on_click=attempt,
+            args=(PROBLEM, _resume, run),
         )
     elif state in RESUMABLE:
         st.button(
@@ -180,8 +171,8 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             type="primary",
             icon=":material/play_arrow:",
             key="resume_run",
-            on_click=_do,
-            args=(_resume, run),
+            on_click=attempt,
+            args=(PROBLEM, _resume, run),
         )
 
 
@@ -216,8 +207,8 @@ def _more(run: Run, status: dict[str, Any]) -> None:
         key="delete_run",
         disabled=not idle,
         help="Into the workspace's trash; it can be brought back." if idle else "Stop it first.",
-        on_click=_do,
-        args=(_delete, run),
+        on_click=attempt,
+        args=(PROBLEM, _delete, run),
     )
 
 
@@ -234,8 +225,7 @@ def show_acts(run: Run) -> None:
     with st.container(horizontal=True, gap="small", key="run_acts"):
         _steer(run, status)
         _more(run, status)
-    if problem := st.session_state.pop(PROBLEM, None):
-        st.error(problem, icon=":material/error:")
+    show_problem(PROBLEM)
     if labels.note:
         # A note is text, whatever marks it holds.
         st.text(labels.note)
@@ -255,7 +245,11 @@ def show_undo() -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.markdown(f":material/delete: **{name}** (`{run_id}`) is deleted.")
         st.button(
-            "Undo", icon=":material/undo:", key="undo_delete", on_click=_do, args=(_undo, run_id)
+            "Undo",
+            icon=":material/undo:",
+            key="undo_delete",
+            on_click=attempt,
+            args=(PROBLEM, _undo, run_id),
         )
         st.button(
             "Dismiss",
@@ -274,5 +268,10 @@ def show_deleted() -> None:
         for run in gone[:20]:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"`{run.id}`")
-                st.button("Bring back", key=f"restore_{run.id}", on_click=_do, args=(_undo, run.id))
+                st.button(
+                    "Bring back",
+                    key=f"restore_{run.id}",
+                    on_click=attempt,
+                    args=(PROBLEM, _undo, run.id),
+                )
         st.caption(f"They lie in {workspace().trash / 'runs'} until you empty it.")

@@ -4,24 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from bloodcell.errors import BloodCellError
 from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
 from bloodcell.runs.run import Run
 from bloodcell.ui.launch_form import begin_from
 from bloodcell.ui.run_acts import VIEW
 from bloodcell.ui.run_state import title_of
-from bloodcell.ui.state import sentences, workspace
+from bloodcell.ui.state import attempt, sentences, show_problem, workspace
 
 __all__ = ["show_queue"]
 
 PROBLEM = "queue_problem"
-
-
-def _do(act, *arguments) -> None:
-    try:
-        act(*arguments)
-    except BloodCellError as error:
-        st.session_state[PROBLEM] = str(error)
 
 
 def _edit(run: Run) -> None:
@@ -37,8 +29,7 @@ def _places() -> None:
 def show_queue() -> None:
     """The waiting runs in their order, each with the buttons to move, edit and cancel it."""
     runs = waiting(workspace())
-    if problem := st.session_state.pop(PROBLEM, None):
-        st.error(problem, icon=":material/error:")
+    show_problem(PROBLEM)
     if not runs:
         return
     with st.container(border=True, key="queue"), sentences():
@@ -54,8 +45,11 @@ def show_queue() -> None:
                 key="queue_places",
                 width=150,
                 help="On two cores one at a time is quickest.",
-                on_change=_do,
-                args=(_places,),
+                on_change=attempt,
+                args=(
+                    PROBLEM,
+                    _places,
+                ),
             )
         for place, run in enumerate(runs, 1):
             _row(run, place, len(runs))
@@ -81,8 +75,8 @@ def _row(run: Run, place: int, last: int) -> None:
                 key=f"{text}_{run.id}",
                 disabled=off,
                 help=text,
-                on_click=_do,
-                args=(move, workspace(), run, max(to, 1)),
+                on_click=attempt,
+                args=(PROBLEM, move, workspace(), run, max(to, 1)),
             )
         st.button(
             "",
@@ -97,6 +91,6 @@ def _row(run: Run, place: int, last: int) -> None:
             icon=":material/close:",
             key=f"cancel_{run.id}",
             help="Cancel: it can be started later",
-            on_click=_do,
-            args=(cancel, workspace(), run),
+            on_click=attempt,
+            args=(PROBLEM, cancel, workspace(), run),
         )

@@ -1,8 +1,10 @@
 """What all pages share: the workspace, the active dataset and ensemble, errors as sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -15,16 +17,21 @@ from bloodcell.workspace import Workspace, open_workspace
 __all__ = [
     "active_dataset",
     "active_ensemble",
+    "attempt",
     "changed_at",
+    "dialog",
+    "draw_anew",
     "heading",
     "load_ensemble",
     "sentences",
     "set_active",
+    "show_problem",
     "sidebar",
     "workspace",
 ]
 
 REFERENCE = "reference"
+DIALOG = "dialog_is_open"
 
 
 def workspace() -> Workspace:
@@ -50,8 +57,41 @@ def _framed() -> None:
 def heading(title: str, purpose: str) -> None:
     """A page's title and one line on what it is for."""
     _framed()
+    st.session_state.pop(DIALOG, None)
     st.title(title, anchor=False)
     st.markdown(purpose)
+
+
+def dialog(title: str, **options: Any) -> Callable:
+    """``st.dialog`` that is not closed by what happens elsewhere, see :func:`draw_anew`."""
+
+    def decorate(show: Callable) -> Callable:
+        opened = st.dialog(title, on_dismiss="rerun", **options)(show)
+
+        @wraps(show)
+        def open_(*arguments: Any, **more: Any) -> None:
+            st.session_state[DIALOG] = True
+            opened(*arguments, **more)
+
+        return open_
+
+    return decorate
+
+
+def draw_anew() -> None:
+    """Draw the whole page again because something has changed that nobody clicked on.
+
+    That would close a dialog with what was typed into it: while one is open it is put off until
+    it is closed.
+    """
+    if not st.session_state.get(DIALOG):
+        st.rerun(scope="app")
+
+
+def _sentence(error: BloodCellError | FileNotFoundError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} is not there any more: it was deleted or renamed meanwhile."
+    return str(error)
 
 
 @contextmanager
@@ -59,8 +99,22 @@ def sentences() -> Iterator[None]:
     """Show an error made for the person as its sentence; anything else goes to the log."""
     try:
         yield
-    except BloodCellError as error:
-        st.error(str(error), icon=":material/error:")
+    except (BloodCellError, FileNotFoundError) as error:
+        st.error(_sentence(error), icon=":material/error:")
+
+
+def attempt(problem: str, act: Callable, *arguments: Any) -> None:
+    """Carry an act out as a callback; what goes wrong is kept for :func:`show_problem`."""
+    try:
+        act(*arguments)
+    except (BloodCellError, FileNotFoundError) as error:
+        st.session_state[problem] = _sentence(error)
+
+
+def show_problem(problem: str) -> None:
+    """Say once what went wrong in :func:`attempt`."""
+    if said := st.session_state.pop(problem, None):
+        st.error(said, icon=":material/error:")
 
 
 def set_active(kind: str, name: str | None) -> None:
@@ -128,8 +182,8 @@ def _pick(kind: str, label: str, empty: str) -> None:
         return
     key = f"pick_{kind}"
     active = _active(kind)
-    if st.session_state.get(key) not in names:
-        st.session_state[key] = active
+    # What the pages work on is what the picker shows, whatever comes and goes beside it.
+    st.session_state[f"active_{kind}"] = st.session_state[key] = active
     st.selectbox(
         label,
         names,

@@ -222,7 +222,7 @@ def resume(
 
     opened = open_run(context.obj, run)
     if epochs is not None:
-        extend(opened, epochs, early_stopping, time_budget)
+        extend(context.obj, opened, epochs, early_stopping, time_budget)
     elif early_stopping is not None or time_budget is not None:
         raise BadInput(
             "--early-stopping and --time-budget go with --epochs: give that too, or none to resume."

@@ -2,11 +2,12 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from bloodcell.audit.near import EXPLAINED, aligned
+from bloodcell.audit.near import EXPLAINED, aligned, near_pairs
 from bloodcell.data.drawing import draw_cell
 
 
@@ -61,3 +62,20 @@ def test_it_works_for_the_smallest_images():
     image = cell(5, 1, 28)
     assert aligned(image, np.ascontiguousarray(image[::-1])) >= EXPLAINED
     assert aligned(image, cell(5, 2, 28)) < EXPLAINED
+
+
+@pytest.mark.parametrize("copies", [2, 25, 60])
+def test_however_many_look_alike_all_are_found(copies: int):
+    pictures = [cell(k % 8, k, 48) for k in range(40)]
+    for k in range(copies):
+        alike = cell(2, 500, 48).copy()
+        # Too little to change the small picture: all are equally near.
+        alike[k // 40, k % 40, 0] ^= 1
+        pictures.append(alike)
+    images = np.stack(pictures)
+    small = np.stack([cv2.resize(i, (16, 16), interpolation=cv2.INTER_AREA) for i in images])
+    pairs = near_pairs(images, small.reshape(len(small), -1), np.arange(len(images)))
+    together = {40}
+    for _ in range(copies):
+        together |= {i for pair in pairs if together & set(pair[:2]) for i in pair[:2]}
+    assert together == set(range(40, 40 + copies))

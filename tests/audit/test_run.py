@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from bloodcell.audit import KINDS, Audit, audit
+from bloodcell.audit.labels import doubtful_labels
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.drawing import draw_cell
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.errors import BadInput, Stopped
 from bloodcell.workspace import Workspace
@@ -116,6 +118,21 @@ def test_only_the_kinds_asked_for_are_reported(faulty: Dataset):
         audit(faulty, kinds=["ugly"])
 
 
+def test_copies_of_a_near_copy_go_with_it(tmp_path: Path):
+    workspace, rng = Workspace(tmp_path), np.random.default_rng(0)
+    with new_dataset(workspace, "cells", (48, 48), "drawn", "none") as writer:
+        for i in range(24):
+            writer.add(draw_cell(i % 3, rng, 48), i % 3, f"{i}.png")
+    drawn = open_dataset(workspace, "cells")
+    mirrored = np.ascontiguousarray(drawn.images[5][:, ::-1])
+    with new_dataset(workspace, "copied", (48, 48), "drawn", "none") as writer:
+        for i, image in enumerate([*drawn.images, mirrored, mirrored]):
+            writer.add(np.ascontiguousarray(image), 2 if i >= 24 else i % 3, f"{i}.png")
+    found = audit(open_dataset(workspace, "copied"), kinds=["near_duplicate"])
+    assert indices(found, "near_duplicate", "review") == {5}
+    assert indices(found, "near_duplicate", "exclude") == {24, 25}
+
+
 def test_an_excluded_image_is_not_looked_at(own: Dataset, audited: Audit):
     gone = indices(audited, "outlier")
     own.curation.exclude(gone, "seen")
@@ -148,6 +165,21 @@ def test_a_class_with_too_few_images_is_named_and_not_judged(tmp_path: Path, fau
                 writer.add(faulty.images[i], label, f"{i}.png")
     found = audit(open_dataset(workspace, "few"), kinds=["suspect_label"])
     assert any("Too few images" in note and "monocyte" in note for note in found.notes)
+
+
+def test_a_class_of_near_copies_is_named_and_not_judged():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 60, 8])
+    features = rng.normal(0, 1, (128, 20)) + 3 * labels[:, None]
+    groups = np.arange(128)
+    assert not doubtful_labels(features, labels, groups).unjudged
+    # Eight times the same picture: in whichever fold they are, none is left to learn from.
+    groups[120:] = 120
+    found = doubtful_labels(features, labels, groups)
+    assert found.unjudged == [2]
+    assert not set(found.rows) & set(range(120, 128))
+    both = np.repeat([1, 2], [120, 8])
+    assert doubtful_labels(features, both, groups).unjudged == [1, 2]
 
 
 def test_a_handful_of_images_is_no_error(tmp_path: Path):

@@ -5,6 +5,7 @@ import pytest
 
 from bloodcell.audit import (
     Audit,
+    audit,
     audit_path,
     exclude_findings,
     known_findings,
@@ -12,7 +13,7 @@ from bloodcell.audit import (
     save_audit,
 )
 from bloodcell.data.dataset import Dataset
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NotFound
 from tests.audit.conftest import NEAR
 
 
@@ -128,6 +129,34 @@ def test_a_picture_that_was_kept_is_not_asked_about_again(own: Dataset, audited:
     near = {f.index: f.suggested for f in known if f.kind == "near_duplicate"}
     assert 0 not in near
     assert near[len(own) - NEAR] == "exclude"
+
+
+def test_copies_are_known_whatever_the_last_audit_looked_for(own: Dataset):
+    alone = exclude_findings(own, ["exact_duplicate"])
+    own.curation.undo_last()
+    save_audit(own, audit(own, kinds=["outlier"]))
+    assert "exact_duplicate" in {f.kind for f in known_findings(own)}
+    assert exclude_findings(own, ["exact_duplicate", "outlier"])["exact_duplicate"] == sum(
+        alone.values()
+    )
+
+
+def test_one_that_can_only_be_read_is_audited_all_the_same(own: Dataset, only_to_be_read):
+    audit_path(own).unlink()
+    for kept in (own.path / "audit").iterdir():
+        kept.unlink()
+    only_to_be_read(own.path)
+    save_audit(own, audit(own))
+    assert load_audit(own) is None
+
+
+def test_of_one_that_was_deleted_meanwhile_nothing_comes_back(own: Dataset, audited: Audit):
+    own.path.rename(own.path.with_name("renamed"))
+    with pytest.raises(NotFound, match="deleted or renamed meanwhile"):
+        save_audit(own, audited)
+    with pytest.raises(NotFound, match="deleted or renamed meanwhile"):
+        own.curation.exclude([1], "blurred")
+    assert not own.path.exists()
 
 
 def test_an_unknown_kind_is_refused_before_anything_happens(own: Dataset):

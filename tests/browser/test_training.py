@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bloodcell.runs.labels import read_labels
+from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.launch import ask_to_stop
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.workspace import Workspace
@@ -101,6 +101,26 @@ def at_work(page: Any) -> Any:
     return page.get_by_test_id("stProgress").filter(has_text="Batch ").first
 
 
+def is_labelled_undisturbed(page: Any, run: Run, other: Run) -> None:
+    """What becomes of other runs does not close a dialog with what was typed into it."""
+    button(page, "label_run").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("the long one")
+    dialog.get_by_label("Name", exact=True).press("Tab")
+    write_labels(other, name="renamed in the shell")
+    page.wait_for_timeout(8000)  # longer than the table waits to be drawn again
+    button(dialog, "save_labels").click()
+    page.get_by_text("the long one").locator("visible=true").first.wait_for()
+    assert read_labels(run).name == "the long one"
+
+    # Given up without saving, it closes, and the page goes on by itself.
+    button(page, "label_run").click()
+    dialog.get_by_label("Close").click()
+    dialog.wait_for(state="hidden")
+    write_labels(run, name="renamed again")
+    page.get_by_text("renamed again").locator("visible=true").first.wait_for()
+
+
 def test_runs_from_launch_to_comparison(page: Any, chromium: Any, busy_home: Path, tmp_path: Path):
     page.set_default_timeout(1000 * PATIENCE_S)
     with serving(busy_home, tmp_path / "log.txt") as address:
@@ -156,13 +176,7 @@ def test_runs_from_launch_to_comparison(page: Any, chromium: Any, busy_home: Pat
         wait_for_state(first, "stopped")
         button(page, "resume_run").wait_for()
 
-        button(page, "label_run").click()
-        dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Name", exact=True).fill("the long one")
-        dialog.get_by_label("Name", exact=True).press("Tab")
-        button(dialog, "save_labels").click()
-        page.get_by_text("the long one").locator("visible=true").first.wait_for()
-        assert read_labels(first).name == "the long one"
+        is_labelled_undisturbed(page, first, waits)
         context.close()
 
 

@@ -91,6 +91,22 @@ def test_the_last_decisions_are_taken_back_as_one_and_what_they_replaced_holds_a
     assert again.decisions == {}
 
 
+def test_a_step_that_somebody_else_took_meanwhile_is_not_taken_back(path: Path):
+    a, b = Curation(path, 10), Curation(path, 10)
+    a.exclude([1], "blurred")
+    shown = a.last_step
+    b.exclude([2, 3], "a copy")
+    with pytest.raises(BadInput, match="meanwhile, so nothing was undone"):
+        a.undo_last(shown)
+    assert sorted(Curation(path, 10).decisions) == [1, 2, 3]
+    # Nor one that has got the number of the step that was shown.
+    b.undo([1, 2, 3])
+    b.exclude([4], "blurred")
+    with pytest.raises(BadInput, match="meanwhile"):
+        a.undo_last(shown)
+    assert a.undo_last(b.last_step) == 1
+
+
 def test_different_decisions_can_be_one_batch(path: Path):
     curation = Curation(path, 10)
     changed = curation.decide(

@@ -43,6 +43,15 @@ def test_a_field_of_red_cells_has_lost_what_was_stained(cells: np.ndarray):
     )
 
 
+@pytest.mark.parametrize("place", [(10, 10), (10, 50), (50, 30)])
+def test_where_every_stained_part_is_large_it_is_gone_all_the_same(place: tuple[int, int]):
+    cells = np.full((3, 96, 96, 3), (225, 210, 215), np.uint8)
+    for i, (y, x) in enumerate([(10, 10), (10, 50), place]):
+        cells[i, y : y + 36, x : x + 36] = (90, 40, 130)
+    made = make_strangers("red_cells", cells, 20)
+    assert (made[..., 1] < 110).mean() < 0.01
+
+
 def test_strangers_in_a_batch_are_of_no_class(cells: np.ndarray):
     labels = np.eye(8, dtype=np.float32)[np.arange(len(cells)) % 8]
     rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_or_it_is_numbered(tmp_path: Path, content: bytes):
     paths = [adopt(workspace, content, "first.zip", numbered=True) for _ in range(3)]
     assert [path.name for path in paths] == ["first", "first-2", "first-3"]
     assert open_ensemble(workspace, "first-3").name == "first-3"
+
+
+def test_a_zip_that_was_left_behind_is_not_taken_for_its_own(tmp_path: Path, content: bytes):
+    workspace = Workspace(tmp_path)
+    path = adopt(workspace, content, "first.zip")
+    shutil.rmtree(path)
+    with pytest.raises(NameTaken, match=r"first\.zip without a folder"):
+        adopt(workspace, content, "first.zip")
+    assert adopt(workspace, content, "first.zip", numbered=True).name == "first-2"
 
 
 def info_with(content: bytes, **other) -> bytes:

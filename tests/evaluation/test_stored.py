@@ -69,13 +69,8 @@ def test_a_damaged_file_is_as_good_as_none(first: Ensemble, own: Dataset):
     assert same(evaluated(first, own), found)
 
 
-def test_a_dataset_that_can_only_be_read_is_evaluated_all_the_same(first, own, monkeypatch):
-    import os
-
-    def refuse(*_):
-        raise PermissionError(13, "only to be read")
-
-    monkeypatch.setattr(os, "replace", refuse)
+def test_a_dataset_that_can_only_be_read_is_evaluated_all_the_same(first, own, only_to_be_read):
+    only_to_be_read(own.path)
     assert evaluated(first, own).judgement.n == 16
     assert load_evaluation(first.info, own, "test") is None
 

@@ -161,6 +161,18 @@ class TestAllOfAKind:
         button(app, "Undo the last step").click().run()
         np.testing.assert_array_equal(named(own_home).labels, named(own_home).given_labels)
 
+    def test_undo_takes_back_what_was_shown_or_nothing(self, own_home: Path, open_page: Open):
+        app = opened(own_home, open_page, "outlier")
+        button(app, "Exclude").click().run()
+        mine = set(named(own_home).curation.excluded())
+        assert mine
+        rest = next(i for i in range(len(named(own_home))) if i not in mine)
+        named(own_home).curation.exclude([rest], "somebody else")
+        next(b for b in app.button if b.label == "Undo").click().run()
+        assert not app.exception
+        assert "nothing was undone" in texts(app.error)
+        assert set(named(own_home).curation.excluded()) == mine | {rest}
+
     def test_above_a_score(self, own_home: Path, open_page: Open):
         app = opened(own_home, open_page, "outlier")
         found = of_kind(own_home, "outlier")

@@ -11,7 +11,7 @@ from bloodcell.data.demo import make_demo
 from bloodcell.data.library import throw_away, thrown_away
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
-from tests.pages.opened import settled
+from tests.pages.opened import REPOSITORY, settled
 
 Open = Callable[..., AppTest]
 
@@ -28,6 +28,31 @@ class TestAllDatasets:
         assert table.loc["demo", "images"] == 160
         assert table.loc["other", "pixels"] == "32×32"
         assert "not a dataset" in table.loc["broken", "problem"]
+
+    def test_the_only_one_is_damaged_and_can_be_deleted(self, tmp_path: Path, open_page: Open):
+        (tmp_path / "datasets" / "broken").mkdir(parents=True)
+        app = open_page(tmp_path, "dataset")
+        assert not app.exception
+        assert "not a dataset" in texts(app.error)
+        assert "no dataset in this workspace" not in texts(app.info)
+        button(app, "Delete").click().run()
+        app.button(key="delete_go").click().run()
+        assert Workspace(tmp_path).names("datasets") == []
+
+    def test_the_pages_work_on_what_the_sidebar_names(self, demo_copy: Path, monkeypatch):
+        make_demo(Workspace(demo_copy), "other", per_class=4, size=32)
+        monkeypatch.setenv("BLOODCELL_HOME", str(demo_copy))
+        app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
+        app.query_params["dataset"] = "other"
+        app.run()
+        # Away from the address that named it, and with one more that would come first.
+        app.query_params.clear()
+        (demo_copy / "datasets" / "demo").rename(demo_copy / "datasets" / "0new")
+        app.run()
+        assert app.sidebar.selectbox(key="pick_datasets").value == "other"
+        assert app.session_state["active_datasets"] == "other"
+        app.sidebar.selectbox(key="pick_datasets").select("0new").run()
+        assert app.session_state["active_datasets"] == "0new"
 
     def test_a_dataset_is_renamed_and_stays_the_chosen_one(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "dataset", view="All datasets")

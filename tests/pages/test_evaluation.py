@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES, title
 from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.evaluation.agreement import disagreement
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.stress import CONDITIONS, load_study
 from bloodcell.figures import confusion
+from bloodcell.ui import compose_form
 from bloodcell.ui.compose_form import default_runs
 from bloodcell.ui.image_review import clicked_cell, pair_rows
 from bloodcell.ui.image_table import ORDERS, answers_of, chosen_images, image_rows, pictures
@@ -172,6 +175,30 @@ def test_combining_runs_makes_an_ensemble_and_makes_it_active(home: Path, monkey
     on_tab(app, "Combine runs")
     settled(app.run())
     assert (home / "ensembles" / "second" / "ensemble.json").is_file()
+    assert app.session_state["active_ensembles"] == "second"
+
+
+def test_a_second_click_does_not_combine_twice(home: Path, monkeypatch):
+    going, calls = threading.Event(), []
+
+    def slow(*arguments, **more):
+        calls.append(arguments)
+        going.wait(60)
+        return compose(*arguments, **more)
+
+    monkeypatch.setattr(compose_form, "compose", slow)
+    app = open_page(home, "evaluation", monkeypatch)
+    on_tab(app, "Combine runs")
+    app.text_input(key="compose_name").set_value("second")
+    button = app.button(key="compose")
+    for _ in range(2):
+        app.session_state["evaluation_tab_first"] = "Combine runs"
+        button.click().run()
+        assert app.button(key="compose").disabled
+    going.set()
+    on_tab(app, "Combine runs")
+    settled(app.run())
+    assert len(calls) == 1
     assert app.session_state["active_ensembles"] == "second"
 
 

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from bloodcell.augment import Policy, delete_policy, save_policy, step
 from bloodcell.runs.act import deleted
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.lock import locked
 from bloodcell.runs.process import this_process
-from bloodcell.runs.run import list_runs
+from bloodcell.runs.queue import enqueue
+from bloodcell.runs.run import Run, list_runs
 from bloodcell.workspace import Workspace
 from tests.pages.test_training import only_run, texts
 
@@ -85,3 +88,77 @@ class TestAct:
         finally:
             deaf.kill()
             deaf.wait()
+
+    def test_what_is_gone_by_the_click_is_a_sentence(self, home: Path, open_page: Open):
+        run = only_run(home)
+        write_status(run, state="stopped")
+        app = open_page(home, "training")
+        run.path.rename(home / "runs-elsewhere")
+        app.button(key="resume_run").click().run()
+        assert not app.exception
+        assert not (home / "runs" / run.id).exists()
+
+
+def write_status(run: Run, **changes) -> None:
+    status = json.loads(run.status_path.read_text(encoding="utf-8"))
+    run.status_path.write_text(json.dumps(status | changes), encoding="utf-8")
+
+
+@pytest.fixture
+def held_home(home: Path):
+    """`home` with a queue that does not move."""
+    (home / "queue").mkdir(exist_ok=True)
+    with locked(home / "queue" / "supervisor", 0) as free:
+        assert free
+        yield home
+
+
+class TestCopy:
+    """A copy differs from the run in what was changed in the form, and in nothing else."""
+
+    def copied(self, home: Path, known: set[str]) -> Run:
+        (new,) = [r for r in list_runs(Workspace(home)) if r.id not in known]
+        return new
+
+    def test_a_fold_stays_that_fold(self, held_home: Path, open_page: Open):
+        workspace = Workspace(held_home)
+        config = dataclasses.replace(only_run(held_home).config(), split_fold=(2, 5))
+        fold = prepare(workspace, config)
+        enqueue(workspace, [fold])
+        known = {r.id for r in list_runs(workspace)}
+        for how in ("edit_run", "duplicate_run"):
+            app = open_page(held_home, "training", run=fold.id)
+            app.button(key=how).click().run()
+            assert "Fold 2 of 5" in texts(app.caption)
+            kind = how.removesuffix("_run")
+            app.number_input(key=f"train_{kind}_{fold.id}_epochs").set_value(9)
+            app.button(key="start").click().run()
+            assert not app.exception
+        for run in (fold, self.copied(held_home, known)):
+            assert (run.config().epochs, run.config().split_fold) == (9, (2, 5))
+
+    def test_a_policy_that_is_gone_stays_the_runs(self, held_home: Path, open_page: Open):
+        workspace = Workspace(held_home)
+        policy = Policy("mine", (step("flip"),))
+        save_policy(workspace, policy)
+        config = dataclasses.replace(only_run(held_home).config(), policy="mine")
+        run = prepare(workspace, config)
+        delete_policy(workspace, "mine")
+        known = {r.id for r in list_runs(workspace)}
+        app = open_page(held_home, "training", run=run.id)
+        app.button(key="duplicate_run").click().run()
+        field = app.selectbox(key=f"train_duplicate_{run.id}_policy")
+        assert field.value == "mine"
+        assert "mine (as the run has it)" in field.options
+        app.button(key="start").click().run()
+        assert not app.exception
+        assert self.copied(held_home, known).policy() == policy
+
+    def test_a_dataset_that_is_gone_is_not_another_one(self, held_home: Path, open_page: Open):
+        run = only_run(held_home)
+        (held_home / "datasets" / "demo").rename(held_home / "datasets" / "another")
+        app = open_page(held_home, "training", run=run.id)
+        app.button(key="duplicate_run").click().run()
+        assert app.selectbox(key=f"train_dataset_duplicate_{run.id}").value == "demo"
+        assert "demo" in texts(app.error)
+        assert not [b for b in app.button if b.key == "start"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bloodcell.data.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.runs.act import delete, deleted, duplicate, extend, restore
 from bloodcell.runs.carry_out import carry_out, hold
@@ -63,7 +64,7 @@ class TestExtend:
     def test_a_finished_run_goes_on_from_its_last_state(self, finished: Run, home: Path):
         workspace = Workspace(home)
         before = finished.metrics()
-        assert extend(finished, 3).epochs == 3
+        assert extend(workspace, finished, 3).epochs == 3
         assert finished.status()["state"] == "stopped"
         enqueue(workspace, [finished])
         assert carry_out(workspace, finished, echo=False) == "finished"
@@ -78,13 +79,15 @@ class TestExtend:
         assert finished.summary()["epochs"] == 3
 
     @pytest.mark.parametrize("epochs", [0, 1, 2])
-    def test_no_more_epochs_than_there_are_is_a_sentence(self, finished: Run, epochs: int):
+    def test_no_more_epochs_than_there_are_is_a_sentence(
+        self, finished: Run, home: Path, epochs: int
+    ):
         before = finished.config_path.read_bytes(), finished.status_path.read_bytes()
         with pytest.raises(BadInput, match="has done 2 epochs"):
-            extend(finished, epochs)
+            extend(Workspace(home), finished, epochs)
         assert (finished.config_path.read_bytes(), finished.status_path.read_bytes()) == before
 
-    def test_one_that_early_stopping_ended_needs_more_patience(self, finished: Run):
+    def test_one_that_early_stopping_ended_needs_more_patience(self, finished: Run, home: Path):
         record = json.loads(finished.config_path.read_text())
         record["config"]["early_stopping"] = 1
         finished.config_path.write_text(json.dumps(record))
@@ -92,23 +95,33 @@ class TestExtend:
         lines[1]["val_calibrated_loss"] = lines[0]["val_calibrated_loss"] + 1
         finished.metrics_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         with pytest.raises(BadInput, match="would end it at once"):
-            extend(finished, 5)
-        assert extend(finished, 5, early_stopping=0).early_stopping == 0
+            extend(Workspace(home), finished, 5)
+        assert extend(Workspace(home), finished, 5, early_stopping=0).early_stopping == 0
 
-    def test_one_that_its_time_budget_ended_needs_more_time(self, finished: Run):
+    def test_one_that_its_time_budget_ended_needs_more_time(self, finished: Run, home: Path):
         record = json.loads(finished.config_path.read_text())
         record["config"]["time_budget"] = 1e-6
         finished.config_path.write_text(json.dumps(record))
         with pytest.raises(BadInput, match="time budget"):
-            extend(finished, 5)
-        assert extend(finished, 5, time_budget=90).time_budget == 90
+            extend(Workspace(home), finished, 5)
+        assert extend(Workspace(home), finished, 5, time_budget=90).time_budget == 90
         assert finished.record()["history"][0]["time_budget"] == 1e-6
+
+    def test_one_whose_dataset_was_changed_stays_finished(self, finished: Run, home: Path):
+        open_dataset(Workspace(home), "demo").curation.exclude([0], "blurred")
+        with pytest.raises(BadInput, match=r"is not what run .* was made for"):
+            extend(Workspace(home), finished, 5)
+        (home / "datasets" / "demo").rename(home / "datasets" / "other")
+        with pytest.raises(NotFound, match="demo"):
+            extend(Workspace(home), finished, 5)
+        assert finished.status()["state"] == "finished"
+        assert finished.config().epochs == 2
 
     def test_one_that_has_not_begun_or_runs_is_refused(self, workspace: Workspace, three: list):
         with pytest.raises(BadInput, match="is queued"):
-            extend(three[0], 9)
+            extend(workspace, three[0], 9)
         with hold(three[1]), pytest.raises(NameTaken):
-            extend(three[1], 9)
+            extend(workspace, three[1], 9)
 
 
 class TestTrash:

@@ -156,7 +156,7 @@ def test_six_epochs_are_three_and_three_more(
             assert carry_out(workspace, run, echo=False) == "stopped"
     else:
         assert carry_out(workspace, run, echo=False) == "finished"
-        extend(run, 6)
+        extend(workspace, run, 6)
     assert len(run.metrics()) == 3
     assert carry_out(workspace, run, echo=False) == "finished"
     assert records(run) == records(whole)

@@ -15,6 +15,8 @@ import pytest
 
 from bloodcell.data.dataset import new_dataset, open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.ensemble.compose import compose
+from bloodcell.ensemble.preview import preview
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.runs.carry_out import carry_out, hold
 from bloodcell.runs.launch import ask_to_stop, prepare
@@ -303,6 +305,16 @@ class TestPreparing:
 
 
 class TestDamage:
+    @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+    def test_damaged_predictions_are_named(self, finished: Run, home: Path, keep: float):
+        whole = finished.predictions_path.read_bytes()
+        finished.predictions_path.write_bytes(whole[: int(keep * len(whole))])
+        with pytest.raises(BadInput, match=r"predictions\.npz is damaged"):
+            finished.predictions()
+        with pytest.raises(BadInput, match=r"predictions\.npz is damaged"):
+            compose(Workspace(home), [finished], "second")
+        assert preview([finished]) is None
+
     def test_one_damaged_run_does_not_hide_the_others(self, finished: Run, home: Path):
         workspace = Workspace(home)
         for i, damage in enumerate(["", "{", "[]", '{"config": {}}', '{"state": "odd"}']):
