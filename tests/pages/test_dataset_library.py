@@ -11,9 +11,18 @@ from bloodcell.data.demo import make_demo
 from bloodcell.data.library import throw_away, thrown_away
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
-from tests.pages.opened import REPOSITORY, settled
+from tests.pages.opened import settled
 
 Open = Callable[..., AppTest]
+
+
+def _sidebar_and_dataset() -> None:
+    import streamlit as st
+
+    from bloodcell.ui.state import active_dataset, sidebar
+
+    sidebar()
+    st.text(active_dataset().name)
 
 
 class TestAllDatasets:
@@ -42,17 +51,16 @@ class TestAllDatasets:
     def test_the_pages_work_on_what_the_sidebar_names(self, demo_copy: Path, monkeypatch):
         make_demo(Workspace(demo_copy), "other", per_class=4, size=32)
         monkeypatch.setenv("BLOODCELL_HOME", str(demo_copy))
-        app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
+        app = AppTest.from_function(_sidebar_and_dataset, default_timeout=60)
         app.query_params["dataset"] = "other"
         app.run()
         # Away from the address that named it, and with one more that would come first.
         app.query_params.clear()
         (demo_copy / "datasets" / "demo").rename(demo_copy / "datasets" / "0new")
         app.run()
-        assert app.sidebar.selectbox(key="pick_datasets").value == "other"
-        assert app.session_state["active_datasets"] == "other"
-        app.sidebar.selectbox(key="pick_datasets").select("0new").run()
-        assert app.session_state["active_datasets"] == "0new"
+        assert (app.selectbox[0].value, app.text[0].value) == ("other", "other")
+        app.selectbox[0].select("0new").run()
+        assert (app.selectbox[0].value, app.text[0].value) == ("0new", "0new")
 
     def test_a_dataset_is_renamed_and_stays_the_chosen_one(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "dataset", view="All datasets")
