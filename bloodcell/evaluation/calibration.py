@@ -88,7 +88,8 @@ def fit_conformal(labels: np.ndarray, probabilities: np.ndarray, coverage: float
     from another laboratory.
 
     Args:
-        labels: int64, N, of images used neither in training nor to fit the temperature.
+        labels: int64, N, of images not used in training. The promise is exact if nothing was
+            fitted on them before; `compose` fits one number on them, the temperature.
         probabilities: float, N×8, calibrated as they will be when used.
         coverage: between 0 and 1.
 
