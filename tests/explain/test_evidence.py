@@ -155,7 +155,8 @@ def test_so_it_is_on_photographs_with_the_reference(shared: Path):
             image = decode_image(photographs.read(name), name)
             if pixel_hash(image) not in seen:
                 images.append(fit(image, ensemble.size))
-    assert len(images) > 20
+    assert len(images) > 30
     by_map, at_random = falls(classifier_of(ensemble.models[0]), np.stack(images))
     assert by_map.mean() < 0.8 * at_random.mean()
-    assert (by_map < at_random).mean() > 0.85
+    # By chance three quarters of thirty cells come about once in 250 times.
+    assert (by_map < at_random).mean() > 0.75
