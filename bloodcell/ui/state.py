@@ -183,7 +183,10 @@ def _pick(kind: str, label: str, empty: str) -> None:
     key = f"pick_{kind}"
     active = _active(kind)
     # What the pages work on is what the picker shows, whatever comes and goes beside it.
-    st.session_state[f"active_{kind}"] = st.session_state[key] = active
+    st.session_state[f"active_{kind}"] = active
+    if st.session_state.get(key) != active:
+        # Set only where it differs: a widget that is set anew is sent anew at every run.
+        st.session_state[key] = active
     st.selectbox(
         label,
         names,
