@@ -9,7 +9,6 @@ from bloodcell.data.decode import MAX_BYTES
 from bloodcell.data.dropped import is_hidden
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import wanted_background
-from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.ui import photographs
 from bloodcell.ui.answers_table import answers_table, summary
@@ -24,9 +23,11 @@ from bloodcell.ui.samples import Samples, drawn_cells, unseen_cells
 from bloodcell.ui.state import (
     active_dataset,
     active_ensemble,
+    attempt,
     heading,
     load_ensemble,
     sentences,
+    show_problem,
 )
 from bloodcell.ui.words import interval, percent, plain
 from bloodcell.ui.work import ended
@@ -84,10 +85,7 @@ def take_samples(make: Callable[[int], Samples], note: str) -> None:
     seed = st.session_state.get("sample_seed", 0)
     st.session_state["sample_seed"] = seed + 1
     photographs.clear()
-    try:
-        photographs.keep(*make(seed), note)
-    except BloodCellError as error:
-        st.session_state["sample_problem"] = str(error)
+    attempt("sample_problem", lambda: photographs.keep(*make(seed), note))
 
 
 def choose(ensemble: Ensemble) -> tuple[bool, bool]:
@@ -222,8 +220,7 @@ with sentences():
     about(loaded)
     said()
     use_turns, use_balance = choose(loaded)
-    if "sample_problem" in st.session_state:
-        st.error(st.session_state.pop("sample_problem"), icon=":material/error:")
+    show_problem("sample_problem")
     mine = photographs.current()
     if mine is None:
         guide()

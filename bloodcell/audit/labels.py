@@ -83,8 +83,8 @@ def doubtful_labels(
     """
     present = np.unique(labels)
     # A fold has whole groups: a class that is one group is never there to be learned.
-    counts = {c: len(np.unique(groups[labels == c])) for c in present}
-    classes = np.array([c for c in present if counts[c] >= FOLDS], np.int64)
+    many = [len(np.unique(groups[labels == c])) >= FOLDS for c in present]
+    classes = present[np.array(many, bool)]
     unjudged = [int(c) for c in present if c not in classes]
     nothing = np.zeros(0, np.int64)
     if len(classes) < 2:

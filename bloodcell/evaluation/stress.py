@@ -197,12 +197,11 @@ def load_study(
     return Study(info["name"], dataset.name, part, networks, labels, done)
 
 
-def _save(path: Path, found: Study) -> None:
+def _save(path: Path, dataset: Dataset, found: Study) -> None:
     done = [{"right": _packed(d.right), "recognised": d.recognised} for d in found.done]
     content = {"labels": [CLASS_NAMES[k] for k in found.labels], "done": done}
     with unless_read_only():
-        # DATASET/evaluations/KEY.stress.json
-        write_json(path, content, path.parent.parent)
+        write_json(path, content, dataset.path)
 
 
 def study(
@@ -252,5 +251,5 @@ def study(
         answers = np.concatenate([said.labels[None], said.members.argmax(2)])
         done.append(Stressed(name, strength, answers == labels, int(said.recognised.sum())))
         found = Study(ensemble.name, dataset.name, part, names, labels, tuple(done))
-        _save(path, found)
+        _save(path, dataset, found)
     return found

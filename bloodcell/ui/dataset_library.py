@@ -24,7 +24,14 @@ from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
 from bloodcell.ui.dataset_index import identity
-from bloodcell.ui.state import dialog, sentences, set_active, workspace
+from bloodcell.ui.state import (
+    attempt,
+    dialog,
+    sentences,
+    set_active,
+    show_problem,
+    workspace,
+)
 from bloodcell.ui.worked_out import worked_out
 
 __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
@@ -34,6 +41,7 @@ LARGEST_DOWNLOAD = 2**30
 THROWN = "thrown_dataset"
 EXPORTING = "exporting"
 PROBLEM, DONE = "library_problem", "library_done"
+RESTORE_PROBLEM = "restore_problem"
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -121,18 +129,13 @@ def _say_uses(name: str) -> bool:
 
 def _carry_out(action: Callable[..., Any], *arguments: object) -> None:
     """A callback of a dialog: what it has to say is shown by the run that follows."""
-    try:
-        action(*arguments)
-    except BloodCellError as error:
-        st.session_state[PROBLEM] = str(error)
-    else:
+    if attempt(PROBLEM, action, *arguments):
         st.session_state[DONE] = True
 
 
 def _outcome() -> None:
     """Close the dialog if its work is done; else say why it could not be."""
-    if problem := st.session_state.pop(PROBLEM, None):
-        st.error(problem, icon=":material/error:")
+    show_problem(PROBLEM)
     if st.session_state.pop(DONE, False):
         st.rerun()
 
@@ -183,27 +186,25 @@ def _delete(name: str) -> None:
 
 
 def _restored(entry: str) -> None:
-    """A callback: what it has to say is shown by the run that follows."""
-    try:
-        path = restore_dataset(workspace(), entry)
-    except BloodCellError as error:
-        st.session_state["restore_problem"] = str(error)
-    else:
-        set_active("datasets", path.name)
     st.session_state.pop(THROWN, None)
+    set_active("datasets", restore_dataset(workspace(), entry).name)
 
 
 def show_undo() -> None:
     """Offer to take back the dataset that this visitor deleted last."""
-    if problem := st.session_state.pop("restore_problem", None):
-        st.error(problem, icon=":material/error:")
+    show_problem(RESTORE_PROBLEM)
     entry = st.session_state.get(THROWN)
     thrown = next((t for t in thrown_away(workspace()) if t.entry == entry), None)
     if thrown is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"{thrown.name} is in the trash.", icon=":material/delete:")
-        st.button("Undo", icon=":material/undo:", on_click=_restored, args=(thrown.entry,))
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=attempt,
+            args=(RESTORE_PROBLEM, _restored, thrown.entry),
+        )
         st.button(
             "Dismiss",
             type="tertiary",
@@ -226,8 +227,12 @@ def show_trash() -> None:
                     "Restore",
                     icon=":material/restore_from_trash:",
                     key=f"restore_{thrown.entry}",
-                    on_click=_restored,
-                    args=(thrown.entry,),
+                    on_click=attempt,
+                    args=(
+                        RESTORE_PROBLEM,
+                        _restored,
+                        thrown.entry,
+                    ),
                 )
         if st.button("Empty the trash", icon=":material/delete_forever:"):
             _empty(len(trash), total)

@@ -95,6 +95,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
         f"{len(table):,} decisions. Select rows to see the images or to undo them. A decision "
         "makes a new state of the dataset: runs made before it cannot be resumed, new ones use it."
     )
+    step = dataset.curation.last_step
     chosen = st.dataframe(
         table,
         hide_index=True,
@@ -108,8 +109,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
         },
         on_select="rerun",
         selection_mode="multi-row",
-        key=f"decisions_{dataset.curation.fingerprint[:12]}_"
-        f"{dataset.curation.last_step[:12]}_{len(table)}",
+        key=f"decisions_{dataset.curation.fingerprint[:12]}_{step[:12]}_{len(table)}",
     ).selection.rows
     indices = [int(table["image"].iloc[row]) for row in chosen if row < len(table)]
     last = len(dataset.curation.in_last_batch())
@@ -124,7 +124,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
             icon=":material/history:",
             help="What these decisions replaced holds again.",
             on_click=undo_step,
-            args=(dataset, dataset.curation.last_step),
+            args=(dataset, step),
         )
         undo_all = st.button(f"Undo all {len(table):,}", icon=":material/restart_alt:")
         _carry(dataset, len(table))

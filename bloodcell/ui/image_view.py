@@ -8,10 +8,10 @@ from PIL import Image
 
 from bloodcell.classes import CLASSES, title
 from bloodcell.data.dataset import Dataset
-from bloodcell.errors import BloodCellError
 from bloodcell.ui.dataset_index import DatasetIndex, dataset_index, find_faults
 from bloodcell.ui.findings_words import KIND_TITLES
 from bloodcell.ui.gallery import Picture, png_bytes
+from bloodcell.ui.state import attempt, show_problem
 
 __all__ = ["picture_of", "show_image"]
 
@@ -148,17 +148,12 @@ def _undone(dataset: Dataset, i: int) -> None:
 
 def _carry_out(decision: Callable[[Dataset, int], None], dataset: Dataset, i: int) -> None:
     """A callback: what it has to say is shown by the run that follows."""
-    try:
-        decision(dataset, i)
-    except BloodCellError as error:
-        st.session_state["decision_problem"] = str(error)
-    else:
+    if attempt("decision_problem", decision, dataset, i):
         st.session_state["decided"] = True
 
 
 def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
-    if problem := st.session_state.pop("decision_problem", None):
-        st.error(problem, icon=":material/error:")
+    show_problem("decision_problem")
     if st.session_state.pop("decided", False):
         # Counts, split and findings of the page behind are those of the new state.
         st.rerun()

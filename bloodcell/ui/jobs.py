@@ -16,7 +16,7 @@ from bloodcell.errors import BloodCellError, NameTaken, Stopped
 from bloodcell.progress import Progress
 from bloodcell.ui.state import draw_anew, workspace
 
-__all__ = ["Job", "current_job", "progress_text", "show_job", "start_job"]
+__all__ = ["Job", "current_job", "progress_text", "show_job", "show_progress", "start_job"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,17 +128,27 @@ def progress_text(done: int, total: int, what: str, seconds: float) -> str:
     return text
 
 
+def show_progress(job: Job) -> None:
+    """A job's bar and its stop button, in the container around it."""
+    share = min(job.done / job.total, 1.0) if job.total else 0.0
+    if not job.running:
+        text = "Done"
+    elif job.stopping:
+        text = "Stopping"
+    elif job.total:
+        text = progress_text(job.done, job.total, job.what, job.seconds)
+    else:
+        text = "Starting"
+    st.progress(share, text=f"**{job.title}**: {text}")
+    st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
+
+
 @st.fragment(run_every=0.5)
 def _live(job: Job) -> None:
     if not job.running:
         draw_anew()
     with st.container(border=True):
-        share = min(job.done / job.total, 1.0) if job.total else 0.0
-        text = "Stopping" if job.stopping else "Starting" if job.running else "Done"
-        if job.total and job.running and not job.stopping:
-            text = progress_text(job.done, job.total, job.what, job.seconds)
-        st.progress(share, text=f"**{job.title}**: {text}")
-        st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
+        show_progress(job)
 
 
 def _dismiss() -> None:

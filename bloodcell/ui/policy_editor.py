@@ -14,8 +14,7 @@ from bloodcell.augment import (
     find_policy,
     policy_names,
 )
-from bloodcell.errors import BloodCellError
-from bloodcell.ui.state import workspace
+from bloodcell.ui.state import attempt, show_problem, workspace
 
 __all__ = [
     "CHOICE",
@@ -89,10 +88,7 @@ def put_in(policy: Policy, *, kept: bool = False) -> None:
 
 def load(name: str) -> None:
     """Put the policy `name` into the editor; if there is none, say so and leave it as it is."""
-    try:
-        put_in(find_policy(workspace(), name), kept=True)
-    except BloodCellError as error:
-        st.session_state["policy_problem"] = str(error)
+    attempt("policy_problem", lambda: put_in(find_policy(workspace(), name), kept=True))
 
 
 def loaded() -> Policy:
@@ -159,8 +155,7 @@ def choose_policy() -> None:
     # Always one element each, empty or not: what came and went would move the steps below it to
     # other places, and a slider in use would lose the keyboard's focus.
     with st.container():
-        if problem := st.session_state.pop("policy_problem", None):
-            st.error(problem, icon=":material/error:")
+        show_problem("policy_problem")
     with st.container(horizontal=True, vertical_alignment="center"):
         if changed():
             st.caption(f"Changed since {at_first.name} was loaded.")

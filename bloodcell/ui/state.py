@@ -103,12 +103,18 @@ def sentences() -> Iterator[None]:
         st.error(_sentence(error), icon=":material/error:")
 
 
-def attempt(problem: str, act: Callable, *arguments: Any) -> None:
-    """Carry an act out as a callback; what goes wrong is kept for :func:`show_problem`."""
+def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
+    """Carry an act out as a callback; what goes wrong is kept for :func:`show_problem`.
+
+    Returns:
+        Whether it went well.
+    """
     try:
         act(*arguments)
     except (BloodCellError, FileNotFoundError) as error:
         st.session_state[problem] = _sentence(error)
+        return False
+    return True
 
 
 def show_problem(problem: str) -> None:

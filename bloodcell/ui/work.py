@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from bloodcell.ui.jobs import Job, progress_text
+from bloodcell.ui.jobs import Job, show_progress
 from bloodcell.ui.state import draw_anew
 
 __all__ = ["ended"]
@@ -32,11 +32,4 @@ def _live(job: Job) -> None:
     if not job.running:
         draw_anew()
     with st.container(horizontal=True, vertical_alignment="center"):
-        share = min(job.done / job.total, 1.0) if job.total else 0.0
-        text = "Starting" if job.running else "Done"
-        if job.stopping:
-            text = "Stopping"
-        elif job.total and job.running:
-            text = progress_text(job.done, job.total, job.what, job.seconds)
-        st.progress(share, text=f"**{job.title}**: {text}")
-        st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
+        show_progress(job)
