@@ -5,7 +5,7 @@ The frame around the pages: navigation, the active ensemble and dataset, nothing
 
 import streamlit as st
 
-from bloodcell.ui.state import sidebar
+from bloodcell.ui.common.state import sidebar
 
 st.set_page_config(
     page_title="BloodCell Lab",

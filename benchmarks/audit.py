@@ -35,9 +35,9 @@ from sklearn.datasets import load_sample_images
 from benchmarks.audit_cleanvision import Beside, by_cleanvision
 from bloodcell.audit import Audit, audit
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.demo import make_demo
-from bloodcell.data.readers import import_source
+from bloodcell.data.readers.source import import_source
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.progress import to_stderr
 from bloodcell.workspace import Workspace, open_workspace

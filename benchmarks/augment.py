@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from bloodcell.augment import CATALOGUE, PRESETS, Policy, Step, apply, step
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 
 __all__ = ["main"]
 

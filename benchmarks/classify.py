@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.drawing import draw_cell
-from bloodcell.data.resize import resized
+from bloodcell.data.imaging.resize import resized
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.explain import deletion, find_evidence, occlusion_maps, random_map

@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 
-from bloodcell.data.dataset import open_dataset
+from bloodcell.data.imaging.resize import resized
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.resize import resized
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.ensemble.ensemble import BATCH, Ensemble, open_ensemble
 from bloodcell.evaluation.evaluate import answer, judged_images
 from bloodcell.evaluation.metrics import judge

@@ -13,9 +13,9 @@ import sys
 
 import numpy as np
 
-from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.synthetic.out_of_distribution import STRANGERS, make_strangers, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.evaluation.corruptions import CORRUPTIONS

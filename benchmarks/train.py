@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks.augment import Speed, keras_cv_layers, stage
 from bloodcell.augment import PRESETS, Policy
-from bloodcell.data.dataset import Dataset
-from bloodcell.data.demo import make_demo
 from bloodcell.data.pipeline import TrainingBatches
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.models.classifier import BACKBONES, build_classifier, load_tensorflow
 from bloodcell.models.kernels import use_fast_kernels
 from bloodcell.training.config import make_config

@@ -5,14 +5,14 @@ import streamlit as st
 from bloodcell.augment import CATALOGUE
 from bloodcell.figures import CONFIG
 from bloodcell.figures.augmentation import pixel_histograms
-from bloodcell.ui.gallery import gallery
-from bloodcell.ui.policy_cells import Shown, choose_cells
-from bloodcell.ui.policy_cues import show_cues, warn
-from bloodcell.ui.policy_editor import choose_policy, edit_steps, edited_policy, step_names
-from bloodcell.ui.policy_keep import keep
-from bloodcell.ui.policy_preview import ladder_tiles, mixes, preview, rungs_of, tiles
-from bloodcell.ui.policy_speed import show_speed
-from bloodcell.ui.state import heading, sentences
+from bloodcell.ui.augmentation.cells import Shown, choose_cells
+from bloodcell.ui.augmentation.cues import show_cues, warn
+from bloodcell.ui.augmentation.editor import choose_policy, edit_steps, edited_policy, step_names
+from bloodcell.ui.augmentation.preview import ladder_tiles, mixes, preview, rungs_of, tiles
+from bloodcell.ui.augmentation.save import keep
+from bloodcell.ui.augmentation.speed import show_speed
+from bloodcell.ui.common.gallery import gallery
+from bloodcell.ui.common.state import heading, sentences
 
 VARIANTS, LADDER, HISTOGRAM = "Variants", "Strength ladder", "Pixel histogram"
 COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16

@@ -5,22 +5,23 @@ from functools import partial
 
 import streamlit as st
 
-from bloodcell.data.decode import MAX_BYTES
-from bloodcell.data.dropped import is_hidden
+from bloodcell.data.imaging.decode import MAX_BYTES
+from bloodcell.data.readers.inputs import is_hidden
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.evaluation.intervals import wilson
-from bloodcell.ui import photographs
-from bloodcell.ui.answers_table import answers_table, summary
-from bloodcell.ui.cell_card import cell_card, cell_of
-from bloodcell.ui.classify_batch import class_counts_of_batch, downloads, shift_said
-from bloodcell.ui.classify_ensembles import bring_in_ensemble, ensembles_section, said
-from bloodcell.ui.classify_field import field_of_view, view_words
-from bloodcell.ui.classify_guide import guide
-from bloodcell.ui.classify_similar import similar_cells_of
-from bloodcell.ui.photographs import Answered, Photographs
-from bloodcell.ui.samples import Samples, drawn_cells, unseen_cells
-from bloodcell.ui.state import (
+from bloodcell.ui.classify import photographs
+from bloodcell.ui.classify.answers_table import answers_table, summary
+from bloodcell.ui.classify.batch import class_counts_of_batch, downloads, shift_said
+from bloodcell.ui.classify.ensembles import bring_in_ensemble, ensembles_section, said
+from bloodcell.ui.classify.field_of_view import field_of_view, view_words
+from bloodcell.ui.classify.guide import guide
+from bloodcell.ui.classify.photographs import Answered, Photographs
+from bloodcell.ui.classify.samples import Samples, drawn_cells, unseen_cells
+from bloodcell.ui.classify.similar import similar_cells_of
+from bloodcell.ui.common.cell_card import cell_card, cell_of
+from bloodcell.ui.common.format import interval, percent, plain
+from bloodcell.ui.common.state import (
     active_dataset,
     active_ensemble,
     attempt,
@@ -29,8 +30,7 @@ from bloodcell.ui.state import (
     sentences,
     show_problem,
 )
-from bloodcell.ui.words import interval, percent, plain
-from bloodcell.ui.work import ended
+from bloodcell.ui.common.work import ended
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>

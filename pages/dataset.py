@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from bloodcell.data.dataset import Dataset
-from bloodcell.ui.bring_in import bring_in, draw_demo_button
-from bloodcell.ui.dataset_about import show_about
-from bloodcell.ui.dataset_images import show_images
-from bloodcell.ui.dataset_index import dataset_index
-from bloodcell.ui.dataset_library import show_library, show_trash, show_undo
-from bloodcell.ui.dataset_map import show_map
-from bloodcell.ui.dataset_overview import show_overview
-from bloodcell.ui.dataset_split import show_split
-from bloodcell.ui.findings import show_decisions, show_findings
-from bloodcell.ui.jobs import show_job
-from bloodcell.ui.state import active_dataset, heading, sentences, set_active, workspace
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.ui.common.dataset_index import dataset_index
+from bloodcell.ui.common.jobs import show_job
+from bloodcell.ui.common.state import active_dataset, heading, sentences, set_active, workspace
+from bloodcell.ui.dataset.about import show_about
+from bloodcell.ui.dataset.findings.browse import show_decisions, show_findings
+from bloodcell.ui.dataset.images import show_images
+from bloodcell.ui.dataset.import_form import bring_in, draw_demo_button
+from bloodcell.ui.dataset.library import show_library, show_trash, show_undo
+from bloodcell.ui.dataset.map import show_map
+from bloodcell.ui.dataset.overview import show_overview
+from bloodcell.ui.dataset.split import show_split
 
 VIEWS = ("Overview", "Images", "Map", "Findings", "Split", "About", "Bring in", "All datasets")
 

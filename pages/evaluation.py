@@ -4,19 +4,19 @@ from typing import Any
 
 import streamlit as st
 
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
-from bloodcell.ui.compose_form import compose_form
-from bloodcell.ui.image_review import confusion_and_images, hard_pair, image_by_image
-from bloodcell.ui.judge_classes import by_class
-from bloodcell.ui.judge_networks import side_by_side
-from bloodcell.ui.judge_stress import away, stress
-from bloodcell.ui.judge_trust import calibration, review, sets
-from bloodcell.ui.judge_view import all_figures, headline
-from bloodcell.ui.judged import AT_ONCE, effort, ensemble_info, held, judging
-from bloodcell.ui.state import active_dataset, active_ensemble, heading, sentences
-from bloodcell.ui.take_along import take_along
-from bloodcell.ui.work import ended
+from bloodcell.ui.common.state import active_dataset, active_ensemble, heading, sentences
+from bloodcell.ui.common.work import ended
+from bloodcell.ui.evaluation.calibration import calibration, review, sets
+from bloodcell.ui.evaluation.compose_form import compose_form
+from bloodcell.ui.evaluation.export import take_along
+from bloodcell.ui.evaluation.image_review import confusion_and_images, hard_pair, image_by_image
+from bloodcell.ui.evaluation.members import side_by_side
+from bloodcell.ui.evaluation.metrics import all_figures, headline
+from bloodcell.ui.evaluation.per_class import by_class
+from bloodcell.ui.evaluation.results import AT_ONCE, effort, ensemble_info, held, judging
+from bloodcell.ui.evaluation.robustness import away, stress
 
 VIEWS = ("Confusion", "Hard pair", "Networks", "Classes", "Trust", "Images", "All figures")
 

@@ -7,16 +7,16 @@ import streamlit as st
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
-from bloodcell.ui.bring_in import draw_demo_button
-from bloodcell.ui.compare_view import show_comparison
-from bloodcell.ui.jobs import show_job
-from bloodcell.ui.launch_form import launch_form
-from bloodcell.ui.run_acts import VIEW, show_acts, show_deleted, show_undo
-from bloodcell.ui.run_queue import show_queue
-from bloodcell.ui.run_state import is_live, labels_of
-from bloodcell.ui.run_table import COLUMNS, run_rows, table_height
-from bloodcell.ui.run_view import show_epochs, show_now
-from bloodcell.ui.state import draw_anew, heading, sentences, set_active, workspace
+from bloodcell.ui.common.jobs import show_job
+from bloodcell.ui.common.state import draw_anew, heading, sentences, set_active, workspace
+from bloodcell.ui.dataset.import_form import draw_demo_button
+from bloodcell.ui.training.compare import show_comparison
+from bloodcell.ui.training.launch_form import launch_form
+from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo
+from bloodcell.ui.training.run_queue import show_queue
+from bloodcell.ui.training.run_state import is_live, labels_of
+from bloodcell.ui.training.run_table import COLUMNS, run_rows, table_height
+from bloodcell.ui.training.run_view import show_epochs, show_now
 
 VIEWS = ("Watch", "Launch", "Compare")
 LIVE_S, CALM_S = 2.0, 5.0

@@ -39,7 +39,7 @@ def _no_workspace_by_accident(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the drawn dataset "demo": 20 of each class, 48 pixels. Do not change it."""
-    from bloodcell.data.demo import make_demo
+    from bloodcell.data.synthetic.demo import make_demo
     from bloodcell.workspace import Workspace
 
     home = tmp_path_factory.mktemp("demo") / "home"
@@ -54,7 +54,7 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     Do not change it.
     """
     from bloodcell.ensemble.compose import compose
-    from bloodcell.runs.carry_out import carry_out
+    from bloodcell.runs.execute import carry_out
     from bloodcell.runs.launch import prepare
     from bloodcell.training.config import make_config
     from bloodcell.workspace import Workspace

@@ -114,11 +114,6 @@ def test_tensorflow_is_imported_where_it_is_needed_and_nowhere_else(path: Path):
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_a_file_can_be_read_in_one_sitting(path: Path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
-
-
-@pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_a_file_says_what_it_is_for(path: Path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.demo import make_demo
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]

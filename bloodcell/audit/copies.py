@@ -7,7 +7,7 @@ import pandas as pd
 
 from bloodcell.audit.finding import Finding
 from bloodcell.classes import title
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 
 __all__ = ["MANY", "find_copies"]
 

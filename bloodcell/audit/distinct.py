@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 
 __all__ = ["Distinct"]
 

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from bloodcell.audit.statistics import DESCRIPTOR_VERSION, QUALITIES, describe, quality
-from bloodcell.data.dataset import Dataset
-from bloodcell.data.resize import resized
+from bloodcell.data.imaging.resize import resized
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import ReadOnly
 from bloodcell.files import replacing

@@ -15,7 +15,7 @@ import numpy as np
 
 from bloodcell.audit.features import Features
 from bloodcell.audit.reduce import neighbour_distances, whitened
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 

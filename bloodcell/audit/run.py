@@ -29,7 +29,7 @@ from bloodcell.audit.look_alikes import look_alikes
 from bloodcell.audit.near import near_pairs
 from bloodcell.audit.outliers import Outliers, find_outliers
 from bloodcell.classes import CLASS_NAMES, title
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.progress import Progress, silent
 

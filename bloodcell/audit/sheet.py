@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bloodcell.audit.finding import Audit, Finding
 from bloodcell.classes import CLASS_NAMES, title
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 from bloodcell.files import replacing
 

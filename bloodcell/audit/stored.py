@@ -13,7 +13,7 @@ from pathlib import Path
 from bloodcell.audit.copies import find_copies
 from bloodcell.audit.finding import Audit, Finding, checked_kinds
 from bloodcell.audit.run import audit
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, unless_read_only, write_json

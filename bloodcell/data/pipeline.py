@@ -13,9 +13,9 @@ import numpy as np
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset
-from bloodcell.data.resize import resized
-from bloodcell.data.strangers import with_strangers
+from bloodcell.data.imaging.resize import resized
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.synthetic.out_of_distribution import with_strangers
 
 __all__ = ["TrainingBatches", "read_images"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import PARTS, Dataset
+from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BadInput
 
 __all__ = [

@@ -6,8 +6,8 @@ changes nothing about it.
 
 from collections.abc import Sequence
 
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.split import SHARES, check_shares
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, ReadOnly
 from bloodcell.files import read_json, write_json
 

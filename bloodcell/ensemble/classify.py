@@ -6,13 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from bloodcell.data.constancy import agreed_backgrounds, balanced
-from bloodcell.data.decode import decode_image
-from bloodcell.data.field import Crop, candidates, centre, cut
-from bloodcell.data.nucleus import Stained, find_stained
+from bloodcell.data.imaging.colour_constancy import agreed_backgrounds, balanced
+from bloodcell.data.imaging.cropping import Crop, candidates, centre, cut
+from bloodcell.data.imaging.decode import decode_image
+from bloodcell.data.imaging.nucleus import Stained, find_stained
 from bloodcell.ensemble.ensemble import BATCH, Answers, Ensemble
-from bloodcell.ensemble.reference import stored_field
 from bloodcell.ensemble.shift import wanted_background
+from bloodcell.ensemble.training_statistics import stored_field
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import Progress, silent
 
@@ -108,7 +108,7 @@ def classify(
         files: (name, content); in place of the content, why it could not be fetched.
         tta: average over flips and turns; None: as the ensemble was composed.
         crop: one square for all; "centre": the largest centre square; "auto": see
-            :func:`bloodcell.data.field.candidates`.
+            :func:`bloodcell.data.imaging.cropping.candidates`.
         moved: position → the square of this file instead.
         balance: bring the empty field of each photograph to the colour of the training
             photographs' first (colour constancy).

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.split import Split, make_split
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.pipeline import read_images
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.bundle import new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
@@ -32,8 +32,8 @@ from bloodcell.ensemble.novelty import (
     scaled,
     unit,
 )
-from bloodcell.ensemble.reference import novelty_levels, reference_of
 from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
+from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.files import new_folder, replacing, write_array, write_json, write_text

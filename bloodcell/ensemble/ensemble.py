@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bloodcell.data.resize import resized
+from bloodcell.data.imaging.resize import resized
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
 from bloodcell.errors import BadInput

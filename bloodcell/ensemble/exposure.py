@@ -4,7 +4,7 @@ import numpy as np
 
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy, step
-from bloodcell.data.strangers import HARD, STRANGERS, make_strangers
+from bloodcell.data.synthetic.out_of_distribution import HARD, STRANGERS, make_strangers
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bloodcell.classes import CLASSES
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.evaluate import Evaluation, split_of
 
 __all__ = ["Item", "checklist", "checklist_markdown", "measured_card"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.split import NO_FOLD, Split, make_split
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.intervals import wilson

@@ -14,7 +14,7 @@ class Similar:
     """A known training cell.
 
     Attributes:
-        identity: its pixel hash, see :func:`bloodcell.data.dataset.pixel_hash`.
+        identity: its pixel hash, see :func:`bloodcell.data.store.dataset.pixel_hash`.
         similarity: cosine in feature space, averaged over the members by weight, -1 to 1.
     """
 

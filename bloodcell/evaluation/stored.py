@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell import __version__
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.metrics import Judgement

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import read_images
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt

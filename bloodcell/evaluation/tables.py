@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.weights import contributions
 from bloodcell.evaluation.agreement import disagreement, pairs
 from bloodcell.evaluation.calibration import prediction_sets

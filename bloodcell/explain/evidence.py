@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bloodcell.data.constancy import background
+from bloodcell.data.imaging.colour_constancy import background
 from bloodcell.ensemble.ensemble import Ensemble, run_members
 
 __all__ = [

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES, CLASSES
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.checklist import checklist
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves

@@ -15,11 +15,11 @@ import psutil
 
 from bloodcell import __version__
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
-from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
-from bloodcell.runs.carry_out import DETACHED, check_startable, hold
+from bloodcell.runs.execute import DETACHED, check_startable, hold
 from bloodcell.runs.process import find_process
 from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.runs.weights import check_teacher, check_weights

@@ -14,8 +14,8 @@ from typing import Any
 
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.files import read_json, write_json
-from bloodcell.runs.carry_out import hold
 from bloodcell.runs.engines import ENGINES, Engine
+from bloodcell.runs.execute import hold
 from bloodcell.runs.launch import check
 from bloodcell.runs.lock import locked
 from bloodcell.runs.run import ACTIVE, Run

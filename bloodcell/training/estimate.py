@@ -22,8 +22,8 @@ from statistics import median
 from typing import Any
 
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
-from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import read_json, write_json
 from bloodcell.training.config import TrainConfig

@@ -12,9 +12,9 @@ import numpy as np
 
 from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import TrainingBatches, read_images
 from bloodcell.data.split import Split, balanced_weights
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.models.kernels import use_fast_kernels, use_keras_kernels

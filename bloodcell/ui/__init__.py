@@ -1,5 +1,1 @@
-"""What two pages share. The only package here that imports streamlit."""
-
-__all__ = [
-    "state",
-]
+"""What pages are made of, a room for each page. The only package that imports streamlit."""

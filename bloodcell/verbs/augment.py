@@ -94,12 +94,12 @@ def _cells(
 ) -> tuple[np.ndarray, np.ndarray, list[dict[str, Any]]]:
     """A cell of each class that there is: images, labels, and which they are."""
     if dataset is None:
-        from bloodcell.data.drawing import draw_cell
+        from bloodcell.data.synthetic.drawing.draw import draw_cell
 
         drawn = [draw_cell(c.id, np.random.default_rng([seed, c.id]), DRAWN_SIDE) for c in CLASSES]
         named = [{"index": None, "name": "drawn", "label": c.name} for c in CLASSES]
         return np.stack(drawn), np.arange(len(CLASSES)), named
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
 
     opened = open_dataset(workspace, dataset)
     labels, rng = np.where(opened.kept, opened.labels, -1), np.random.default_rng(seed)

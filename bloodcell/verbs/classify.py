@@ -37,8 +37,8 @@ def classify(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
 ) -> None:
     """Say which cell is on each image, how sure, or that it is none of the eight."""
-    from bloodcell.data.dropped import gathered, unpacked
-    from bloodcell.data.field import parse_crop
+    from bloodcell.data.imaging.cropping import parse_crop
+    from bloodcell.data.readers.inputs import gathered, unpacked
     from bloodcell.ensemble.answer_files import answers_csv, answers_json
     from bloodcell.ensemble.classify import classify as answer
     from bloodcell.ensemble.ensemble import open_ensemble

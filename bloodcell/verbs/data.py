@@ -59,7 +59,7 @@ def import_(
 
     The recipe of BloodMNIST for photographs of 360×363 pixels is --crop 200 --size 96.
     """
-    from bloodcell.data.readers import import_source
+    from bloodcell.data.readers.source import import_source
 
     dataset = import_source(
         context.obj,
@@ -87,7 +87,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Draw a dataset of eight kinds of cell, to try everything without any data at hand."""
-    from bloodcell.data.demo import Faults, make_demo
+    from bloodcell.data.synthetic.demo import Faults, make_demo
 
     planted = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
     dataset = make_demo(
@@ -112,8 +112,8 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Download a public dataset from its official record and bring it in."""
-    from bloodcell.data.download import download_bloodmnist
-    from bloodcell.data.readers import import_source
+    from bloodcell.data.readers.download import download_bloodmnist
+    from bloodcell.data.readers.source import import_source
 
     if what != "bloodmnist":
         raise BadInput(f"There is no public dataset {what!r} to download: expected bloodmnist.")
@@ -128,7 +128,7 @@ def download(
 @app.command()
 def datasets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the datasets of the workspace."""
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
 
     found: list[dict[str, Any]] = []
     for name in context.obj.names("datasets"):
@@ -189,7 +189,7 @@ def audit(
     from bloodcell.audit import audit as find
     from bloodcell.audit.finding import checked_kinds
     from bloodcell.audit.sheet import checked_sheet, write_sheet
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
 
     checked_sheet(sheet)
     opened = open_dataset(context.obj, dataset)
@@ -234,7 +234,7 @@ def exclude(
     """
     from bloodcell.audit import exclude_findings
     from bloodcell.audit.finding import checked_kinds
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
 
     opened = open_dataset(context.obj, dataset)
     kinds = checked_kinds(_kinds(findings))
@@ -270,8 +270,8 @@ def decisions(
 
     Images are known by their pixels: names and order may differ.
     """
-    from bloodcell.data.dataset import open_dataset
-    from bloodcell.data.decisions import decisions_csv, import_decisions, read_table
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.data.store.decisions import decisions_csv, import_decisions, read_table
     from bloodcell.files import write_text
 
     opened = open_dataset(context.obj, dataset)

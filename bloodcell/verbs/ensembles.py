@@ -118,7 +118,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Judge an ensemble on images it has not seen."""
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
     from bloodcell.ensemble.ensemble import open_ensemble
     from bloodcell.evaluation.stored import evaluated
 
@@ -170,7 +170,7 @@ def stress(
 
     What is done is kept: a study that was stopped goes on where it was.
     """
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
     from bloodcell.ensemble.ensemble import open_ensemble
     from bloodcell.evaluation.corruptions import CORRUPTIONS
     from bloodcell.evaluation.stress import CLEAN, study

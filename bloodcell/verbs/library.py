@@ -33,9 +33,9 @@ def split(
 
     Copies of an image stay together; parts that the source gives are kept.
     """
-    from bloodcell.data.dataset import PARTS, open_dataset
     from bloodcell.data.split import make_split
     from bloodcell.data.split_choice import choose_split, chosen_split
+    from bloodcell.data.store.dataset import PARTS, open_dataset
 
     opened = open_dataset(context.obj, dataset)
     if seed is not None or shares is not None:
@@ -91,10 +91,10 @@ def export(
     An .npz holds images and labels (MedMNIST's keys with --parts), a .zip a folder a class
     (below a folder a part with --parts).
     """
-    from bloodcell.data.dataset import open_dataset
-    from bloodcell.data.export import export_dataset
     from bloodcell.data.split import make_split
     from bloodcell.data.split_choice import chosen_split
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.data.store.export import export_dataset
 
     opened = open_dataset(context.obj, dataset)
     path = Path(target).expanduser()
@@ -122,7 +122,7 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Call a dataset something else."""
-    from bloodcell.data.library import rename_dataset
+    from bloodcell.data.store.library import rename_dataset
 
     _allow(context.obj, dataset, yes)
     path = rename_dataset(context.obj, dataset, new_name)
@@ -134,7 +134,7 @@ def delete(
     context: typer.Context, dataset: InWorkspace, yes: Yes = False, as_json: AsJson = False
 ) -> None:
     """Move a dataset to the trash, from which `restore` takes it back."""
-    from bloodcell.data.library import throw_away
+    from bloodcell.data.store.library import throw_away
 
     _allow(context.obj, dataset, yes)
     thrown = throw_away(context.obj, dataset)
@@ -155,7 +155,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Take a dataset back from the trash."""
-    from bloodcell.data.library import restore_dataset
+    from bloodcell.data.store.library import restore_dataset
 
     path = restore_dataset(context.obj, entry, name)
     show({"name": path.name, "path": str(path)}, as_json, f"{path.name} is back")
@@ -170,7 +170,7 @@ def trash(
     as_json: AsJson = False,
 ) -> None:
     """List the datasets in the trash, or delete them for good."""
-    from bloodcell.data.library import empty_trash, thrown_away
+    from bloodcell.data.store.library import empty_trash, thrown_away
 
     found: list[dict[str, Any]] = [
         {"entry": t.entry, "name": t.name, "when": t.when.isoformat(), "bytes": t.bytes}

@@ -112,7 +112,7 @@ def duplicate(
     context: typer.Context, run: RunName, changes: Changes = None, as_json: AsJson = False
 ) -> None:
     """Queue a new run like RUN, with changes."""
-    from bloodcell.runs.act import duplicate as like
+    from bloodcell.runs.lifecycle import duplicate as like
     from bloodcell.runs.queue import enqueue
     from bloodcell.runs.run import open_run
     from bloodcell.runs.supervisor import wake
@@ -132,7 +132,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Move a run into the workspace's trash, or back with --undo."""
-    from bloodcell.runs.act import delete, restore
+    from bloodcell.runs.lifecycle import delete, restore
     from bloodcell.runs.run import open_run
 
     path = (
@@ -169,8 +169,8 @@ def mirror(
     as_json: AsJson = False,
 ) -> None:
     """Show the epochs of a run in TensorBoard or MLflow too."""
-    from bloodcell.runs.mirror import mirror_run, parse_mirror
     from bloodcell.runs.run import open_run
+    from bloodcell.runs.tracker import mirror_run, parse_mirror
 
     opened, wanted = open_run(context.obj, run), parse_mirror(to)
     n = mirror_run(opened, wanted)

@@ -81,11 +81,11 @@ def train(
     Stop it with Ctrl-C or `stop`, continue it with `resume`. A value that is not given is the
     preset's: `cpu` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
     """
-    from bloodcell.data.dataset import open_dataset
     from bloodcell.data.split_choice import chosen_split
-    from bloodcell.runs import batch
-    from bloodcell.runs.act import prepare_all
-    from bloodcell.runs.mirror import parse_mirror
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.runs import sweep as batch
+    from bloodcell.runs.lifecycle import prepare_all
+    from bloodcell.runs.tracker import parse_mirror
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
@@ -122,7 +122,7 @@ def _queue(workspace: Workspace, runs: list["Run"]) -> None:
 
 
 def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
-    from bloodcell.runs.carry_out import carry_out
+    from bloodcell.runs.execute import carry_out
     from bloodcell.runs.launch import DETACHED
     from bloodcell.runs.supervisor import wake
 
@@ -217,7 +217,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Carry on with a run that was stopped, failed or lost, from its last saved state."""
-    from bloodcell.runs.act import extend
+    from bloodcell.runs.lifecycle import extend
     from bloodcell.runs.run import open_run
 
     opened = open_run(context.obj, run)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bloodcell.audit import Audit, audit, save_audit
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.demo import Faults, make_demo
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.workspace import Workspace
 
 FAULTS = Faults(copies=3, conflicting=2, repeated=6, foreign=8, wrong_labels=12)

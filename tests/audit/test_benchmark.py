@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.audit import Found, compare, plant, table
 from bloodcell.audit import audit
-from bloodcell.data.dataset import new_dataset, open_dataset
-from bloodcell.data.readers import import_source
+from bloodcell.data.readers.source import import_source
+from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.workspace import Workspace
 
 NO_CELL = {

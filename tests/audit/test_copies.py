@@ -7,8 +7,8 @@ import pytest
 
 from bloodcell.audit import KINDS, exclude_findings
 from bloodcell.audit.copies import find_copies
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
 

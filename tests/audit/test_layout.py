@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from bloodcell.audit.features import Features, image_statistics
 from bloodcell.audit.layout import lay_out
-from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import Stopped
 from bloodcell.workspace import Workspace
 
@@ -78,7 +78,7 @@ def test_a_stop_leaves_nothing_behind(dataset: Dataset):
 
 
 def test_a_handful_of_images_is_laid_out_too(tmp_path: Path):
-    from bloodcell.data.demo import make_demo
+    from bloodcell.data.synthetic.demo import make_demo
 
     few = make_demo(Workspace(tmp_path), "few", per_class=1, size=32)
     features, _ = image_statistics(few)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bloodcell.audit.near import EXPLAINED, aligned, near_pairs
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 
 
 def cell(label: int, seed: int, size: int = 64) -> np.ndarray:

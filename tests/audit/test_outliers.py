@@ -6,7 +6,7 @@ import pytest
 
 from bloodcell.audit.outliers import find_outliers
 from bloodcell.audit.statistics import describe, quality
-from bloodcell.data.drawing import draw_cell, draw_foreign
+from bloodcell.data.synthetic.drawing.draw import draw_cell, draw_foreign
 
 SIZE, N = 48, 240
 

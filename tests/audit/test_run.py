@@ -9,8 +9,8 @@ import pytest
 from bloodcell.audit import KINDS, Audit, audit
 from bloodcell.audit.labels import doubtful_labels
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.errors import BadInput, Stopped
 from bloodcell.workspace import Workspace

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bloodcell.audit import Audit
 from bloodcell.audit.sheet import GAP, HEAD, SIDE, contact_sheet, write_sheet
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 
 
@@ -33,7 +33,7 @@ def test_a_repeated_picture_is_shown_once(faulty: Dataset, audited: Audit):
 
 def test_an_audit_without_findings_is_an_empty_sheet(demo_home: Path):
     from bloodcell.audit import audit
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
     from bloodcell.workspace import Workspace
 
     demo = open_dataset(Workspace(demo_home), "demo")

@@ -12,7 +12,7 @@ from bloodcell.audit import (
     load_audit,
     save_audit,
 )
-from bloodcell.data.dataset import Dataset
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NotFound
 from tests.audit.conftest import NEAR
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bloodcell.classes import class_id, title
-from bloodcell.data.drawing import draw_cell
-from bloodcell.ui.gallery import png_bytes
-from bloodcell.ui.words import percent
+from bloodcell.data.synthetic.drawing.draw import draw_cell
+from bloodcell.ui.common.format import percent
+from bloodcell.ui.common.gallery import png_bytes
 
 pytestmark = pytest.mark.browser
 

@@ -9,11 +9,11 @@ import numpy as np
 import psutil
 import pytest
 
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.answer_files import answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import open_ensemble
-from bloodcell.ui.gallery import png_bytes
+from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace
 from tests.browser.conftest import serving
 

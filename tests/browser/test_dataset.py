@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import PARTS, Dataset, open_dataset
-from bloodcell.data.demo import Faults, make_demo
-from bloodcell.data.export import export_dataset
-from bloodcell.data.readers import import_source
+from bloodcell.data.readers.source import import_source
 from bloodcell.data.split import make_split
 from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.store.dataset import PARTS, Dataset, open_dataset
+from bloodcell.data.store.export import export_dataset
+from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.workspace import Workspace
 from tests.browser.conftest import serving
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bloodcell.classes import title
-from bloodcell.data.dataset import open_dataset
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.evaluation.evaluate import evaluate
 from bloodcell.workspace import Workspace

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bloodcell.augment.policy import PRESETS, Policy, step
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.pipeline import TrainingBatches, read_images
 from bloodcell.data.split import balanced_weights
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.workspace import Workspace
 
 NOTHING = Policy("nothing", ())

@@ -10,7 +10,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from bloodcell.data.dataset import PARTS, new_dataset, open_dataset
 from bloodcell.data.split import (
     SHARES,
     Split,
@@ -19,6 +18,7 @@ from bloodcell.data.split import (
     make_split,
     split_parts,
 )
+from bloodcell.data.store.dataset import PARTS, new_dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.split import SHARES
 from bloodcell.data.split_choice import choose_split, chosen_split
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
 

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 
 __all__ = ["BAD_FILES"]
 

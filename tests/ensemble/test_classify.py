@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.drawing import draw_cell
-from bloodcell.data.field import Crop
+from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble import classify as module
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
-from bloodcell.ensemble.reference import stored_field
 from bloodcell.ensemble.shift import find_shift
+from bloodcell.ensemble.training_statistics import stored_field
 from bloodcell.errors import BadInput
-from bloodcell.ui.classify_html import answers_html, counts_of
+from bloodcell.ui.classify.html_report import answers_html, counts_of
 from bloodcell.workspace import Workspace
 from tests.ensemble.bad_files import BAD_FILES
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.ensemble.preview import preview

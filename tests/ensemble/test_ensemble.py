@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import Dataset, open_dataset
-from bloodcell.data.demo import make_demo
-from bloodcell.data.drawing import draw_foreign
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.synthetic.demo import make_demo
+from bloodcell.data.synthetic.drawing.draw import draw_foreign
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import VIEWS, Ensemble, open_ensemble, run_members

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.strangers import STRANGERS, make_strangers, photograph
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.out_of_distribution import STRANGERS, make_strangers, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ensemble.novelty import (
     DIRECTIONS,

@@ -12,8 +12,8 @@ from benchmarks.reference import (
     stress_rows,
     table,
 )
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.strangers import STRANGERS
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.out_of_distribution import STRANGERS
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.evaluate import evaluate

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.workspace import Workspace
 

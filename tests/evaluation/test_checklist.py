@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.demo import make_demo
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.evaluation.checklist import Item, checklist
 from bloodcell.evaluation.evaluate import evaluate

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 

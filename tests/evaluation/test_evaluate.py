@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, new_dataset, open_dataset
-from bloodcell.data.demo import make_demo
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.evaluate import evaluate

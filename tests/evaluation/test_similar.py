@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.evaluation.similar import similar_cells
 

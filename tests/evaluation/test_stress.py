@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import Dataset
 from bloodcell.data.pipeline import read_images
+from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput, Stopped
 from bloodcell.evaluation.corruptions import corrupt
@@ -26,7 +26,7 @@ from bloodcell.evaluation.stress import (
 def whole(first: Ensemble, demo_home, tmp_path_factory) -> Study:
     import shutil
 
-    from bloodcell.data.dataset import open_dataset
+    from bloodcell.data.store.dataset import open_dataset
     from bloodcell.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("stress") / "demo"

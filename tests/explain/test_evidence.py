@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import Dataset, open_dataset, pixel_hash
-from bloodcell.data.decode import decode_image, fit
-from bloodcell.data.resize import resized
+from bloodcell.data.imaging.decode import decode_image, fit
+from bloodcell.data.imaging.resize import resized
+from bloodcell.data.store.dataset import Dataset, open_dataset, pixel_hash
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.explain import deletion, find_evidence, occlusion_maps, random_map
 from bloodcell.explain.evidence import PASSES, Classifier, hide, parts_of

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bloodcell.classes import CLASS_NAMES, CLASSES
-from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves

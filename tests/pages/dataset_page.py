@@ -5,8 +5,8 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.dataset import Dataset, open_dataset
-from bloodcell.ui.jobs import current_job
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.ui.common.jobs import current_job
 from bloodcell.workspace import Workspace
 
 

@@ -18,14 +18,14 @@ from bloodcell.augment import (
     save_policy,
     step,
 )
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.drawing import draw_cell
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.runs.run import list_runs
-from bloodcell.ui.gallery import png_bytes
-from bloodcell.ui.policy_cells import OWN, Cells, drawn_cells
-from bloodcell.ui.policy_cues import cue_tiles
-from bloodcell.ui.policy_preview import label_words, ladder_tiles, preview, rungs_of, tiles
-from bloodcell.ui.policy_speed import measure, trained_here
+from bloodcell.ui.augmentation.cells import OWN, Cells, drawn_cells
+from bloodcell.ui.augmentation.cues import cue_tiles
+from bloodcell.ui.augmentation.preview import label_words, ladder_tiles, preview, rungs_of, tiles
+from bloodcell.ui.augmentation.speed import measure, trained_here
+from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]

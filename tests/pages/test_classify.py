@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bloodcell.data.drawing import draw_cell
-from bloodcell.data.field import Crop
-from bloodcell.data.library import rename_dataset
+from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.store.library import rename_dataset
+from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import Stopped
-from bloodcell.ui import photographs
-from bloodcell.ui.answers_table import answer_rows, chosen_row, narrowed, summary
-from bloodcell.ui.classify_batch import counts_table
-from bloodcell.ui.classify_field import square_of
-from bloodcell.ui.gallery import png_bytes
-from bloodcell.ui.overlay import overlaid, shown_evidence
-from bloodcell.ui.samples import drawn_cells, unseen_cells
-from bloodcell.ui.words import percent
+from bloodcell.ui.classify import photographs
+from bloodcell.ui.classify.answers_table import answer_rows, chosen_row, narrowed, summary
+from bloodcell.ui.classify.batch import counts_table
+from bloodcell.ui.classify.field_of_view import square_of
+from bloodcell.ui.classify.samples import drawn_cells, unseen_cells
+from bloodcell.ui.common.format import percent
+from bloodcell.ui.common.gallery import png_bytes
+from bloodcell.ui.common.overlay import overlaid, shown_evidence
 from bloodcell.workspace import Workspace
 from tests.ensemble.bad_files import BAD_FILES
 from tests.pages.opened import open_page, settled, words
@@ -228,7 +228,7 @@ def test_class_counts_come_as_numbers_with_their_intervals():
 
 
 def test_sample_cells_of_a_dataset_are_unseen(trained_home: Path, ensemble: Ensemble):
-    from bloodcell.data.dataset import open_dataset, pixel_hash
+    from bloodcell.data.store.dataset import open_dataset, pixel_hash
 
     dataset = open_dataset(Workspace(trained_home), "demo")
     files, truths = unseen_cells(dataset, ensemble, seed=0)

@@ -11,8 +11,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.demo import Faults, draw_cell, make_demo
 from bloodcell.data.split import make_split
+from bloodcell.data.synthetic.demo import Faults, draw_cell, make_demo
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, finish_job, named, texts, widget
 from tests.pages.opened import settled

@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 from bloodcell.audit import audit, load_audit, save_audit
 from bloodcell.audit.finding import Finding
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.dataset import Dataset, open_dataset
-from bloodcell.data.decisions import decisions_csv
-from bloodcell.data.demo import Faults, make_demo
-from bloodcell.ui.findings_decide import decisions_for, keep_one
-from bloodcell.ui.findings_filter import Wanted, groups_of
-from bloodcell.ui.findings_words import KIND_TITLES
-from bloodcell.ui.jobs import current_job
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.store.decisions import decisions_csv
+from bloodcell.data.synthetic.demo import Faults, make_demo
+from bloodcell.ui.common.jobs import current_job
+from bloodcell.ui.dataset.findings.decide import decisions_for, keep_one
+from bloodcell.ui.dataset.findings.filters import Wanted, groups_of
+from bloodcell.ui.dataset.findings.words import KIND_TITLES
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]

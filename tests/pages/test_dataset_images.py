@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.demo import Faults, make_demo
-from bloodcell.ui.dataset_images import arrange
-from bloodcell.ui.dataset_index import dataset_index
+from bloodcell.data.synthetic.demo import Faults, make_demo
+from bloodcell.ui.common.dataset_index import dataset_index
+from bloodcell.ui.dataset.images import arrange
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, gallery_ids, named, texts, widget
 from tests.pages.opened import settled

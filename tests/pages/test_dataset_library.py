@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.demo import make_demo
-from bloodcell.data.library import throw_away, thrown_away
+from bloodcell.data.store.library import throw_away, thrown_away
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
 from tests.pages.opened import settled
@@ -19,7 +19,7 @@ Open = Callable[..., AppTest]
 def _sidebar_and_dataset() -> None:
     import streamlit as st
 
-    from bloodcell.ui.state import active_dataset, sidebar
+    from bloodcell.ui.common.state import active_dataset, sidebar
 
     sidebar()
     st.text(active_dataset().name)

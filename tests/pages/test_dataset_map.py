@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.ui.dataset_index import dataset_index
-from bloodcell.ui.dataset_map import inside
+from bloodcell.ui.common.dataset_index import dataset_index
+from bloodcell.ui.dataset.map import inside
 from tests.pages.dataset_page import gallery_ids, named, texts
 from tests.pages.opened import settled
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.dataset import new_dataset
-from bloodcell.data.demo import Faults, draw_cell, make_demo
 from bloodcell.data.split import SHARES, make_split
 from bloodcell.data.split_choice import chosen_split
-from bloodcell.ui.dataset_index import dataset_index
+from bloodcell.data.store.dataset import new_dataset
+from bloodcell.data.synthetic.demo import Faults, draw_cell, make_demo
+from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
 

@@ -16,20 +16,26 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES, title
-from bloodcell.data.dataset import Dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.evaluation.agreement import disagreement
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.stress import CONDITIONS, load_study
 from bloodcell.figures import confusion
-from bloodcell.ui import compose_form
-from bloodcell.ui.compose_form import default_runs
-from bloodcell.ui.image_review import clicked_cell, pair_rows
-from bloodcell.ui.image_table import ORDERS, answers_of, chosen_images, image_rows, pictures
-from bloodcell.ui.judge_image import known_pictures
-from bloodcell.ui.take_along import zipped, zipped_tables
-from bloodcell.ui.words import interval, percent
+from bloodcell.ui.common.format import interval, percent
+from bloodcell.ui.evaluation import compose_form
+from bloodcell.ui.evaluation.compose_form import default_runs
+from bloodcell.ui.evaluation.export import zipped, zipped_tables
+from bloodcell.ui.evaluation.image import known_pictures
+from bloodcell.ui.evaluation.image_review import clicked_cell, pair_rows
+from bloodcell.ui.evaluation.image_table import (
+    ORDERS,
+    answers_of,
+    chosen_images,
+    image_rows,
+    pictures,
+)
 from bloodcell.workspace import Workspace
 from tests.pages.opened import open_page, settled, words
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bloodcell.models import export
 from bloodcell.models.classifier import load_tensorflow
-from bloodcell.runs.carry_out import carry_out
+from bloodcell.runs.execute import carry_out
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 

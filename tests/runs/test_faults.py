@@ -20,10 +20,10 @@ import psutil
 import pytest
 
 from bloodcell.errors import NoSpace
-from bloodcell.runs import carry_out as module
-from bloodcell.runs.act import extend
-from bloodcell.runs.carry_out import carry_out
+from bloodcell.runs import execute as module
+from bloodcell.runs.execute import carry_out
 from bloodcell.runs.launch import prepare
+from bloodcell.runs.lifecycle import extend
 from bloodcell.runs.process import find_process, this_process
 from bloodcell.runs.queue import cancel, enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.runs.carry_out import carry_out
+from bloodcell.runs.execute import carry_out
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.recipe import command_of, recipe_of, recipe_text
 from bloodcell.runs.run import Run, list_runs

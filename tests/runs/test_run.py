@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
-from bloodcell.data.dataset import new_dataset, open_dataset
 from bloodcell.data.split import make_split
+from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.preview import preview
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.runs.carry_out import carry_out, hold
+from bloodcell.runs.execute import carry_out, hold
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.run import STATES, Run, list_runs, open_run
 from bloodcell.training.config import make_config
@@ -199,7 +199,7 @@ class TestOneProcessAtATime:
         code = f"""
 import sys, time
 from pathlib import Path
-from bloodcell.runs.carry_out import hold
+from bloodcell.runs.execute import hold
 from bloodcell.runs.run import Run
 with hold(Run(Path({str(finished.path)!r}))):
     print("held", flush=True)

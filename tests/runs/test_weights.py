@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.dataset import open_dataset
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json
-from bloodcell.runs.act import duplicate
-from bloodcell.runs.carry_out import carry_out
+from bloodcell.runs.execute import carry_out
 from bloodcell.runs.launch import prepare
+from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import edit
 from bloodcell.runs.recipe import command_of, recipe_of
 from bloodcell.runs.run import Run, list_runs
@@ -154,7 +154,7 @@ class TestTeacher:
         count = iter(range(1000))
         with monkeypatch.context() as patched:
             reason = property(lambda watch: "as told" if next(count) > 4 else None, lambda *_: None)
-            patched.setattr("bloodcell.runs.carry_out._Watch.reason", reason, raising=False)
+            patched.setattr("bloodcell.runs.execute._Watch.reason", reason, raising=False)
             carry_out(workspace, halved, echo=False)
         assert halved.status()["state"] == "stopped"
         carry_out(workspace, halved, echo=False)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bloodcell.augment.policy import PRESETS, Policy
-from bloodcell.data.dataset import Dataset, open_dataset
 from bloodcell.data.split import Split, make_split
+from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import load_tensorflow
 from bloodcell.training.checkpoint import load_arrays, load_state, save_state

@@ -4,7 +4,7 @@ import pytest
 
 from bloodcell.evaluation.compare import RunScore, Score, Shared
 from bloodcell.evaluation.intervals import PairedDifference
-from bloodcell.ui.compare_view import difference_words, score_table, spread_words
+from bloodcell.ui.training.compare import difference_words, score_table, spread_words
 
 
 def shared(only_a: int, only_b: int, p: float) -> Shared:

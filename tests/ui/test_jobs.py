@@ -3,10 +3,10 @@
 import threading
 from pathlib import Path
 
-from bloodcell.data.demo import make_demo
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.errors import BadInput
 from bloodcell.progress import Progress
-from bloodcell.ui.jobs import Job, progress_text
+from bloodcell.ui.common.jobs import Job, progress_text
 from bloodcell.workspace import Workspace
 
 

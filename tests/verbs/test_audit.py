@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from bloodcell.cli import app
-from bloodcell.data.dataset import open_dataset
-from bloodcell.data.demo import Faults, make_demo
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.workspace import Workspace
 

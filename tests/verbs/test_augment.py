@@ -11,7 +11,7 @@ from bloodcell.augment import CATALOGUE, PRESETS, Policy, policy_to_json, save_p
 from bloodcell.augment.sheet import catalogue_sheet, policy_sheet
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.cli import app
-from bloodcell.data.dataset import open_dataset
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.workspace import Workspace
 

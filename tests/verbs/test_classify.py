@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.drawing import draw_cell
-from bloodcell.ui.gallery import png_bytes
+from bloodcell.data.synthetic.drawing.draw import draw_cell
+from bloodcell.ui.common.gallery import png_bytes
 
 REPOSITORY = Path(__file__).parents[2]
 

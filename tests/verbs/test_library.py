@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bloodcell.cli import app
-from bloodcell.data.dataset import open_dataset
 from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.runs.run import open_run
 from bloodcell.workspace import Workspace

@@ -1,0 +1,1 @@
+"""From the bytes of a photograph to the square that a network is shown."""

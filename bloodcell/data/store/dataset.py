@@ -1,0 +1,315 @@
+"""A dataset on disk: memory-mapped images, labels, items, and what was decided about them.
+
+``artifacts/datasets/NAME/`` holds
+
+* ``images.npy``    uint8, N×H×W×3, RGB, only ever read with ``mmap_mode="r"``
+* ``labels.npy``    int64, N
+* ``items.csv``     index, original name, pixel hash, part given by the source (may be empty)
+* ``dataset.json``  classes, size, source, crop, fingerprint
+* ``curation.json`` index → decision and reason (see :mod:`bloodcell.data.store.curation`)
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.store.curation import Curation
+from bloodcell.errors import BadInput
+from bloodcell.files import new_folder, read_json, write_array, write_json
+from bloodcell.workspace import Workspace
+
+__all__ = ["PARTS", "Dataset", "DatasetWriter", "new_dataset", "open_dataset", "pixel_hash"]
+
+PARTS: tuple[str, ...] = ("train", "validation", "test")
+FORMAT_VERSION = 1
+
+
+def pixel_hash(image: np.ndarray) -> str:
+    """The identity of an image: 32 hex digits of BLAKE2b over its shape and pixels.
+
+    Args:
+        image: uint8, H×W×3.
+    """
+    digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image, dtype=np.uint8))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _list_items(path: Path, n: int, modified: int, inode: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Items and hashes; a page opens the same dataset at every click."""
+    # Everything but the index is text: a file called 0001 must not become the number 1.
+    kinds = {"index": int, "name": str, "hash": str, "part": str}
+    try:
+        found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
+        sound = np.array_equal(found["index"], np.arange(n))
+        sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
+        sound &= bool(found["hash"].str.fullmatch("[0-9a-f]{32}").all())
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(
+            f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
+            "import it again."
+        ) from error
+    if not sound:
+        raise BadInput(
+            f"{path} does not list the {n} images in order with {', '.join(kinds)}: "
+            "restore the dataset from a copy or import it again."
+        )
+    hashes = found["hash"].to_numpy(dtype=str)
+    hashes.flags.writeable = False
+    return found, hashes
+
+
+class Dataset:
+    """A dataset opened for reading. Nothing is loaded until it is asked for."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.info: dict[str, Any] = read_json(path / "dataset.json")
+        found = self.info.get("format_version") if isinstance(self.info, dict) else None
+        if found != FORMAT_VERSION:
+            raise BadInput(
+                f"{path / 'dataset.json'} has format_version {found!r} where {FORMAT_VERSION} was "
+                "expected: import the images again with this version of BloodCell Lab."
+            )
+        if len(self.images) != len(self):
+            raise BadInput(
+                f"{path / 'images.npy'} holds {len(self.images)} images where labels.npy has "
+                f"{len(self)}: restore the dataset from a copy or import it again."
+            )
+        wanted = {
+            "classes": list(CLASS_NAMES),
+            "n": len(self),
+            "size": list(self.images.shape[1:3]),
+        }
+        for key, value in wanted.items():
+            if self.info.get(key) != value:
+                raise BadInput(
+                    f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where the files "
+                    f"beside it say {value!r}: restore the dataset from a copy or import it again."
+                )
+        for key in ("fingerprint", "source", "crop"):
+            if not isinstance(self.info.get(key), str):
+                raise BadInput(
+                    f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where a text was "
+                    "expected: restore the dataset from a copy or import it again."
+                )
+
+    def _array(self, name: str, dtype: type, dimensions: int, mmap_mode: str | None) -> np.ndarray:
+        path = self.path / name
+        try:
+            found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BadInput(
+                f"{path} is missing or damaged ({error}): restore the dataset from a copy or "
+                "import it again."
+            ) from error
+        if found.dtype != dtype or found.ndim != dimensions:
+            raise BadInput(
+                f"{path} holds {found.dtype} {found.shape}, expected {np.dtype(dtype)} with "
+                f"{dimensions} axes: restore the dataset from a copy or import it again."
+            )
+        return found
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of all images' pixel hash, label and given part, whatever their order."""
+        return self.info["fingerprint"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return tuple(self.info["size"])
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """uint8, N×H×W×3, RGB, memory-mapped and read-only."""
+        return self._array("images.npy", np.uint8, 4, "r")
+
+    @cached_property
+    def given_labels(self) -> np.ndarray:
+        """int64, N: labels as imported."""
+        return self._array("labels.npy", np.int64, 1, None)
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """Columns index (int), name, hash, part ("" or one of PARTS), in index order. Shared:
+        not to be changed."""
+        return self._listed[0]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """str, N: pixel hashes. Shared: not to be changed."""
+        return self._listed[1]
+
+    @cached_property
+    def _listed(self) -> tuple[pd.DataFrame, np.ndarray]:
+        path = self.path / "items.csv"
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise BadInput(
+                f"{path} is missing ({error.strerror}): restore the dataset from a copy or import "
+                "it again."
+            ) from error
+        return _list_items(path, len(self), stat.st_mtime_ns, stat.st_ino)
+
+    @cached_property
+    def curation(self) -> Curation:
+        return Curation(self.path / "curation.json", len(self))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64, N: labels after the curation's relabelling."""
+        labels = self.given_labels.copy()
+        for index, label in self.curation.relabelled().items():
+            labels[index] = label
+        return labels
+
+    @property
+    def kept(self) -> np.ndarray:
+        """bool, N: False where the curation excludes the image."""
+        kept = np.ones(len(self), bool)
+        kept[self.curation.excluded()] = False
+        return kept
+
+    def __len__(self) -> int:
+        return len(self.given_labels)
+
+    def counts(self) -> dict[str, int]:
+        """Images of each class that are not excluded."""
+        found = np.bincount(self.labels[self.kept], minlength=len(CLASS_NAMES))
+        return {name: int(n) for name, n in zip(CLASS_NAMES, found, strict=True)}
+
+
+class DatasetWriter:
+    """Takes images one by one and writes them through: memory does not grow with the data."""
+
+    def __init__(self, folder: Path, size: tuple[int, int]):
+        self._folder = folder
+        self._shape = (*size, 3)
+        self._labels: list[int] = []
+        self._items = (folder / "items.csv").open("w", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._items)
+        self._rows.writerow(["index", "name", "hash", "part"])
+        self._images = (folder / "images.npy").open("wb")
+        self._images.write(self._header(0))
+        self._identities: list[bytes] = []
+
+    def _header(self, n: int) -> bytes:
+        # numpy pads the header so that it keeps its length when the first axis grows.
+        buffer = io.BytesIO()
+        header = {"descr": "|u1", "fortran_order": False, "shape": (n, *self._shape)}
+        np.lib.format.write_array_header_1_0(buffer, header)
+        return buffer.getvalue()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def add(self, image: np.ndarray, label: int, name: str, part: str = "") -> None:
+        """Append one image.
+
+        Args:
+            image: uint8, H×W×3, RGB, of the dataset's size.
+            label: 0 to 7.
+            name: where it came from, as a person would look for it.
+            part: "" or one of PARTS if the source says so.
+        """
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise ValueError(f"{name}: {image.dtype} {image.shape}, expected uint8 {self._shape}")
+        digest = pixel_hash(image)
+        self._rows.writerow([len(self._labels), name, digest, part])
+        self._labels.append(int(label))
+        # A given part decides the split, so it belongs to what the dataset is.
+        self._identities.append(f"{digest} {int(label)} {part}".rstrip().encode())
+        self._images.write(np.ascontiguousarray(image))
+
+    def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:
+        self._images.seek(0)
+        self._images.write(self._header(len(self)))
+        write_array(self._folder / "labels.npy", np.asarray(self._labels, np.int64))
+        fingerprint = hashlib.sha256(b"\n".join(sorted(self._identities))).hexdigest()
+        write_json(
+            self._folder / "dataset.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "classes": list(CLASS_NAMES),
+                "n": len(self),
+                "size": list(self._shape[:2]),
+                "source": source,
+                "crop": crop,
+                "fingerprint": fingerprint,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                **extra,
+            },
+        )
+        write_json(self._folder / "curation.json", {})
+
+    def close(self) -> None:
+        self._images.close()
+        self._items.close()
+
+
+@contextmanager
+def new_dataset(
+    workspace: Workspace,
+    name: str,
+    size: tuple[int, int],
+    source: str,
+    crop: str,
+    extra: dict[str, Any] | None = None,
+) -> Iterator[DatasetWriter]:
+    """Write a new dataset; it appears in the workspace whole, or not at all.
+
+    Args:
+        size: (height, width) of every image.
+        source: what it was made from, for ``dataset.json``.
+        crop: how images were cropped and resized, for ``dataset.json``.
+        extra: further JSON keys for ``dataset.json``; may be filled until the block ends.
+
+    Raises:
+        BadInput: the name is unusable, or no image was added.
+        NameTaken: there is a dataset of that name.
+        NoSpace: the disk is full.
+    """
+    path = workspace.new("datasets", name)
+    with new_folder(path) as folder:
+        writer = DatasetWriter(folder, size)
+        try:
+            yield writer
+            if not len(writer):
+                raise BadInput(f"{source} holds no image: expected at least one of each class.")
+            writer.finish(source, crop, json.loads(json.dumps(extra or {})))
+        finally:
+            writer.close()
+
+
+def open_dataset(workspace: Workspace, name_or_path: str) -> Dataset:
+    """Open a dataset by its name in the workspace or by its path.
+
+    Raises:
+        NotFound: there is none.
+        BadInput: the folder is not a dataset of this version.
+    """
+    path = workspace.find("datasets", name_or_path)
+    if not (path / "dataset.json").is_file():
+        raise BadInput(
+            f"{path} is not a dataset (it has no dataset.json): "
+            f"bring it in first with `python -m bloodcell import {path} --name NAME`."
+        )
+    return Dataset(path)

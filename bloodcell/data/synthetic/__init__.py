@@ -1,0 +1,1 @@
+"""Pictures that this package draws or makes up itself."""

@@ -1,0 +1,1 @@
+"""Drawn blood cells, empty fields and pictures of other things."""

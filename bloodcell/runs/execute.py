@@ -1,0 +1,309 @@
+"""Carry a run out, in this process, from wherever it was left to its end.
+
+``python -m bloodcell resume RUN`` is all there is to it: a new run, a stopped one, a failed
+one and one whose process was killed are continued by the same words.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from bloodcell.data.pipeline import read_images
+from bloodcell.data.split import Split, make_split
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, is_out_of_space
+from bloodcell.files import replacing, write_json, write_text
+from bloodcell.models.litert import LiteModel
+from bloodcell.runs.lock import acquire
+from bloodcell.runs.process import this_process
+from bloodcell.runs.run import Run
+from bloodcell.runs.tracker import LiveMirrors
+from bloodcell.workspace import Workspace
+
+__all__ = ["DETACHED", "carry_out", "check_startable", "hold", "same_dataset"]
+
+# Set in the environment of a process that `bloodcell.runs.launch.start` made.
+DETACHED = "BLOODCELL_DETACHED"
+HEARTBEAT_S = 2.0
+PREDICT_BATCH = 64
+DYING_S = 10.0
+
+
+def check_startable(dataset: Dataset, split: Split) -> None:
+    """Refuse to train on a split that is not sound.
+
+    Raises:
+        BadInput: copies of an image lie in two parts, or a class has too few images.
+    """
+    shared = split.shared_images()
+    if shared:
+        raise BadInput(
+            f"{shared} images of {dataset.name} lie in more than one part of the split: "
+            "exclude the copies (`python -m bloodcell audit`) before training."
+        )
+    labels = dataset.labels
+    for part in ("train", "validation", "test"):
+        present = np.unique(labels[split.indices(part)])
+        if not len(present):
+            raise BadInput(
+                f"The {part} part of {dataset.name} is empty: choose other shares of the split, "
+                "or import the images without parts of their own."
+            )
+        missing = [
+            dataset.info["classes"][k]
+            for k in np.unique(labels[split.indices("all")])
+            if k not in present
+        ]
+        if missing:
+            raise BadInput(
+                f"The {part} part of {dataset.name} has no {', '.join(missing)}: a class needs "
+                "at least 3 different images, so add some or exclude the class."
+            )
+
+
+class _Watch:
+    """Writes what a training does into the run's folder."""
+
+    def __init__(self, run: Run, say: Callable[[str], None]):
+        self.run = run
+        self.say = say
+        self.mirrors = LiveMirrors(run, say)
+        self.reason: str | None = None
+        self._asked = 0.0
+        self._ended = threading.Event()
+        # A beat that was being written must not land on top of the final state.
+        self._writing = threading.Lock()
+        before = {k: v for k, v in run.status().items() if k not in ("launched", "ended")}
+        self.status: dict[str, Any] = {
+            **before,
+            "state": "running",
+            "reason": "",
+            **this_process(),
+            "epochs": run.config().epochs,
+        }
+
+    def beat(self) -> None:
+        with self._writing:
+            self.status["heartbeat"] = time.time()
+            # A copy: the training adds to it meanwhile.
+            write_json(self.run.status_path, dict(self.status))
+
+    def keep_beating(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
+            # A full disk must not end the heart: the next beat may find room again.
+            with contextlib.suppress(OSError, NoSpace):
+                self.beat()
+
+    def end(self, state: str, reason: str) -> None:
+        self.mirrors.close(state)
+        self._ended.set()
+        self.status.update(state=state, reason=reason, ended=time.time())
+        self.beat()
+
+    def fail(self, reason: str) -> None:
+        # The error that is on its way says more than that its note could not be written.
+        with contextlib.suppress(OSError, NoSpace):
+            self.end("failed", reason)
+
+    def batch(self, epoch: int, batch: int, batches: int, images_per_second: float) -> None:
+        self.status.update(
+            epoch=epoch,
+            batch=batch,
+            batches=batches,
+            images_per_second=round(images_per_second, 1),
+        )
+
+    def epoch(self, history: list[dict[str, Any]]) -> None:
+        """Bring ``metrics.jsonl`` up to `history`: normally by one appended line."""
+        lines = [json.dumps(record, allow_nan=False) + "\n" for record in history]
+        path = self.run.metrics_path
+        there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        done = "".join(lines[:-1])
+        if there == done and lines:
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(lines[-1])
+            except OSError as error:
+                if is_out_of_space(error):
+                    raise NoSpace(
+                        f"{path} could not be written because the disk is full: free some space "
+                        f"and continue with `python -m bloodcell resume {self.run.id}`."
+                    ) from error
+                raise
+        elif there != "".join(lines):
+            # A crash between checkpoint and append, or in the middle of a line.
+            write_text(path, "".join(lines))
+        self.mirrors.update(history)
+
+    def stop_reason(self) -> str | None:
+        now = time.monotonic()
+        if self.reason is None and now - self._asked > 0.2:
+            self._asked = now
+            if self.run.stop_path.exists():
+                self.reason = "a stop was asked for"
+        if self.reason is not None:
+            self.status["state"] = "stopping"
+        return self.reason
+
+
+@contextmanager
+def hold(run: Run) -> Iterator[None]:
+    """Hold a run for this process; the operating system lets go of it if the process dies.
+
+    Raises:
+        NameTaken: another process holds it.
+    """
+    end = time.monotonic() + DYING_S
+    with run.lock_path.open("a") as file:
+        while not acquire(file):
+            # A killed process may be gone for everyone but the system, which still holds its files.
+            if run.status()["state"] != "lost" or time.monotonic() > end:
+                raise NameTaken(
+                    f"Run {run.id} is being carried out by another process: "
+                    f"watch it, or stop it first with `python -m bloodcell stop {run.id}`."
+                )
+            time.sleep(0.05)
+        yield
+
+
+@contextmanager
+def _signals(watch: _Watch) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the run after the current batch, with its state saved."""
+
+    def ask(number: int, frame: Any) -> None:
+        watch.reason = f"the process received {signal.Signals(number).name}"
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def carry_out(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
+    """Carry `run` out to its end or until a stop is asked for.
+
+    Args:
+        echo: also write the log's lines to stderr.
+
+    Returns:
+        The state it ended in: "finished" or "stopped".
+
+    Raises:
+        NameTaken: another process carries it out.
+        BloodCellError: it cannot go on; the run is then "failed", with this as its reason.
+    """
+    with hold(run):
+        if run.status()["state"] == "finished":
+            return "finished"
+        if DETACHED in os.environ and run.stop_path.exists():
+            # Asked for while this process was still starting.
+            run.stop_path.unlink()
+            write_json(run.status_path, {**run.status(), "state": "stopped"})
+            return "stopped"
+        run.stop_path.unlink(missing_ok=True)
+
+        def say(text: str) -> None:
+            line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}"
+            # A log that does not fit on the disk must not end what it reports on.
+            with (
+                contextlib.suppress(OSError),
+                run.log_path.open("a", encoding="utf-8") as file,
+            ):
+                file.write(line + "\n")
+            if echo:
+                print(line, file=sys.stderr, flush=True)
+
+        watch = _Watch(run, say)
+        watch.beat()
+        threading.Thread(target=watch.keep_beating, daemon=True).start()
+        try:
+            with _signals(watch):
+                state, reason = _train(workspace, run, watch)
+        except BloodCellError as error:
+            say(f"failed: {error}")
+            watch.fail(str(error))
+            raise
+        except BaseException as error:
+            say(traceback.format_exc())
+            watch.fail(f"{type(error).__name__}: {error}; see train.log")
+            raise
+        run.stop_path.unlink(missing_ok=True)
+        say(f"{state}: {reason}")
+        watch.end(state, reason)
+        return state
+
+
+def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
+    from bloodcell.models.export import export_litert
+    from bloodcell.training.fit import fit
+
+    config, dataset = run.config(), same_dataset(workspace, run)
+    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
+    check_startable(dataset, split)
+    watch.say(
+        f"process {os.getpid()}: {config.backbone} on {dataset.name}, "
+        + ", ".join(f"{len(split.indices(p)):,} {p}" for p in ("train", "validation", "test"))
+    )
+    fitted = fit(config, run.policy(), dataset, split, run.checkpoint, watch, watch.say)
+    if not fitted.finished:
+        return "stopped", fitted.reason
+    watch.say("export")
+    with replacing(run.keras_path) as temporary:
+        fitted.model.save(temporary)
+    export_litert(fitted.model, run.litert_path)
+    _predict(run, dataset, split)
+    return "finished", fitted.reason
+
+
+def same_dataset(workspace: Workspace, run: Run) -> Dataset:
+    """The dataset of a run, as it was when the run was made.
+
+    Raises:
+        BadInput: its images or the decisions about them have changed since.
+        NotFound: there is none of that name.
+    """
+    config, record = run.config(), run.record()
+    dataset = open_dataset(workspace, config.dataset)
+    for key, now in (
+        ("dataset_fingerprint", dataset.fingerprint),
+        ("curation_fingerprint", dataset.curation.fingerprint),
+    ):
+        if record[key] != now:
+            raise BadInput(
+                f"Dataset {dataset.name} is not what run {run.id} was made for ({key} "
+                f"{now[:12]}, expected {record[key][:12]}): undo the change, or start a new run."
+            )
+    return dataset
+
+
+def _predict(run: Run, dataset: Dataset, split: Split) -> None:
+    """Write the exported model's answers on validation and test."""
+    model = LiteModel(run.litert_path.read_bytes(), run.id)
+    hashes, labels = dataset.hashes, dataset.labels
+    arrays: dict[str, np.ndarray] = {}
+    for part in ("validation", "test"):
+        indices = split.indices(part)
+        batches = np.split(indices, range(PREDICT_BATCH, len(indices), PREDICT_BATCH))
+        found = [model(read_images(dataset, b, model.size)).probabilities for b in batches]
+        arrays[f"{part}_ids"] = hashes[indices]
+        arrays[f"{part}_indices"] = indices
+        arrays[f"{part}_labels"] = labels[indices]
+        arrays[f"{part}_probabilities"] = np.concatenate(found).astype(np.float32)
+    with replacing(run.predictions_path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)

@@ -1,0 +1,1 @@
+"""The Augmentation page: compose a policy, see it, keep it."""

@@ -1,0 +1,330 @@
+"""The editor of a policy, made from the catalogue's declarations."""
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from bloodcell.augment import (
+    CATALOGUE,
+    PRESETS,
+    Augmentation,
+    Parameter,
+    Policy,
+    Step,
+    find_policy,
+    policy_names,
+)
+from bloodcell.ui.common.state import attempt, show_problem, workspace
+
+__all__ = [
+    "CHOICE",
+    "UNSAVED",
+    "changed",
+    "choose_policy",
+    "edit_steps",
+    "edited_policy",
+    "load",
+    "loaded",
+    "put_in",
+    "saved_name",
+    "step_names",
+]
+
+UNSAVED = "my-policy"
+FIRST = "gentle"
+CHOICE = "policy_choice"
+STEPS = "policy_steps"
+LOADED = "policy_loaded"
+KEPT = "policy_kept"
+GROUPS = {
+    "geometry": "Geometry",
+    "colour": "Colour",
+    "texture": "Texture",
+    "chains": "Chains",
+    "mixing": "Mixing of cells",
+}
+
+# A switch stands level with the head of its step, open or closed.
+_ROW_STYLE = """<style>
+[class*="st-key-step_"][class*="_row"] [data-testid="stCheckbox"] { padding-top: 0.45rem; }
+</style>"""
+
+
+@dataclass
+class EditedStep:
+    """A step on the page: as in a policy, with a number of its own and a switch."""
+
+    number: int
+    key: str
+    on: bool = True
+    probability: float = 1.0
+    parameters: dict[str, float | int | bool] = field(default_factory=dict)
+
+    def widget(self, name: str) -> str:
+        """The key of its widget for `name`."""
+        return f"step_{self.number}_{name}"
+
+
+def _next_number() -> int:
+    st.session_state["step_counter"] = st.session_state.get("step_counter", 0) + 1
+    return st.session_state["step_counter"]
+
+
+def _edited(step: Step) -> EditedStep:
+    parameters = CATALOGUE[step.key].defaults() | step.parameters
+    return EditedStep(_next_number(), step.key, True, step.probability, parameters)
+
+
+def put_in(policy: Policy, *, kept: bool = False) -> None:
+    """Put a policy into the editor, in place of what is there.
+
+    Args:
+        kept: whether it is a preset or saved under its name.
+    """
+    st.session_state[STEPS] = [_edited(s) for s in policy.steps]
+    st.session_state[LOADED] = policy
+    st.session_state[KEPT] = kept
+
+
+def load(name: str) -> None:
+    """Put the policy `name` into the editor; if there is none, say so and leave it as it is."""
+    attempt("policy_problem", lambda: put_in(find_policy(workspace(), name), kept=True))
+
+
+def loaded() -> Policy:
+    """The policy that was put into the editor last, as it was then."""
+    _steps()
+    return st.session_state[LOADED]
+
+
+def changed() -> bool:
+    """Whether the editor holds something else than what was put into it."""
+    return edited_policy(loaded().name) != loaded()
+
+
+def saved_name() -> str | None:
+    """The name under which training finds exactly what is in the editor, or None."""
+    name = loaded().name
+    kept = st.session_state[KEPT] and name in policy_names(workspace())
+    return name if kept and not changed() else None
+
+
+def _steps() -> list[EditedStep]:
+    if STEPS not in st.session_state:
+        put_in(PRESETS[FIRST], kept=True)
+        if wanted := st.query_params.get("policy"):
+            load(wanted)
+    return st.session_state[STEPS]
+
+
+def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
+    """What the editor holds.
+
+    Args:
+        with_off: whether steps that are switched off are kept, with probability 0, so that the
+            numbers of steps are those on the page.
+    """
+    steps = [
+        Step(s.key, s.probability if s.on else 0.0, dict(s.parameters))
+        for s in _steps()
+        if s.on or with_off
+    ]
+    return Policy(name, tuple(steps))
+
+
+def choose_policy() -> None:
+    """Choose among presets and saved policies; a choice replaces what is in the editor."""
+    for step in _steps():
+        _take_over(step)
+    names, at_first = policy_names(workspace()), loaded()
+    # A policy that was brought in or deleted is in the editor, but not among the saved ones.
+    kept = st.session_state[KEPT] and at_first.name in names
+    if not kept:
+        st.session_state[CHOICE] = None
+    elif st.session_state.get(CHOICE) not in names:
+        st.session_state[CHOICE] = at_first.name
+    st.selectbox(
+        "Policy",
+        names,
+        index=None,
+        key=CHOICE,
+        placeholder=f"{at_first.name} (not saved)",
+        on_change=lambda: st.session_state[CHOICE] and load(st.session_state[CHOICE]),
+        help="Presets first, then what was saved in this workspace.",
+    )
+    # Always one element each, empty or not: what came and went would move the steps below it to
+    # other places, and a slider in use would lose the keyboard's focus.
+    with st.container():
+        show_problem("policy_problem")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if changed():
+            st.caption(f"Changed since {at_first.name} was loaded.")
+            st.button(
+                "Undo the changes",
+                type="tertiary",
+                icon=":material/undo:",
+                on_click=put_in,
+                args=(at_first,),
+                kwargs={"kept": kept},
+            )
+
+
+def step_names() -> list[str]:
+    """ "3. Random zoom" for each step, those that are off included."""
+    return [f"{i}. {CATALOGUE[s.key].title}" for i, s in enumerate(_steps(), 1)]
+
+
+def _take_over(step: EditedStep) -> None:
+    """What was just set by a widget counts from here on, before the widget is drawn again."""
+    step.on = st.session_state.get(step.widget("on"), step.on)
+    for p in CATALOGUE[step.key].parameters:
+        step.parameters[p.key] = st.session_state.get(step.widget(p.key), step.parameters[p.key])
+    share = st.session_state.get(step.widget("probability"))
+    # A share that no slider can show, as in a file, stays until it is moved.
+    if share is not None and share != round(step.probability * 100):
+        step.probability = share / 100
+
+
+def _move(number: int, by: int) -> None:
+    steps = _steps()
+    place = next(i for i, s in enumerate(steps) if s.number == number)
+    target = min(max(place + by, 0), len(steps) - 1)
+    steps.insert(target, steps.pop(place))
+
+
+def _remove(number: int) -> None:
+    st.session_state[STEPS] = [s for s in _steps() if s.number != number]
+
+
+def _add() -> None:
+    added = CATALOGUE[st.session_state["step_to_add"]]
+    step = EditedStep(_next_number(), added.key, parameters=added.defaults())
+    _steps().append(step)
+    st.session_state[step.widget("open")] = True
+
+
+def _number(value: float | int) -> str:
+    return f"{value:g}"
+
+
+def _summary(step: EditedStep, augmentation: Augmentation) -> str:
+    """The settings in a few words."""
+    said = [f"in {step.probability:.0%}"] if step.probability < 1 else []
+    for p in augmentation.parameters:
+        value = step.parameters[p.key]
+        if p.kind == "switch":
+            said += [] if value else [f"no {p.title.lower()}"]
+        elif value or p.default:
+            said.append(f"{p.title.lower()} {_number(value)}{'°' if p.unit == '°' else ''}")
+    return ", ".join(said if step.on else ["off", *said])
+
+
+def _widget(step: EditedStep, p: Parameter) -> None:
+    """The slider or switch of one parameter; `_take_over` brings its value into the step."""
+    key = step.widget(p.key)
+    st.session_state.setdefault(key, step.parameters[p.key])
+    if p.kind == "switch":
+        st.toggle(p.title, key=key, help=p.help)
+        return
+    low, high = p.sensible
+    label = f"{p.title} ({p.unit})" if p.unit else p.title
+    text = f"{p.help} Sensible for blood cells: {_number(low)} to {_number(high)}."
+    if p.kind == "int":
+        st.slider(label, int(p.low), int(p.high), key=key, help=text)
+    else:
+        span = float(p.high) - float(p.low)
+        step_size = 0.001 if span <= 0.5 else 0.01 if span <= 2 else 0.5 if span < 100 else 1.0
+        st.slider(
+            label,
+            float(p.low),
+            float(p.high),
+            step=step_size,
+            format="%g",
+            key=key,
+            help=text,
+        )
+    if not low <= step.parameters[p.key] <= high:
+        st.caption(f":orange[Beyond {_number(high)}, the most that is sensible.]")
+
+
+def _edit_step(step: EditedStep, place: int, last: int) -> None:
+    augmentation = CATALOGUE[step.key]
+    with st.container(horizontal=True, wrap=False, gap="small", key=step.widget("row")):
+        st.session_state.setdefault(step.widget("on"), step.on)
+        st.toggle(f"{augmentation.title} on", key=step.widget("on"), label_visibility="collapsed")
+        with st.container(gap="xxsmall"):
+            # A label that changed with the settings would make it another element: the slider
+            # inside would lose the keyboard's focus at every step.
+            body = st.expander(
+                f"{place + 1}. **{augmentation.title}**",
+                key=step.widget("open"),
+                on_change="rerun",
+            )
+            if not body.open:
+                if summary := _summary(step, augmentation):
+                    st.caption(summary)
+                return
+            with body:
+                _edit_settings(step, augmentation)
+                _edit_order(step, first=place == 0, last=place == last)
+                st.caption(f"Source: {augmentation.source}")
+
+
+def _edit_settings(step: EditedStep, augmentation: Augmentation) -> None:
+    st.caption(augmentation.summary)
+    key = step.widget("probability")
+    st.session_state.setdefault(key, round(step.probability * 100))
+    st.slider(
+        "Share of images (%)",
+        0,
+        100,
+        key=key,
+        help="The chance that an image gets this step, drawn for each image.",
+    )
+    for p in augmentation.parameters:
+        _widget(step, p)
+    if augmentation.insensible(step.parameters) and augmentation.cue:
+        st.caption(f":orange[{augmentation.cue.sentence}]")
+
+
+def _edit_order(step: EditedStep, *, first: bool, last: bool) -> None:
+    with st.container(horizontal=True):
+        for icon, by, text, at_end in (
+            ("arrow_upward", -1, "Earlier", first),
+            ("arrow_downward", 1, "Later", last),
+        ):
+            st.button(
+                text,
+                icon=f":material/{icon}:",
+                key=step.widget(text),
+                disabled=at_end,
+                on_click=_move,
+                args=(step.number, by),
+            )
+        st.button(
+            "Remove",
+            icon=":material/delete:",
+            key=step.widget("remove"),
+            on_click=_remove,
+            args=(step.number,),
+        )
+
+
+def edit_steps() -> None:
+    """All steps in their order, and a way to add one."""
+    steps = _steps()
+    st.html(_ROW_STYLE)
+    with st.container():
+        if not steps:
+            st.info("No step: images stay as they are. Add an augmentation below.")
+    for place, step in enumerate(steps):
+        _edit_step(step, place, len(steps) - 1)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Add an augmentation",
+            sorted(CATALOGUE, key=lambda k: list(GROUPS).index(CATALOGUE[k].group)),
+            format_func=lambda k: f"{GROUPS[CATALOGUE[k].group]}: {CATALOGUE[k].title}",
+            key="step_to_add",
+        )
+        st.button("Add", icon=":material/add:", on_click=_add, key="add_step")
+    st.caption(CATALOGUE[chosen].summary)

@@ -1,0 +1,152 @@
+"""Keep a policy: save, delete and put back, take along and bring in, train with it."""
+
+import json
+
+import streamlit as st
+
+from bloodcell.augment import (
+    PRESETS,
+    delete_policy,
+    policy_from_json,
+    policy_names,
+    policy_to_json,
+    restore_policy,
+    save_policy,
+)
+from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.ui.augmentation.editor import (
+    CHOICE,
+    UNSAVED,
+    edited_policy,
+    load,
+    loaded,
+    put_in,
+    saved_name,
+)
+from bloodcell.ui.common.state import workspace
+
+__all__ = ["keep"]
+
+MOST_MIB = 1
+NOTE = "policy_note"
+
+
+def _say(kind: str, text: str) -> None:
+    """For a callback: what it has to say is shown by the run that follows."""
+    st.session_state[NOTE] = (kind, text)
+
+
+def _show_note() -> None:
+    kind, text = st.session_state.pop(NOTE, ("", ""))
+    if kind == "error":
+        st.error(text, icon=":material/error:")
+    elif kind:
+        st.success(text, icon=":material/check_circle:")
+
+
+def _save() -> None:
+    # A name that was typed right before the click is in the state, but not in the last run.
+    name = st.session_state["policy_name"].strip()
+    replace = bool(st.session_state.get("policy_replace"))
+    try:
+        save_policy(workspace(), edited_policy(name), replace=replace)
+    except BloodCellError as error:
+        _say("error", str(error))
+        return
+    load(name)
+    st.session_state[CHOICE] = name
+    _say("done", f"Saved as {name}: the Training page offers it now.")
+
+
+def _delete(name: str) -> None:
+    try:
+        deleted = delete_policy(workspace(), name)
+    except BloodCellError as error:
+        _say("error", str(error))
+        return
+    st.session_state["policy_deleted"] = deleted
+    # What is in the editor stays, so that nothing seen is lost by a wrong click.
+    _say("done", f"Deleted {name}. Its steps stay in the editor until another policy is chosen.")
+
+
+def _put_back() -> None:
+    try:
+        name = restore_policy(workspace(), st.session_state.pop("policy_deleted"))
+    except BloodCellError as error:
+        _say("error", str(error))
+        return
+    load(name)
+    st.session_state[CHOICE] = name
+    _say("done", f"{name} is back.")
+
+
+def _bring_in() -> None:
+    file = st.session_state["policy_upload"]
+    if file is None:
+        return
+    try:
+        document = json.loads(file.getvalue().decode("utf-8"))
+        policy = policy_from_json(document, file.name)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        _say("error", f"{file.name} is not readable as JSON ({error}): export the policy again.")
+        return
+    except BadInput as error:
+        _say("error", str(error))
+        return
+    put_in(policy)
+    st.session_state["policy_name"] = policy.name
+    steps = "1 step" if len(policy.steps) == 1 else f"{len(policy.steps)} steps"
+    _say("done", f"{file.name} is in the editor with {steps}; save it to train with it.")
+
+
+def keep() -> None:
+    """Everything that can be done with the policy in the editor."""
+    st.subheader("Keep it", anchor=False)
+    names = policy_names(workspace())
+    at_first = loaded()
+    if "policy_name" not in st.session_state:
+        st.session_state["policy_name"] = UNSAVED if at_first.name in PRESETS else at_first.name
+    name = st.text_input("Name", key="policy_name").strip()
+    taken = name in names and name not in PRESETS
+    if taken:
+        st.checkbox(f"Write over the saved policy {name}", key="policy_replace")
+    policy = edited_policy(name or UNSAVED)
+    with st.container(horizontal=True):
+        st.button("Save", type="primary", icon=":material/save:", on_click=_save)
+        st.download_button(
+            "JSON",
+            json.dumps(policy_to_json(policy), indent=1),
+            file_name=f"{name or UNSAVED}.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if taken:
+            st.button(
+                f"Delete {name}",
+                icon=":material/delete:",
+                key="policy_delete",
+                on_click=_delete,
+                args=(name,),
+            )
+        if "policy_deleted" in st.session_state:
+            st.button("Undo the deletion", icon=":material/undo:", on_click=_put_back)
+    _show_note()
+    if len(policy.steps) < len(edited_policy(with_off=True).steps):
+        st.caption("Steps that are switched off are left out of what is kept.")
+    ready = saved_name()
+    st.page_link(
+        "pages/training.py",
+        label=f"Train with {ready}" if ready else "Train with this: save it first",
+        icon=":material/model_training:",
+        query_params={"policy": ready} if ready else None,
+        disabled=ready is None,
+    )
+    with st.expander("Bring a policy in", icon=":material/upload:"):
+        st.file_uploader(
+            "A policy as JSON, from this page or from another workspace",
+            type=["json"],
+            max_upload_size=MOST_MIB,
+            key="policy_upload",
+            on_change=_bring_in,
+        )

@@ -1,0 +1,1 @@
+"""The Classify page: photographs in, answers out."""

@@ -1,0 +1,184 @@
+"""What a visitor dropped on the page: kept in the memory of the session, never on disk."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.readers.inputs import unpacked
+from bloodcell.ensemble.classify import Classified, File, classify
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.explain import Evidence, find_evidence
+from bloodcell.progress import Progress
+from bloodcell.ui.common.jobs import Job
+
+__all__ = [
+    "Answered",
+    "Photographs",
+    "again",
+    "answering",
+    "clear",
+    "current",
+    "drops",
+    "evidence_for",
+    "keep",
+    "move",
+    "moved",
+    "with_moved",
+]
+
+KEY = "photographs"
+ANSWERS = "photographs_answers"
+EVIDENCE = "photographs_evidence"
+MOVED = "photographs_moved"
+DROPS = "photographs_drops"
+KEPT_ANSWERS = 4
+KEPT_EVIDENCE = 16
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Some image files.
+
+    Attributes:
+        files: (name, content).
+        truths: known class of each, or None.
+        note: what the visitor should know about them, or "".
+        digest: hash of names and contents.
+    """
+
+    files: list[File]
+    truths: list[int | None] | None
+    note: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The ensemble's answers for some photographs, and how long they took."""
+
+    found: Classified
+    milliseconds: float
+
+
+def keep(
+    files: list[tuple[str, bytes]], truths: list[int | None] | None = None, note: str = ""
+) -> None:
+    """Make these the visitor's photographs, in place of any before; zips are opened."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, content in files:
+        digest.update(json.dumps([name, len(content)]).encode())
+        digest.update(content)
+    _forget()
+    st.session_state[KEY] = Photographs(unpacked(list(files)), truths, note, digest.hexdigest())
+
+
+def _forget() -> None:
+    for job in st.session_state.pop(ANSWERS, {}).values():
+        job.stop()
+    for key in (KEY, EVIDENCE, MOVED):
+        st.session_state.pop(key, None)
+
+
+def clear() -> None:
+    """Forget the visitor's photographs and all answers for them."""
+    _forget()
+    st.session_state[DROPS] = drops() + 1
+
+
+def drops() -> int:
+    """A number for the drop zone's key: when it changes, the zone is empty again."""
+    return st.session_state.get(DROPS, 0)
+
+
+def current() -> Photographs | None:
+    """The visitor's photographs, or None."""
+    return st.session_state.get(KEY)
+
+
+def moved() -> dict[int, Crop]:
+    """The squares that the visitor chose, by position of the file."""
+    return st.session_state.setdefault(MOVED, {})
+
+
+def move(position: int, crop: Crop | None) -> None:
+    """Choose the square of one file; None: the proposed one again."""
+    if crop is None:
+        moved().pop(position, None)
+    else:
+        moved()[position] = crop
+
+
+def _kept(where: str, key: Any, most: int, make: Callable[[], Any]) -> Any:
+    """`make()`, or what it made for `key` before; the least lately used is forgotten."""
+    store: dict[Any, Any] = st.session_state.setdefault(where, {})
+    found = store.pop(key) if key in store else make()
+    store[key] = found
+    while len(store) > most:
+        gone = store.pop(next(iter(store)))
+        if isinstance(gone, Job):
+            gone.stop()
+    return found
+
+
+def answering(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: bool) -> Job:
+    """The job, running or done, that answers for these photographs; its result is Answered.
+
+    The same files, ensemble and settings are answered once in a session; a file whose square was
+    moved is answered again by itself, in :func:`with_moved`.
+    """
+    key = (photographs.digest, id(ensemble), tta, balance)
+    jobs: dict[Any, Job] = st.session_state.setdefault(ANSWERS, {})
+    if key in jobs and jobs[key].state == "failed":
+        del jobs[key]
+
+    def start() -> Job:
+        n = len(photographs.files)
+        what = "1 photograph" if n == 1 else f"{n:,} photographs"
+
+        def work(progress: Progress) -> Answered:
+            begin = time.perf_counter()
+            found = classify(
+                ensemble, photographs.files, tta=tta, balance=balance, progress=progress
+            )
+            return Answered(found, 1000 * (time.perf_counter() - begin))
+
+        return Job(f"Classifying {what}", work)
+
+    return _kept(ANSWERS, key, KEPT_ANSWERS, start)
+
+
+def again(job: Job) -> None:
+    """Forget a job that was stopped, so that its photographs are answered anew."""
+    jobs: dict[Any, Job] = st.session_state.get(ANSWERS, {})
+    for key in [key for key, known in jobs.items() if known is job]:
+        del jobs[key]
+
+
+def with_moved(
+    ensemble: Ensemble, photographs: Photographs, found: Classified, tta: bool, balance: bool
+) -> Classified:
+    """The answers with those of the files whose square the visitor moved in their places."""
+    for position, crop in moved().items():
+        one = classify(
+            ensemble,
+            [photographs.files[position]],
+            tta=tta,
+            crop=crop,
+            balance=balance,
+            beside=found.backgrounds,
+        )
+        found = found.with_one(position, one)
+    return found
+
+
+def evidence_for(ensemble: Ensemble, found: Classified, row: int) -> Evidence:
+    """The evidence on the photograph in row `row`, worked out when it is first looked at."""
+    image = found.images[row]
+    key = (id(ensemble), hashlib.blake2b(image.tobytes(), digest_size=16).digest())
+    return _kept(EVIDENCE, key, KEPT_EVIDENCE, lambda: find_evidence(ensemble, image))

@@ -1,0 +1,1 @@
+"""What two pages share: state, errors, numbers, pictures, jobs, galleries, the card of a cell."""

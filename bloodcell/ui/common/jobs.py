@@ -1,0 +1,180 @@
+"""Work that goes on in a thread of the server, whatever becomes of the browser.
+
+One job at a time for each workspace: two imports would only share the disk. A visitor who comes
+back, or another one, finds the job where it is.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from bloodcell.errors import BloodCellError, NameTaken, Stopped
+from bloodcell.progress import Progress
+from bloodcell.ui.common.state import draw_anew, workspace
+
+__all__ = ["Job", "current_job", "progress_text", "show_job", "show_progress", "start_job"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Job:
+    """A piece of work with its progress.
+
+    Attributes:
+        title: what is done, as shown.
+        state: "running", "done", "stopped" or "failed".
+        done, total, what: progress; total is 0 while unknown.
+        result: what the work returned.
+        error: a sentence, if it failed.
+    """
+
+    def __init__(self, title: str, work: Callable[[Progress], Any]):
+        self.title = title
+        self.state = "running"
+        self.done, self.total, self.what = 0, 0, ""
+        self.result: Any = None
+        self.error = ""
+        self._phase_began = time.monotonic()
+        self._stop = threading.Event()
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=title, daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def stopping(self) -> bool:
+        return self.running and self._stop.is_set()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the present phase began."""
+        return time.monotonic() - self._phase_began
+
+    def stop(self) -> None:
+        """Ask for a stop; the work ends at its next report of progress."""
+        self._stop.set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def _progress(self, done: int, total: int, what: str) -> None:
+        if self._stop.is_set():
+            raise Stopped(f"{self.title} was stopped: nothing of it was kept.")
+        if what != self.what:
+            self._phase_began = time.monotonic()
+        self.done, self.total, self.what = done, total, what
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work(self._progress)
+            self.state = "done"
+        except Stopped as error:
+            self.error, self.state = str(error), "stopped"
+        except BloodCellError as error:
+            self.error, self.state = str(error), "failed"
+        except Exception as error:
+            _LOG.exception("%s failed", self.title)
+            self.error = (
+                f"{self.title} failed inside the program ({type(error).__name__}): "
+                "the server's log has the details."
+            )
+            self.state = "failed"
+
+
+@st.cache_resource
+def _jobs() -> dict[str, Job]:
+    return {}
+
+
+def current_job() -> Job | None:
+    """The latest job of the workspace, running or ended, or None."""
+    return _jobs().get(str(workspace().home))
+
+
+def start_job(title: str, work: Callable[[Progress], Any]) -> Job:
+    """Start a job.
+
+    Args:
+        title: what is done, e.g. "Importing cells.zip".
+        work: called in a thread with a progress function that raises Stopped.
+
+    Raises:
+        NameTaken: another job is running.
+    """
+    job = current_job()
+    if job is not None and job.running:
+        raise NameTaken(f"{job.title} is still going on: wait for its end, or stop it first.")
+    job = Job(title, work)
+    _jobs()[str(workspace().home)] = job
+    st.session_state["my_job"] = job
+    return job
+
+
+def progress_text(done: int, total: int, what: str, seconds: float) -> str:
+    """ "images, 1,200 of 14,528, about 20 s left", with bytes as MiB."""
+    if what == "bytes":
+        text = f"{done / 2**20:,.1f} of {total / 2**20:,.1f} MiB"
+    else:
+        text = f"{what}, {done:,} of {total:,}"
+    if 0 < done < total and seconds > 1:
+        text += f", about {seconds / done * (total - done):,.0f} s left"
+    return text
+
+
+def show_progress(job: Job) -> None:
+    """A job's bar and its stop button, in the container around it."""
+    share = min(job.done / job.total, 1.0) if job.total else 0.0
+    if not job.running:
+        text = "Done"
+    elif job.stopping:
+        text = "Stopping"
+    elif job.total:
+        text = progress_text(job.done, job.total, job.what, job.seconds)
+    else:
+        text = "Starting"
+    st.progress(share, text=f"**{job.title}**: {text}")
+    st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
+
+
+@st.fragment(run_every=0.5)
+def _live(job: Job) -> None:
+    if not job.running:
+        draw_anew()
+    with st.container(border=True):
+        show_progress(job)
+
+
+def _dismiss() -> None:
+    st.session_state["my_job"] = None
+
+
+def show_job() -> Job | None:
+    """Show the job that is running, or why the one that this visitor started came to nothing.
+
+    Returns:
+        The visitor's job once it is done, and only once: the rest is the page's to say.
+    """
+    job = current_job()
+    if job is not None and job.running:
+        _live(job)
+        return None
+    mine = st.session_state.get("my_job")
+    if mine is None or mine.running:
+        return None
+    if mine.state == "done":
+        _dismiss()
+        return mine
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if mine.state == "stopped":
+            st.warning(mine.error, icon=":material/stop_circle:")
+        else:
+            st.error(mine.error, icon=":material/error:")
+        st.button("Dismiss", type="tertiary", icon=":material/close:", on_click=_dismiss)
+    return None

@@ -1,0 +1,209 @@
+"""What all pages share: the workspace, the active dataset and ensemble, errors as sentences."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
+from bloodcell.errors import BloodCellError
+from bloodcell.workspace import Workspace, open_workspace
+
+__all__ = [
+    "active_dataset",
+    "active_ensemble",
+    "attempt",
+    "changed_at",
+    "dialog",
+    "draw_anew",
+    "heading",
+    "load_ensemble",
+    "sentences",
+    "set_active",
+    "show_problem",
+    "sidebar",
+    "workspace",
+]
+
+REFERENCE = "reference"
+DIALOG = "dialog_is_open"
+
+
+def workspace() -> Workspace:
+    """The workspace of the server: ``$BLOODCELL_HOME``, else ``artifacts/``."""
+    return open_workspace()
+
+
+def _framed() -> None:
+    """Begin again with app.py's frame if the page was run without it.
+
+    Streamlit runs a folder named pages/ by itself until st.navigation is first called: without
+    this, a deep link that is the first request to a new server shows a page without frame.
+    """
+    if st.session_state.get("framed"):
+        return
+    # Once a session: beginning again loses a click.
+    st.session_state["framed"] = True
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def heading(title: str, purpose: str) -> None:
+    """A page's title and one line on what it is for."""
+    _framed()
+    st.session_state.pop(DIALOG, None)
+    st.title(title, anchor=False)
+    st.markdown(purpose)
+
+
+def dialog(title: str, **options: Any) -> Callable:
+    """``st.dialog`` that is not closed by what happens elsewhere, see :func:`draw_anew`."""
+
+    def decorate(show: Callable) -> Callable:
+        opened = st.dialog(title, on_dismiss="rerun", **options)(show)
+
+        @wraps(show)
+        def open_(*arguments: Any, **more: Any) -> None:
+            st.session_state[DIALOG] = True
+            opened(*arguments, **more)
+
+        return open_
+
+    return decorate
+
+
+def draw_anew() -> None:
+    """Draw the whole page again because something has changed that nobody clicked on.
+
+    That would close a dialog with what was typed into it: while one is open it is put off until
+    it is closed.
+    """
+    if not st.session_state.get(DIALOG):
+        st.rerun(scope="app")
+
+
+def _sentence(error: BloodCellError | FileNotFoundError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} is not there any more: it was deleted or renamed meanwhile."
+    return str(error)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Show an error made for the person as its sentence; anything else goes to the log."""
+    try:
+        yield
+    except (BloodCellError, FileNotFoundError) as error:
+        st.error(_sentence(error), icon=":material/error:")
+
+
+def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
+    """Carry an act out as a callback; what goes wrong is kept for :func:`show_problem`.
+
+    Returns:
+        Whether it went well.
+    """
+    try:
+        act(*arguments)
+    except (BloodCellError, FileNotFoundError) as error:
+        st.session_state[problem] = _sentence(error)
+        return False
+    return True
+
+
+def show_problem(problem: str) -> None:
+    """Say once what went wrong in :func:`attempt`."""
+    if said := st.session_state.pop(problem, None):
+        st.error(said, icon=":material/error:")
+
+
+def set_active(kind: str, name: str | None) -> None:
+    """Make `name` the active one of "datasets" or "ensembles" for this visitor."""
+    st.session_state[f"active_{kind}"] = name
+    # The picker in the sidebar takes it over at the next run of the script.
+    st.session_state.pop(f"pick_{kind}", None)
+
+
+def _active(kind: str) -> str | None:
+    names = workspace().names(kind)
+    # A link may name them: ?dataset=NAME&ensemble=NAME.
+    linked = st.query_params.get(kind.removesuffix("s"))
+    chosen = st.session_state.get(f"active_{kind}", linked)
+    if chosen in names:
+        return chosen
+    if kind == "ensembles" and REFERENCE in names:
+        return REFERENCE
+    return names[0] if names else None
+
+
+def active_dataset() -> Dataset | None:
+    """The dataset that this visitor works on, or None where there is none."""
+    name = _active("datasets")
+    if name is None:
+        return None
+    try:
+        return open_dataset(workspace(), name)
+    except BloodCellError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def active_ensemble() -> str | None:
+    """The name of the ensemble that this visitor works with, or None where there is none."""
+    return _active("ensembles")
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the ensemble")
+def _loaded(path: str, stamp: int) -> Ensemble:
+    return open_ensemble(workspace(), path)
+
+
+def load_ensemble(name: str) -> Ensemble:
+    """An ensemble of the workspace, loaded once for all visitors.
+
+    Raises:
+        BloodCellError: it is missing or damaged.
+    """
+    path = workspace().find("ensembles", name)
+    return _loaded(str(path), changed_at(path))
+
+
+def changed_at(ensemble: str | Path) -> int:
+    """When the description of an ensemble was written; 0 where it has none."""
+    with suppress(OSError):
+        return (Path(ensemble) / "ensemble.json").stat().st_mtime_ns
+    return 0
+
+
+def _pick(kind: str, label: str, empty: str) -> None:
+    names = workspace().names(kind)
+    if not names:
+        st.caption(empty)
+        return
+    key = f"pick_{kind}"
+    active = _active(kind)
+    # What the pages work on is what the picker shows, whatever comes and goes beside it.
+    st.session_state[f"active_{kind}"] = active
+    if st.session_state.get(key) != active:
+        # Set only where it differs: a widget that is set anew is sent anew at every run.
+        st.session_state[key] = active
+    st.selectbox(
+        label,
+        names,
+        key=key,
+        on_change=lambda: st.session_state.update({f"active_{kind}": st.session_state[key]}),
+    )
+
+
+def sidebar() -> None:
+    """The active ensemble and dataset, and what this is not."""
+    with st.sidebar:
+        _pick("ensembles", "Ensemble", "No ensemble yet: combine runs on the Evaluation page.")
+        _pick("datasets", "Dataset", "No dataset yet: bring one in on the Dataset page.")
+        st.caption("For research use only. Not a medical device.")

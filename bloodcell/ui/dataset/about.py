@@ -1,0 +1,70 @@
+"""Dataset page, about: where the images are from, and what identifies them."""
+
+import pandas as pd
+import streamlit as st
+
+from bloodcell.data.store.dataset import Dataset
+
+__all__ = ["show_about"]
+
+
+def show_about(dataset: Dataset) -> None:
+    """Source, sizes before the import, fingerprints."""
+    info = dataset.info
+    height, width = dataset.size
+    shown = {
+        "Source": str(info.get("source", "")),
+        "Brought in": str(info.get("created", ""))[:16].replace("T", " "),
+        "Images": f"{len(dataset):,} of {width}×{height} pixels, RGB, 8 bits a channel",
+        "Cropped": str(info.get("crop", "")),
+        "Folder": str(dataset.path),
+        "On disk": f"{(dataset.path / 'images.npy').stat().st_size / 2**20:,.0f} MiB, "
+        "read piece by piece",
+    }
+    if values := info.get("source_values"):
+        shown["Values in the source"] = str(values)
+    st.table(
+        pd.DataFrame({"": shown.values()}, index=list(shown)), border="horizontal", hide_header=True
+    )
+    _show_sizes(info.get("source_sizes") or {})
+    _show_left_out(info.get("skipped") or [])
+    st.markdown(
+        "**Fingerprint of the images and labels**, the same wherever this dataset is brought in"
+    )
+    st.code(dataset.fingerprint, language=None, wrap_lines=True)
+    st.markdown("**Fingerprint of the decisions**")
+    st.code(dataset.curation.fingerprint, language=None, wrap_lines=True)
+    with st.expander("All of dataset.json"):
+        st.json(info, expanded=1)
+
+
+def _show_sizes(sizes: dict[str, int]) -> None:
+    if not sizes:
+        return
+    st.markdown("**Sizes before the import**, the most frequent first")
+    if len(sizes) == 1:
+        st.caption(f"All {next(iter(sizes.values())):,}: {next(iter(sizes)).replace('x', '×')}")
+        return
+    total = sum(sizes.values())
+    table = pd.DataFrame(
+        {
+            "width×height": [size.replace("x", "×") for size in sizes],
+            "images": sizes.values(),
+            "share": [100 * n / total for n in sizes.values()],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="source_sizes",
+        column_config={
+            "share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)
+        },
+    )
+
+
+def _show_left_out(skipped: list[dict[str, str]]) -> None:
+    if not skipped:
+        return
+    with st.expander(f"Left out at the import: {len(skipped):,} files that could not be decoded"):
+        st.dataframe(pd.DataFrame(skipped), hide_index=True, key="left_out")

@@ -1,0 +1,1 @@
+"""The Dataset page's findings: the audit, its groups, and what is decided about them."""

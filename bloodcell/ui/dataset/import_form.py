@@ -1,0 +1,234 @@
+"""Bring images in: drop a file, name a path, draw the demo, download BloodMNIST."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import streamlit as st
+
+from bloodcell.data.readers.download import BLOODMNIST, RECORD, download_bloodmnist
+from bloodcell.data.readers.source import import_source
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.synthetic.demo import Faults, make_demo
+from bloodcell.errors import BadInput
+from bloodcell.files import sweep_leftovers, temporary_beside
+from bloodcell.progress import Progress
+from bloodcell.ui.common.jobs import current_job, start_job
+from bloodcell.ui.common.state import sentences, workspace
+from bloodcell.workspace import Workspace
+
+__all__ = ["bring_in", "draw_demo_button"]
+
+CHUNK_BYTES = 4 * 2**20
+PLANTED = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
+
+
+def _begin(title: str, name: str, work: Callable[[Workspace, Progress], Dataset]) -> None:
+    """Start the job if the name is free; says so in a sentence if it is not."""
+    home = workspace()
+    with sentences():
+        home.new("datasets", name)
+        start_job(title, lambda progress: work(home, progress))
+        st.rerun()
+
+
+def _free_name(wanted: str) -> str:
+    """`wanted` made usable as a name, with a number behind it if it is taken."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip(".-_")[:48] or "dataset"
+    taken = {n.lower() for n in workspace().names("datasets")}
+    numbered = (stem if i == 1 else f"{stem}-{i}" for i in range(1, len(taken) + 2))
+    return next(n for n in numbered if n.lower() not in taken)
+
+
+def draw_demo_button(key: str) -> None:
+    """A button that draws the demo dataset at once, with what it is beside it."""
+    if st.button("Draw the demo dataset", type="primary", icon=":material/draw:", key=key):
+        name = _free_name("demo")
+        _begin(
+            f"Drawing {name}",
+            name,
+            lambda home, progress: make_demo(home, name, progress=progress),
+        )
+
+
+def _cut_options(key: str) -> dict[str, Any]:
+    with st.expander("How images are cut and resized"):
+        left, right = st.columns(2)
+        size = left.number_input(
+            "Pixels a side",
+            8,
+            1024,
+            value=None,
+            key=f"{key}_size",
+            placeholder="as they are, up to 256, else 96",
+            help="Every image of a dataset has this side.",
+        )
+        crop = right.number_input(
+            "Centre square to keep, in pixels",
+            8,
+            1024,
+            value=None,
+            key=f"{key}_crop",
+            placeholder="the largest one",
+            help="Cut before resizing. For photographs of 360×363 pixels, 200 keeps one cell.",
+        )
+        skip = st.checkbox(
+            "Leave out files that cannot be decoded, instead of stopping at the first",
+            key=f"{key}_skip",
+        )
+    return {"size": size, "crop": crop, "skip_broken": skip}
+
+
+def _copy(source: BinaryIO, size: int, target: Path, progress: Progress) -> None:
+    done = 0
+    source.seek(0)
+    with target.open("wb") as file:
+        while chunk := source.read(CHUNK_BYTES):
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, size, "bytes")
+
+
+def _import_upload(
+    home: Workspace, upload: Any, name: str, options: dict[str, Any], progress: Progress
+) -> Dataset:
+    """Import an uploaded file by way of a temporary one, which is gone afterwards."""
+    home.downloads.mkdir(parents=True, exist_ok=True)
+    sweep_leftovers(home.downloads)
+    folder = temporary_beside(home.downloads / "upload")
+    folder.mkdir()
+    try:
+        file = folder / (Path(upload.name).name or "upload")
+        _copy(upload, upload.size, file, progress)
+        return import_source(home, file, name, progress=progress, **options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _drop() -> None:
+    upload = st.file_uploader(
+        "An .npz with images and labels, MedMNIST's included, or a .zip with a folder a class",
+        type=["npz", "zip"],
+        key="bring_upload",
+    )
+    if upload is None:
+        st.caption(
+            "Folder names may be English names or the usual abbreviations (BA, EO, ERB, IG, LY, "
+            "MO, NE, PL). Nothing leaves this server."
+        )
+        return
+    name = st.text_input(
+        "Name", _free_name(Path(upload.name).stem), key=f"bring_upload_name_{upload.file_id}"
+    )
+    options = _cut_options("bring_upload")
+    if st.button("Bring in", type="primary", key="bring_upload_go"):
+        _begin(
+            f"Importing {upload.name}",
+            name,
+            lambda home, progress: _import_upload(home, upload, name, options, progress),
+        )
+
+
+def _path() -> None:
+    path = st.text_input(
+        "Path of a folder, .zip or .npz on the server",
+        key="bring_path",
+        placeholder="for example ~/cells",
+    )
+    name = st.text_input(
+        "Name", _free_name(Path(path).stem) if path else "", key=f"bring_path_name_{path}"
+    )
+    options = _cut_options("bring_path")
+    if st.button("Bring in", type="primary", key="bring_path_go"):
+        with sentences():
+            if not path.strip():
+                raise BadInput(
+                    "No path is given: type where the folder, .zip or .npz lies on this server."
+                )
+            _begin(
+                f"Importing {Path(path).name}",
+                name,
+                lambda home, progress: import_source(
+                    home, path.strip(), name, progress=progress, **options
+                ),
+            )
+
+
+def _draw() -> None:
+    st.markdown(
+        "Cells drawn by the program, to try every page without any data at hand. They look like "
+        "the eight kinds, but nothing learned on them holds for real blood."
+    )
+    left, middle, right = st.columns(3)
+    per_class = left.number_input("Cells of each class", 4, 5000, 60, key="bring_demo_n")
+    size = middle.number_input("Pixels a side", 32, 256, 96, key="bring_demo_size")
+    seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="bring_demo_seed")
+    faults = st.toggle(
+        "Plant copies, foreign pictures and wrong labels, to try the findings",
+        value=True,
+        key="bring_demo_faults",
+    )
+    name = st.text_input("Name", _free_name("demo"), key="bring_demo_name")
+    if st.button("Draw", type="primary", key="bring_demo_go"):
+        _begin(
+            f"Drawing {name}",
+            name,
+            lambda home, progress: make_demo(
+                home,
+                name,
+                per_class=int(per_class),
+                size=int(size),
+                seed=int(seed),
+                faults=PLANTED if faults else None,
+                progress=progress,
+            ),
+        )
+
+
+def _fetch(home: Workspace, size: int, name: str, progress: Progress) -> Dataset:
+    file = download_bloodmnist(home, size, progress=progress)
+    return import_source(home, file, name, progress=progress)
+
+
+def _download() -> None:
+    st.markdown(
+        f"BloodMNIST, 17,092 photographs with the parts its authors chose, from "
+        f"[its official record]({RECORD}) (Yang et al. 2023, CC BY 4.0; photographs by Acevedo "
+        "et al. 2020). An interrupted download is continued."
+    )
+    size = st.segmented_control(
+        "Pixels a side",
+        list(BLOODMNIST),
+        default=64,
+        required=True,
+        key="bring_download_size",
+        help="28 is quick and coarse; 224 is above a gigabyte.",
+    )
+    name = st.text_input("Name", _free_name(f"bloodmnist-{size}"), key=f"bring_dl_name_{size}")
+    if st.button("Download", type="primary", key="bring_download_go"):
+        _begin(
+            "Downloading BloodMNIST",
+            name,
+            lambda home, progress: _fetch(home, int(size), name, progress),
+        )
+
+
+def bring_in() -> None:
+    """The four ways to make a dataset, each with its form."""
+    job = current_job()
+    if job is not None and job.running:
+        st.info(f"{job.title} is going on: its progress is at the top of this page.")
+        return
+    ways = {
+        ":material/upload_file: Drop a file": _drop,
+        ":material/folder_open: Path on the server": _path,
+        ":material/draw: Draw the demo": _draw,
+        ":material/download: Download BloodMNIST": _download,
+    }
+    tabs = st.tabs(list(ways), key="bring_in_way", on_change="rerun")
+    for tab, show in zip(tabs, ways.values(), strict=True):
+        if tab.open:
+            with tab:
+                show()

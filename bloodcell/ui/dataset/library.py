@@ -1,0 +1,309 @@
+"""Dataset page, all datasets: side by side, rename, take along, throw away, take back."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from bloodcell.data.split import make_split
+from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.store.export import FORMATS, export_dataset
+from bloodcell.data.store.library import (
+    empty_trash,
+    rename_dataset,
+    restore_dataset,
+    throw_away,
+    thrown_away,
+)
+from bloodcell.errors import BloodCellError
+from bloodcell.progress import Progress
+from bloodcell.runs.run import list_runs
+from bloodcell.runs.uses import require_idle, runs_on, uses_text
+from bloodcell.ui.common.dataset_index import identity
+from bloodcell.ui.common.state import (
+    attempt,
+    dialog,
+    sentences,
+    set_active,
+    show_problem,
+    workspace,
+)
+from bloodcell.ui.common.worked_out import worked_out
+
+__all__ = ["library_table", "show_library", "show_trash", "show_undo"]
+
+# A file to download lies in the server's memory as long as the visitor's session.
+LARGEST_DOWNLOAD = 2**30
+THROWN = "thrown_dataset"
+EXPORTING = "exporting"
+PROBLEM, DONE = "library_problem", "library_done"
+RESTORE_PROBLEM = "restore_problem"
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _row(state: tuple[str, ...], _dataset: Dataset) -> dict[str, Any]:
+    counts = _dataset.counts()
+    return {
+        "images": sum(counts.values()),
+        "excluded": len(_dataset) - sum(counts.values()),
+        "classes": sum(n > 0 for n in counts.values()),
+        "pixels": "×".join(map(str, reversed(_dataset.size))),
+        "MiB": _dataset.images.nbytes / 2**20,
+        "brought in": str(_dataset.info.get("created", "")),
+    }
+
+
+def library_table(active: str) -> pd.DataFrame:
+    """A row for each dataset of the workspace; a damaged one has its reason in `images`' place."""
+    home = workspace()
+    used = [Path(run.config().dataset).name for run in list_runs(home)]
+    rows = []
+    for name in home.names("datasets"):
+        row: dict[str, Any] = {"name": name, "runs": used.count(name), "problem": ""}
+        try:
+            dataset = open_dataset(home, name)
+            row |= _row(identity(dataset), dataset)
+        except BloodCellError as error:
+            row["problem"] = str(error)
+        rows.append({**row, "": "chosen" if name == active else ""})
+    first = ["name", "", "images", "excluded", "classes", "pixels", "MiB", "runs", "brought in"]
+    table = pd.DataFrame(rows).reindex(columns=[*first, "problem"])
+    return table if (table["problem"] != "").any() else table[first]
+
+
+def show_library(active: str) -> None:
+    """All datasets with what can be done to one of them, and the trash."""
+    table = library_table(active)
+    names = list(table["name"])
+    st.caption("Select one to work on it, rename it, take it along or delete it.")
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        # Rows move when the list changes: what was selected is another one then.
+        key=f"library_{'/'.join(names)}",
+        column_config={
+            "": st.column_config.TextColumn(width="small"),
+            "images": st.column_config.NumberColumn(format="localized"),
+            "excluded": st.column_config.NumberColumn(format="localized"),
+            "MiB": st.column_config.NumberColumn(format="%.0f"),
+            "runs": st.column_config.NumberColumn(help="Runs that name this dataset."),
+            "brought in": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        },
+    )
+    rows = event.selection.rows
+    chosen = names[rows[0]] if rows and rows[0] < len(names) else active
+    st.markdown(f"**{chosen}**")
+    with st.container(horizontal=True):
+        if st.button("Work on it", icon=":material/check:", disabled=chosen == active):
+            set_active("datasets", chosen)
+            st.rerun()
+        if st.button("Rename", icon=":material/edit:"):
+            _rename(chosen)
+        if st.button("Delete", icon=":material/delete:"):
+            _delete(chosen)
+    sound = "problem" not in table or not table["problem"].iloc[names.index(chosen)]
+    if sound:
+        with sentences():
+            _export(open_dataset(workspace(), chosen))
+    show_trash()
+
+
+def _say_uses(name: str) -> bool:
+    """Say which runs refer to a dataset; returns whether it may be touched."""
+    runs = runs_on(workspace(), name)
+    try:
+        require_idle(name, runs)
+    except BloodCellError as error:
+        st.error(str(error), icon=":material/error:")
+        return False
+    if runs:
+        st.warning(uses_text(name, runs), icon=":material/link_off:")
+    return True
+
+
+def _carry_out(action: Callable[..., Any], *arguments: object) -> None:
+    """A callback of a dialog: what it has to say is shown by the run that follows."""
+    if attempt(PROBLEM, action, *arguments):
+        st.session_state[DONE] = True
+
+
+def _outcome() -> None:
+    """Close the dialog if its work is done; else say why it could not be."""
+    show_problem(PROBLEM)
+    if st.session_state.pop(DONE, False):
+        st.rerun()
+
+
+def _renamed(name: str) -> None:
+    new_name = st.session_state["rename_to"]
+    rename_dataset(workspace(), name, new_name)
+    if st.session_state.get("active_datasets", name) == name:
+        set_active("datasets", new_name)
+
+
+@dialog("Rename the dataset")
+def _rename(name: str) -> None:
+    _outcome()
+    free = _say_uses(name)
+    st.text_input("New name", name, max_chars=64, key="rename_to")
+    st.button(
+        "Rename",
+        type="primary",
+        disabled=not free,
+        key="rename_go",
+        on_click=_carry_out,
+        args=(_renamed, name),
+    )
+
+
+def _deleted(name: str) -> None:
+    st.session_state[THROWN] = throw_away(workspace(), name).entry
+
+
+@dialog("Delete the dataset")
+def _delete(name: str) -> None:
+    _outcome()
+    free = _say_uses(name)
+    st.markdown(
+        f"**{name}** goes to the trash with all its decisions. It can be taken back until the "
+        "trash is emptied."
+    )
+    st.button(
+        f"Delete {name}",
+        type="primary",
+        icon=":material/delete:",
+        disabled=not free,
+        key="delete_go",
+        on_click=_carry_out,
+        args=(_deleted, name),
+    )
+
+
+def _restored(entry: str) -> None:
+    st.session_state.pop(THROWN, None)
+    set_active("datasets", restore_dataset(workspace(), entry).name)
+
+
+def show_undo() -> None:
+    """Offer to take back the dataset that this visitor deleted last."""
+    show_problem(RESTORE_PROBLEM)
+    entry = st.session_state.get(THROWN)
+    thrown = next((t for t in thrown_away(workspace()) if t.entry == entry), None)
+    if thrown is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"{thrown.name} is in the trash.", icon=":material/delete:")
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=attempt,
+            args=(RESTORE_PROBLEM, _restored, thrown.entry),
+        )
+        st.button(
+            "Dismiss",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=lambda: st.session_state.pop(THROWN),
+        )
+
+
+def show_trash() -> None:
+    """What lies in the trash, each to be taken back, and a way to be rid of it for good."""
+    trash = thrown_away(workspace())
+    if not trash:
+        return
+    total = sum(t.bytes for t in trash)
+    with st.expander(f"Trash: {len(trash)}, {total / 2**20:,.0f} MiB", icon=":material/delete:"):
+        for thrown in trash:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{thrown.name}**, deleted {thrown.when:%Y-%m-%d %H:%M} UTC")
+                st.button(
+                    "Restore",
+                    icon=":material/restore_from_trash:",
+                    key=f"restore_{thrown.entry}",
+                    on_click=attempt,
+                    args=(
+                        RESTORE_PROBLEM,
+                        _restored,
+                        thrown.entry,
+                    ),
+                )
+        if st.button("Empty the trash", icon=":material/delete_forever:"):
+            _empty(len(trash), total)
+
+
+@dialog("Empty the trash")
+def _empty(n: int, total: int) -> None:
+    _outcome()
+    st.markdown(
+        f"**{n} datasets, {total / 2**20:,.0f} MiB, are deleted for good.** There is no way back."
+    )
+    st.button(
+        "Delete for good",
+        type="primary",
+        icon=":material/delete_forever:",
+        on_click=_carry_out,
+        args=(empty_trash, workspace()),
+    )
+
+
+def _export(dataset: Dataset) -> None:
+    with st.expander("Take it along, cleaned", icon=":material/download:"):
+        st.caption("Without what is excluded, with the labels as they are now.")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            suffix = st.segmented_control(
+                "As",
+                FORMATS,
+                default=FORMATS[0],
+                required=True,
+                key="export_format",
+                format_func={".npz": "Arrays (.npz)", ".zip": "Folders (.zip)"}.get,
+                help="The .npz holds images and labels; the .zip a folder a class with a PNG of "
+                "the exact pixels for each image.",
+            )
+            parts = st.checkbox(
+                "Keep train, validation and test apart",
+                key="export_parts",
+                help="MedMNIST's names in the .npz, a folder a part in the .zip.",
+            )
+            wanted = ("export", *identity(dataset), chosen_split(dataset), suffix, parts)
+            if st.button("Write the file", icon=":material/save:", key="export_go"):
+                st.session_state[EXPORTING] = wanted, time.monotonic_ns()
+        asked = st.session_state.get(EXPORTING)
+        if asked and asked[0] == wanted:
+            target = workspace().exports / f"{dataset.name}{'_parts' if parts else ''}{suffix}"
+            _write(asked, dataset, target, parts)
+
+
+def _write(key: tuple, dataset: Dataset, target: Path, parts: bool) -> None:
+    def work(progress: Progress) -> int:
+        split = make_split(dataset, *chosen_split(dataset)) if parts else None
+        return export_dataset(dataset, target, split=split, progress=progress)
+
+    n = worked_out(key, f"Writing {target.name}", work)
+    if n is None:
+        return
+    if not target.is_file():
+        st.info(f"{target} was moved or removed: write it again.")
+        return
+    size = target.stat().st_size
+    st.markdown(f"{n:,} images, {size / 2**20:,.1f} MiB, on the server at")
+    st.code(str(target), language=None, wrap_lines=True)
+    if size <= LARGEST_DOWNLOAD:
+        st.download_button(
+            target.name,
+            target.read_bytes,
+            file_name=target.name,
+            mime="application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            key="export_download",
+        )
+    else:
+        st.caption("Too large to go through the browser: copy it from the server.")

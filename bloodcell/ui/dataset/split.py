@@ -1,0 +1,150 @@
+"""Dataset page, split: how the images are divided, and the proof that none is on two sides."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from bloodcell.classes import CLASSES
+from bloodcell.data.split_choice import choose_split, chosen_split
+from bloodcell.data.store.dataset import PARTS, Dataset
+from bloodcell.errors import BloodCellError
+from bloodcell.runs.execute import check_startable
+from bloodcell.ui.common.dataset_index import DatasetIndex
+from bloodcell.ui.common.state import sentences
+
+__all__ = ["show_split", "split_csv"]
+
+
+def show_split(dataset: Dataset, index: DatasetIndex) -> None:
+    """Proof, rule, choice and numbers of the split."""
+    _prove(index)
+    _say_rule(index)
+    _choose(dataset, index)
+    used = int(index.kept.sum())
+    totals = index.counts.sum(axis=0)
+    present = index.counts[index.counts.sum(axis=1) > 0]
+    parts = pd.DataFrame(
+        {
+            "part": PARTS,
+            "images": totals,
+            "share": 100 * totals / max(used, 1),
+            "fewest of a class": present.min(axis=0) if len(present) else totals,
+            "most of a class": present.max(axis=0) if len(present) else totals,
+        }
+    )
+    st.dataframe(
+        parts,
+        hide_index=True,
+        key="split_numbers",
+        column_config={"share": st.column_config.NumberColumn(format="%.1f %%")},
+    )
+    try:
+        check_startable(dataset, index.split)
+    except BloodCellError as error:
+        st.warning(f"No training can start on this split. {error}", icon=":material/warning:")
+    st.download_button(
+        "The split as CSV",
+        lambda: split_csv(index),
+        file_name=f"{dataset.name}_split_{index.split.seed}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.caption(
+        "What no split can rule out: cells of one patient on two sides. The images carry no "
+        "patient numbers."
+    )
+
+
+def _prove(index: DatasetIndex) -> None:
+    used = int(index.kept.sum())
+    text = (
+        f"**{index.shared} images shared between parts.** All {used:,} images in use were "
+        "compared by the hash of their pixels across train, validation and test."
+    )
+    if index.shared:
+        st.error(text, icon=":material/error:")
+    else:
+        st.success(text, icon=":material/verified:")
+
+
+def _say_rule(index: DatasetIndex) -> None:
+    if not index.split.given:
+        st.markdown(
+            "Within each class the images are cut into train, validation and test by the shares "
+            "below; copies of one image stay together. The same images, decisions, seed and "
+            "shares always give the same parts, whatever the order of the files."
+        )
+        return
+    text = (
+        "The parts are those that the source gives. A copy of a training image that lay in "
+        "another part was moved to train."
+    )
+    if drawn := " and ".join(index.split.drawn):
+        text += (
+            f" The source has no {drawn} part: it was drawn from its train part, by seed and "
+            "shares."
+        )
+    st.markdown(text)
+
+
+def _choose(dataset: Dataset, index: DatasetIndex) -> None:
+    seed, shares = chosen_split(dataset)
+    fixed = index.split.given and not index.split.drawn
+    # Another choice, made elsewhere, is shown at once.
+    key = f"split_{dataset.name}_{seed}_{shares}"
+    with st.form(key, border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        percent = [
+            st.number_input(
+                f"{part.capitalize()}, %",
+                1.0 if part == PARTS[0] else 0.0,
+                100.0,
+                100.0 * share,
+                step=1.0,
+                format="%g",
+                key=f"{key}_{part}",
+                width=130,
+                disabled=fixed,
+            )
+            for part, share in zip(PARTS, shares, strict=True)
+        ]
+        new_seed = st.number_input(
+            "Seed of the split",
+            0,
+            2**31 - 1,
+            seed,
+            key=f"{key}_seed",
+            width=150,
+            disabled=fixed,
+            help="Compare runs only within one split.",
+        )
+        pressed = st.form_submit_button("Divide", icon=":material/call_split:", disabled=fixed)
+    st.caption(
+        "The seed changes nothing here."
+        if fixed
+        else "Kept with the dataset: runs that start from now on are offered this split."
+    )
+    if pressed:
+        with sentences():
+            choose_split(dataset, int(new_seed), tuple(round(p / 100, 9) for p in percent))
+            st.rerun()
+
+
+def split_csv(index: DatasetIndex) -> bytes:
+    """A row an image: index, name, hash, class, part ("excluded" if so)."""
+    parts = np.array([*PARTS, "excluded"])[index.split.parts]
+    names = np.array([c.name for c in CLASSES])
+    table = pd.DataFrame(
+        {
+            "index": np.arange(len(parts)),
+            "name": index.names,
+            "hash": index.hashes,
+            "class": names[index.labels],
+            "part": parts,
+        }
+    )
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False)
+    return buffer.getvalue().encode()

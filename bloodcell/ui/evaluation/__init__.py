@@ -1,0 +1,1 @@
+"""The Evaluation page: combine runs, and judge what comes of it."""

@@ -1,0 +1,135 @@
+"""Evaluations and stress studies: at hand, on the disk, or at work for all visitors at once."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.bundle import Bundle
+from bloodcell.ensemble.ensemble import VIEWS
+from bloodcell.errors import Stopped
+from bloodcell.evaluation.evaluate import Evaluation, split_of
+from bloodcell.evaluation.stored import evaluated, evaluation_key, load_evaluation
+from bloodcell.evaluation.stress import Study, load_study, study
+from bloodcell.progress import Progress
+from bloodcell.ui.common.jobs import Job
+from bloodcell.ui.common.state import changed_at, load_ensemble, workspace
+
+__all__ = ["AT_ONCE", "effort", "ensemble_info", "held", "judging", "stressing"]
+
+# Network runs that are worth no question: some ten seconds on two cores.
+AT_ONCE = 6000
+KEPT = 8
+
+
+@st.cache_resource
+def _jobs() -> OrderedDict[Any, Job]:
+    return OrderedDict()
+
+
+@st.cache_resource
+def _at_hand() -> OrderedDict[tuple[str, ...], Evaluation]:
+    return OrderedDict()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _info(path: str, stamp: int) -> dict[str, Any]:
+    return Bundle(Path(path)).info
+
+
+def ensemble_info(name: str) -> dict[str, Any]:
+    """The content of an ensemble's ``ensemble.json``, without loading its networks.
+
+    Raises:
+        BloodCellError: it is missing or damaged.
+    """
+    path = workspace().find("ensembles", name)
+    return _info(str(path), changed_at(path))
+
+
+def effort(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[int, int, int]:
+    """Images of the part, networks, and views of each image: their product is the work."""
+    images = len(split_of(info, dataset).indices(part))
+    return images, len(info["members"]), len(VIEWS) if tta else 1
+
+
+def _key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:
+    """What an evaluation depends on, and the dataset: two may hold the same images."""
+    made = str(dataset.info.get("created", ""))
+    return str(dataset.path), made, evaluation_key(info, dataset, part, tta)
+
+
+def held(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> Evaluation | None:
+    """The evaluation if it is at hand or on the disk."""
+    key, kept = _key(info, dataset, part, tta), _at_hand()
+    found = kept.get(key) or load_evaluation(info, dataset, part, tta)
+    if found is not None:
+        kept[key] = found
+        kept.move_to_end(key)
+        while len(kept) > KEPT:
+            kept.popitem(last=False)
+    return found
+
+
+def _job(key: Any, title: str, work: Callable[[Progress], Any], *, start: bool) -> Job | None:
+    jobs = _jobs()
+    job = jobs.get(key)
+    if start and (job is None or not job.running):
+        job = jobs[key] = Job(title, work)
+        while len(jobs) > KEPT:
+            jobs.popitem(last=False)[1].stop()
+    return job
+
+
+def judging(
+    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool, *, start: bool
+) -> Job | None:
+    """The job that judges an ensemble; its result is an Evaluation, which is also kept.
+
+    Args:
+        name: the ensemble's in the workspace.
+        start: whether to begin unless it is at work.
+    """
+    ensemble = load_ensemble(name) if start else None
+    return _job(
+        (_key(info, dataset, part, tta), "judge"),
+        f"Judging {info['name']} on {dataset.name}",
+        lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress),
+        start=start,
+    )
+
+
+def stressing(
+    name: str,
+    info: dict[str, Any],
+    dataset: Dataset,
+    part: str,
+    tta: bool,
+    images: int,
+    *,
+    start: bool,
+) -> Job | None:
+    """The job of a corruption study; its result is the Study, complete or as far as it came.
+
+    Args:
+        images: how many; 0: all.
+        start: whether to begin, or go on, unless it is at work.
+    """
+    ensemble = load_ensemble(name) if start else None
+
+    def work(progress: Progress) -> Study | None:
+        try:
+            return study(ensemble, dataset, part, images=images, tta=tta, progress=progress)
+        except Stopped:
+            # What is done is kept: a stop here is no loss.
+            return load_study(info, dataset, part, images=images, tta=tta)
+
+    return _job(
+        (_key(info, dataset, part, tta), "stress", images),
+        f"{info['name']} under stress",
+        work,
+        start=start,
+    )

@@ -1,0 +1,1 @@
+"""The Training page: launch runs, watch them, compare them."""

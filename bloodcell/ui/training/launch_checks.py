@@ -1,0 +1,242 @@
+"""What is looked at before a training begins, as a short list of sentences."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import streamlit as st
+
+from bloodcell.classes import CLASSES
+from bloodcell.data.store.dataset import PARTS, Dataset
+from bloodcell.errors import BloodCellError
+from bloodcell.models.classifier import BACKBONES
+from bloodcell.runs.execute import check_startable
+from bloodcell.runs.run import Run, open_run
+from bloodcell.runs.weights import runs_named
+from bloodcell.training.config import TrainConfig
+from bloodcell.training.estimate import Estimate, Speed, disk_bytes
+from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index
+from bloodcell.workspace import Workspace
+
+__all__ = ["Check", "check_launch", "readable_bytes", "show_checks"]
+
+# Below this a recall has an interval of some 40 points: it says next to nothing.
+FEW_VALIDATION = 20
+FEW_TRAINING = 50
+MOST_NAMED = 2
+LOOK = {
+    "good": ("check_circle", "green"),
+    "careful": ("warning", "orange"),
+    "bad": ("error", "red"),
+}
+HDF5 = b"\x89HDF\r\n\x1a\n"
+# How Keras names the files that it has downloaded.
+DOWNLOADED = {
+    "mobilenetv2": "mobilenet_v2*no_top*",
+    "efficientnetb3": "efficientnetb3*notop*",
+    "resnet50": "resnet50_weights*notop*",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        level: "good", "careful" (it can start) or "bad" (it cannot).
+        words: what was found, and what to do.
+    """
+
+    level: str
+    words: str
+
+
+def readable_bytes(n: float) -> str:
+    """ "85 MB", "1.6 GB"."""
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n / 1e6, 1):.0f} MB"
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _refusal(state: tuple, seed: int, shares: tuple, _dataset: Dataset) -> str:
+    """Why a training cannot start on this split, or ""."""
+    try:
+        check_startable(_dataset, dataset_index(_dataset, seed, shares).split)
+    except BloodCellError as error:
+        return str(error)
+    return ""
+
+
+def _split(dataset: Dataset, config: TrainConfig) -> list[Check]:
+    state = (str(dataset.path), dataset.fingerprint, dataset.curation.fingerprint)
+    refusal = _refusal(state, config.split_seed, config.split_shares, dataset)
+    if refusal:
+        return [Check("bad", refusal)]
+    index = dataset_index(dataset, config.split_seed, config.split_shares)
+    totals = index.counts.sum(axis=0)
+    parts = ", ".join(f"{n:,} {part}" for n, part in zip(totals, PARTS, strict=True))
+    return [
+        Check("good", f"{parts}; {index.shared} images shared between parts."),
+        _classes(index),
+    ]
+
+
+def _classes(index: DatasetIndex) -> Check:
+    rows = [(c, index.counts[c.id]) for c in CLASSES if index.counts[c.id].sum()]
+    small = [(c, n) for c, n in rows if n[0] < FEW_TRAINING or n[1] < FEW_VALIDATION]
+    if small:
+        named = "; ".join(
+            f"{c.title} ({n[0]:,} to train on, {n[1]:,} in validation, {n[2]:,} in test)"
+            for c, n in sorted(small, key=lambda row: row[1].sum())[:MOST_NAMED]
+        )
+        more = f" and {len(small) - MOST_NAMED} more classes" if len(small) > MOST_NAMED else ""
+        return Check(
+            "careful",
+            f"Few images of {named}{more}: the figures of such a class say little. Balanced "
+            "sample weights let it count as much as the others.",
+        )
+    smallest, n = min(rows, key=lambda row: row[1].sum())
+    return Check(
+        "good",
+        f"All {len(rows)} classes in each part; the smallest is {smallest.title} with {n[0]:,} to "
+        f"train on, {n[1]:,} in validation and {n[2]:,} in test.",
+    )
+
+
+def _weights(home: Workspace, backbone: str, weights: str) -> Check:
+    name = BACKBONES[backbone]
+    if weights == "none":
+        return Check("good", f"{name} starts from nothing.")
+    path = Path(weights).expanduser()
+    if os.path.isfile(path):
+        return _file(path, name)
+    try:
+        runs = [open_run(home, run).id for run in runs_named(home, weights)]
+    except BloodCellError as error:
+        return Check("bad", str(error))
+    if len(runs) == 1:
+        return Check("good", f"{name} starts from the best epoch of {runs[0]}.")
+    if runs:
+        words = f"{name} starts from the mean of the best epochs of {', '.join(runs)}."
+        return Check("good", words)
+    return Check(
+        "bad",
+        f"There is no weights file {weights!r}: give the path of a file on the server, or "
+        "start from ImageNet or from nothing.",
+    )
+
+
+def _imagenet(backbones: list[str]) -> list[Check]:
+    """Whether Keras has the ImageNet weights of these networks on this machine already."""
+    folder = Path.home() / ".keras" / "models"
+    here: list[str] = []
+    away: list[str] = []
+    for backbone in backbones:
+        there = any(folder.glob(DOWNLOADED.get(backbone, "nothing")))
+        (here if there else away).append(BACKBONES[backbone])
+    found = []
+    if here:
+        found.append(
+            Check("good", f"The ImageNet weights of {', '.join(here)} are on this machine.")
+        )
+    if away:
+        found.append(
+            Check(
+                "careful",
+                f"The ImageNet weights of {', '.join(away)} are not on this machine yet: Keras "
+                "downloads them when the run begins, and the run fails where there is no "
+                "connection.",
+            )
+        )
+    return found
+
+
+def _file(path: Path, name: str) -> Check:
+    with path.open("rb") as file:
+        start = file.read(len(HDF5))
+    if start != HDF5:
+        return Check(
+            "bad",
+            f"{path} is no HDF5 file: give {name}'s weights without top, as Keras publishes them.",
+        )
+    return Check("good", f"{name} starts from {path.name}.")
+
+
+def _disk(home: Path, configs: list[TrainConfig]) -> Check:
+    while not home.exists():
+        home = home.parent
+    needed, free = sum(map(disk_bytes, configs)), shutil.disk_usage(home).free
+    words = f"{readable_bytes(free)} of disk free, about {readable_bytes(needed)} needed at most"
+    if needed > free:
+        return Check("bad", f"{words}: free some space first.")
+    return Check("careful" if 2 * needed > free else "good", f"{words}.")
+
+
+def _memory(speeds: list[Speed]) -> Check | None:
+    needed = max((s.memory_bytes for s in speeds), default=0)
+    if not needed:
+        return None
+    free = psutil.virtual_memory().available
+    words = f"{readable_bytes(free)} of memory free, {readable_bytes(needed)} needed"
+    if needed > free:
+        return Check("careful", f"{words}: close other programs, or choose a smaller batch.")
+    return Check("good", f"{words}.")
+
+
+def check_launch(
+    home: Workspace,
+    dataset: Dataset,
+    configs: list[TrainConfig],
+    missing: list[str],
+    estimates: list[Estimate],
+    speeds: list[Speed],
+    busy: Iterable[Run] = (),
+) -> list[Check]:
+    """Everything that is looked at before runs begin.
+
+    Args:
+        configs: of the runs, all on `dataset` with one split.
+        missing: backbones for which no weights are given.
+        estimates, speeds: as far as they are known.
+        busy: runs that are going on or waiting.
+    """
+    found = _split(dataset, configs[0])
+    seen = {(c.backbone, c.weights) for c in configs}
+    given = sorted((b, weights) for b, weights in seen if b not in missing)
+    found += [_weights(home, b, weights) for b, weights in given if weights != "imagenet"]
+    found += _imagenet([b for b, weights in given if weights == "imagenet"])
+    found += [
+        Check(
+            "bad",
+            f"No weights are given for {BACKBONES[b]}: type the path of a file, or start from "
+            "ImageNet or from nothing.",
+        )
+        for b in missing
+    ]
+    found += [_memory(speeds), _disk(home.home, configs)]
+    short = [e for e, c in zip(estimates, configs, strict=False) if e.epochs < c.epochs]
+    if short:
+        found.append(
+            Check(
+                "careful",
+                f"The time budget ends it after about {short[0].epochs} of "
+                f"{configs[0].epochs} epochs.",
+            )
+        )
+    ids = [run.id for run in busy]
+    if ids:
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        found.append(Check("careful", f"{ids[0]}{others} come first: it waits for its turn."))
+    return [check for check in found if check is not None]
+
+
+def show_checks(checks: list[Check]) -> bool:
+    """Show the list; returns whether the run can start."""
+    with st.container(border=True, gap="small", key="launch_checks"):
+        st.markdown("**Before it begins**")
+        for check in sorted(checks, key=lambda c: list(LOOK)[::-1].index(c.level)):
+            icon, colour = LOOK[check.level]
+            st.markdown(f":{colour}[:material/{icon}:] {check.words}")
+    return all(check.level != "bad" for check in checks)

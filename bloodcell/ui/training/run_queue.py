@@ -1,0 +1,96 @@
+"""The runs that wait: their order, and how many go on at a time."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
+from bloodcell.runs.run import Run
+from bloodcell.ui.common.state import attempt, sentences, show_problem, workspace
+from bloodcell.ui.training.launch_form import begin_from
+from bloodcell.ui.training.run_actions import VIEW
+from bloodcell.ui.training.run_state import title_of
+
+__all__ = ["show_queue"]
+
+PROBLEM = "queue_problem"
+
+
+def _edit(run: Run) -> None:
+    begin_from(run, "edit")
+    st.session_state[VIEW] = "Launch"
+
+
+def _places() -> None:
+    places = int(st.session_state["queue_places"])
+    change_settings(workspace(), places=places)
+
+
+def show_queue() -> None:
+    """The waiting runs in their order, each with the buttons to move, edit and cancel it."""
+    runs = waiting(workspace())
+    show_problem(PROBLEM)
+    if not runs:
+        return
+    with st.container(border=True, key="queue"), sentences():
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown(
+                f"**{len(runs)} {'runs wait' if len(runs) > 1 else 'run waits'}** for a free place."
+            )
+            st.number_input(
+                "Runs at a time",
+                1,
+                64,
+                settings(workspace()).places,
+                key="queue_places",
+                width=150,
+                help="On two cores one at a time is quickest.",
+                on_change=attempt,
+                args=(
+                    PROBLEM,
+                    _places,
+                ),
+            )
+        for place, run in enumerate(runs, 1):
+            _row(run, place, len(runs))
+
+
+def _row(run: Run, place: int, last: int) -> None:
+    config = run.config()
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"waits_{run.id}"
+    ):
+        st.markdown(
+            f"{place}. **{title_of(run)}** on {Path(config.dataset).name}, "
+            f"{config.epochs} epochs, {config.policy}",
+            width="stretch",
+        )
+        for text, icon, to, off in (
+            ("Earlier", "arrow_upward", place - 1, place == 1),
+            ("Later", "arrow_downward", place + 1, place == last),
+        ):
+            st.button(
+                "",
+                icon=f":material/{icon}:",
+                key=f"{text}_{run.id}",
+                disabled=off,
+                help=text,
+                on_click=attempt,
+                args=(PROBLEM, move, workspace(), run, max(to, 1)),
+            )
+        st.button(
+            "",
+            icon=":material/edit:",
+            key=f"edit_{run.id}",
+            help="Edit",
+            on_click=_edit,
+            args=(run,),
+        )
+        st.button(
+            "",
+            icon=":material/close:",
+            key=f"cancel_{run.id}",
+            help="Cancel: it can be started later",
+            on_click=attempt,
+            args=(PROBLEM, cancel, workspace(), run),
+        )
