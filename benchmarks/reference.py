@@ -15,7 +15,11 @@ import numpy as np
 
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
-from bloodcell.data.synthetic.out_of_distribution import STRANGERS, make_strangers, photograph
+from bloodcell.data.synthetic.out_of_distribution import (
+    STRANGERS,
+    make_out_of_distribution,
+    photograph,
+)
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.evaluation.corruptions import CORRUPTIONS
@@ -89,7 +93,7 @@ def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
     photo, threshold = photograph(PHOTOGRAPH), ensemble.info["novelty"]["threshold"]
     rows = []
     for kind in STRANGERS:
-        made = make_strangers(kind, cells, count, SEED, photo)
+        made = make_out_of_distribution(kind, cells, count, SEED, photo)
         novelty = np.concatenate(
             [
                 ensemble.predict(made[i : i + BATCH], tta=False).novelty

@@ -12,7 +12,7 @@ from bloodcell.ui.augmentation.preview import ladder_tiles, mixes, preview, rung
 from bloodcell.ui.augmentation.save import keep
 from bloodcell.ui.augmentation.speed import show_speed
 from bloodcell.ui.common.gallery import gallery
-from bloodcell.ui.common.state import heading, sentences
+from bloodcell.ui.common.state import heading, show_errors
 
 VARIANTS, LADDER, HISTOGRAM = "Variants", "Strength ladder", "Pixel histogram"
 COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16
@@ -136,12 +136,12 @@ def look() -> None:
 def playground() -> None:
     # On a phone the pictures come first; the editor must still be read before they are made.
     left, right = st.columns([3, 2], gap="large")
-    with right, sentences():
+    with right, show_errors():
         choose_policy()
         edit_steps()
-    with left, sentences():
+    with left, show_errors():
         look()
-    with right, sentences():
+    with right, show_errors():
         keep()
 
 

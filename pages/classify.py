@@ -18,19 +18,19 @@ from bloodcell.ui.classify.field_of_view import field_of_view, view_words
 from bloodcell.ui.classify.guide import guide
 from bloodcell.ui.classify.photographs import Answered, Photographs
 from bloodcell.ui.classify.samples import Samples, drawn_cells, unseen_cells
-from bloodcell.ui.classify.similar import similar_cells_of
 from bloodcell.ui.common.cell_card import cell_card, cell_of
 from bloodcell.ui.common.format import interval, percent, plain
+from bloodcell.ui.common.jobs import wait_for
+from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import (
     active_dataset,
     active_ensemble,
     attempt,
     heading,
     load_ensemble,
-    sentences,
+    show_errors,
     show_problem,
 )
-from bloodcell.ui.common.work import ended
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>
@@ -171,7 +171,7 @@ def chosen_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, posit
     odd = crop.side < min(size) or size[0] != size[1]
     with st.expander(f"Field of view: {view_words(crop, size)}", expanded=odd):
         field_of_view(kept, found, position)
-    similar_cells_of(found.images[row], ensemble)
+    show_similar_cells(found.images[row], ensemble, active_dataset(), "classify_similar")
 
 
 def show(
@@ -215,7 +215,7 @@ if chosen is None:
     said()
     how_to_get_one()
     st.stop()
-with sentences():
+with show_errors():
     loaded = load_ensemble(chosen)
     about(loaded)
     said()
@@ -226,7 +226,7 @@ with sentences():
         guide()
     else:
         job = photographs.answering(loaded, mine, use_turns, use_balance)
-        if ended(job):
+        if wait_for(job):
             show(loaded, mine, job.result, use_turns, use_balance)
         elif job.state == "stopped":
             with st.container(horizontal=True):

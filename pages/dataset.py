@@ -4,12 +4,13 @@ import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import dataset_index
+from bloodcell.ui.common.import_job import draw_demo_button
 from bloodcell.ui.common.jobs import show_job
-from bloodcell.ui.common.state import active_dataset, heading, sentences, set_active, workspace
+from bloodcell.ui.common.state import active_dataset, heading, set_active, show_errors, workspace
 from bloodcell.ui.dataset.about import show_about
 from bloodcell.ui.dataset.findings.browse import show_decisions, show_findings
 from bloodcell.ui.dataset.images import show_images
-from bloodcell.ui.dataset.import_form import bring_in, draw_demo_button
+from bloodcell.ui.dataset.import_form import bring_in
 from bloodcell.ui.dataset.library import show_library, show_trash, show_undo
 from bloodcell.ui.dataset.map import show_map
 from bloodcell.ui.dataset.overview import show_overview
@@ -84,7 +85,7 @@ if dataset is None:
     show_trash()
     st.stop()
 
-with sentences():
+with show_errors():
     summary(dataset)
     tabs = dict(
         zip(VIEWS, st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params"), strict=True)

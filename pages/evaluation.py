@@ -6,8 +6,8 @@ import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
-from bloodcell.ui.common.state import active_dataset, active_ensemble, heading, sentences
-from bloodcell.ui.common.work import ended
+from bloodcell.ui.common.jobs import wait_for
+from bloodcell.ui.common.state import active_dataset, active_ensemble, heading, show_errors
 from bloodcell.ui.evaluation.calibration import calibration, review, sets
 from bloodcell.ui.evaluation.compose_form import compose_form
 from bloodcell.ui.evaluation.export import take_along
@@ -56,14 +56,14 @@ def judged(
         job = judging(name, info, dataset, part, tta, start=True)
     if job is None or job.state in ("stopped", "failed"):
         if job is not None:
-            ended(job)
+            wait_for(job)
         work = f"{images:,} images × {networks} networks × {views} views"
         if not st.button(
             f"Judge ({work})", type="primary", icon=":material/play_arrow:", key="judge"
         ):
             return None
         job = judging(name, info, dataset, part, tta, start=True)
-    return job.result if job is not None and ended(job) else None
+    return job.result if job is not None and wait_for(job) else None
 
 
 def report(found: Evaluation, dataset: Dataset, name: str, info: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ judging_tab, stressing_tab, combining_tab, taking_tab = st.tabs(
     key=f"evaluation_tab_{active}",
     on_change="rerun",
 )
-with sentences():
+with show_errors():
     if combining_tab.open:
         with combining_tab:
             compose_form()

@@ -7,9 +7,9 @@ import streamlit as st
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
+from bloodcell.ui.common.import_job import draw_demo_button
 from bloodcell.ui.common.jobs import show_job
-from bloodcell.ui.common.state import draw_anew, heading, sentences, set_active, workspace
-from bloodcell.ui.dataset.import_form import draw_demo_button
+from bloodcell.ui.common.state import heading, rerun_page, set_active, show_errors, workspace
 from bloodcell.ui.training.compare import show_comparison
 from bloodcell.ui.training.launch_form import launch_form
 from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo
@@ -70,7 +70,7 @@ def live_table(chosen: Run) -> None:
     if what_is_there(runs) != st.session_state.get(DRAWN):
         # Another browser, the queue or the run itself: the buttons must follow.
         wake(workspace())
-        draw_anew()
+        rerun_page()
     table(runs, chosen)
 
 
@@ -88,7 +88,7 @@ def watch(runs: list[Run]) -> None:
     beat = LIVE_S if any(is_live(r.status()) for r in runs) else CALM_S
     st.fragment(live_table, run_every=beat)(run)
     with st.container(border=True):
-        with sentences():
+        with show_errors():
             show_acts(run)
         live = is_live(run.status())
         st.fragment(show_now, run_every=LIVE_S if live else None)(run)

@@ -54,7 +54,7 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     Do not change it.
     """
     from bloodcell.ensemble.compose import compose
-    from bloodcell.runs.execute import carry_out
+    from bloodcell.runs.execute import execute
     from bloodcell.runs.launch import prepare
     from bloodcell.training.config import make_config
     from bloodcell.workspace import Workspace
@@ -66,7 +66,7 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         "demo", backbone="tiny", input_size=48, epochs=2, batch_size=4, learning_rate=5e-3
     )
     run = prepare(workspace, config)
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"
     compose(workspace, [run], "first")
     return home
 

@@ -98,6 +98,20 @@ def test_imports_run_one_way(path: Path):
         assert part in {"__init__", "__main__", "cli"}, "say in MAY_IMPORT what it may import"
 
 
+UI = [p for p in CORE if part_of(p) == "ui" and p.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", [*UI, *PAGES], ids=name_of)
+def test_a_page_imports_its_own_room_and_what_all_share(path: Path):
+    room = (
+        path.parent.relative_to(REPOSITORY / "bloodcell" / "ui").parts[0]
+        if path in UI
+        else (path.stem)
+    )
+    rooms = {n.split(".")[2] for n in imports(path) if n.startswith("bloodcell.ui.")}
+    assert rooms <= {room, "common"}
+
+
 @pytest.mark.parametrize("path", [p for p in CORE if part_of(p) != "ui"], ids=name_of)
 def test_streamlit_stays_in_the_pages_and_what_they_share(path: Path):
     assert "streamlit" not in packages(path)

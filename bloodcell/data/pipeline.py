@@ -15,7 +15,7 @@ from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.imaging.resize import resized
 from bloodcell.data.store.dataset import Dataset
-from bloodcell.data.synthetic.out_of_distribution import with_strangers
+from bloodcell.data.synthetic.out_of_distribution import with_outlier_exposure
 
 __all__ = ["TrainingBatches", "read_images"]
 
@@ -68,7 +68,7 @@ class TrainingBatches:
             one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[self.labels[chosen]]
             count = round(self.strangers * len(images))
             made = np.random.default_rng([self.seed, epoch, batch, 2])
-            images, one_hot = with_strangers(images, one_hot, count, made)
+            images, one_hot = with_outlier_exposure(images, one_hot, count, made)
             rng = np.random.default_rng([self.seed, epoch, batch, 1])
             images, labels = apply(self.policy, images, one_hot, rng)
             return images, labels, (labels @ self.class_weights).astype(np.float32)

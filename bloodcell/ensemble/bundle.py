@@ -13,6 +13,7 @@ import json
 import lzma
 import re
 import struct
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,7 +26,7 @@ from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import replacing
 from bloodcell.workspace import Workspace
 
-__all__ = ["Bundle", "new_ensemble", "write_zip"]
+__all__ = ["Bundle", "new_ensemble", "write_zip", "zipped"]
 
 MAX_FILE_BYTES = 512 * 1024**2
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
@@ -166,3 +167,14 @@ def write_zip(folder: Path, target: Path) -> None:
                 entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 packed.writestr(entry, file.read_bytes())
+
+
+def zipped(folder: Path) -> bytes:
+    """An ensemble as one file: the zip beside its folder, or one made now."""
+    ready = folder.parent / f"{folder.name}.zip"
+    if ready.is_file():
+        return ready.read_bytes()
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) / "ensemble.zip"
+        write_zip(folder, target)
+        return target.read_bytes()

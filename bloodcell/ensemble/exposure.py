@@ -4,7 +4,7 @@ import numpy as np
 
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy, step
-from bloodcell.data.synthetic.out_of_distribution import HARD, STRANGERS, make_strangers
+from bloodcell.data.synthetic.out_of_distribution import HARD, STRANGERS, make_out_of_distribution
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
@@ -59,7 +59,7 @@ def expose(
         progress(done, total, "strangers")
     for kind, count in per_kind.items():
         for start in range(0, count, BATCH):
-            images = make_strangers(kind, cells, min(BATCH, count - start), seed + start)
+            images = make_out_of_distribution(kind, cells, min(BATCH, count - start), seed + start)
             strangers.append(run_members(models, images, False).looks)
             done += len(images)
             progress(done, total, "strangers")

@@ -28,10 +28,10 @@ from bloodcell.models.litert import LiteModel
 from bloodcell.runs.lock import acquire
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
-from bloodcell.runs.tracker import LiveMirrors
+from bloodcell.runs.tracker import LiveTrackers
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "carry_out", "check_startable", "hold", "same_dataset"]
+__all__ = ["DETACHED", "check_startable", "execute", "hold", "same_dataset"]
 
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
@@ -78,7 +78,7 @@ class _Watch:
     def __init__(self, run: Run, say: Callable[[str], None]):
         self.run = run
         self.say = say
-        self.mirrors = LiveMirrors(run, say)
+        self.mirrors = LiveTrackers(run, say)
         self.reason: str | None = None
         self._asked = 0.0
         self._ended = threading.Event()
@@ -195,7 +195,7 @@ def _signals(watch: _Watch) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def carry_out(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
+def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
     """Carry `run` out to its end or until a stop is asked for.
 
     Args:

@@ -16,7 +16,7 @@ from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import begun, changed
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.schedule import judged_loss
+from bloodcell.training.schedule import selection_loss
 from bloodcell.workspace import Workspace, check_name
 
 __all__ = ["delete", "deleted", "duplicate", "extend", "prepare_all", "restore"]
@@ -110,7 +110,7 @@ def _would_go_on(run: Run, config: TrainConfig) -> None:
 
 def _waited(metrics: list[dict[str, Any]]) -> int:
     """Epochs since the lowest validation loss."""
-    losses = [judged_loss(record) for record in metrics]
+    losses = [selection_loss(record) for record in metrics]
     return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
@@ -124,7 +124,7 @@ def prepare_all(
 
     Args:
         tags: to find them by.
-        mirrors: where to show them too, see :func:`bloodcell.runs.tracker.parse_mirror`.
+        mirrors: where to show them too, see :func:`bloodcell.runs.tracker.parse_tracker`.
     """
     record = {"mirrors": list(mirrors)} if mirrors else {}
     made: list[Run] = []

@@ -22,7 +22,7 @@ from bloodcell.errors import BadInput
 from bloodcell.files import new_folder, read_json, write_json
 from bloodcell.runs.process import is_alive, is_recent
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.schedule import judged_loss
+from bloodcell.training.schedule import selection_loss
 from bloodcell.workspace import Workspace
 
 __all__ = ["ACTIVE", "STATES", "Run", "create_run", "damaged_runs", "list_runs", "open_run"]
@@ -168,7 +168,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """One row of ``runs --json``; `val_accuracy` is that of the exported (best) epoch."""
         config, status, metrics = self.config(), self.status(), self.metrics()
-        best = min(metrics, key=judged_loss, default=None)
+        best = min(metrics, key=selection_loss, default=None)
         return {
             "id": self.id,
             "state": status["state"],

@@ -18,7 +18,7 @@ from bloodcell.errors import BadInput
 from bloodcell.runs.labels import read_labels
 from bloodcell.runs.run import Run
 
-__all__ = ["MIRRORS", "LiveMirrors", "Mirror", "mirror_run", "parse_mirror", "scalars"]
+__all__ = ["MIRRORS", "LiveTrackers", "Mirror", "parse_tracker", "scalars", "track_run"]
 
 EXPERIMENT = "bloodcell"
 RUN_TAG = "bloodcell.run"
@@ -147,7 +147,7 @@ class MLflow:
 MIRRORS: dict[str, Callable[[Run, str], Mirror]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
 
 
-def parse_mirror(text: str) -> dict[str, str]:
+def parse_tracker(text: str) -> dict[str, str]:
     """``tensorboard=FOLDER`` as it is kept in ``config.json``.
 
     Raises:
@@ -163,11 +163,11 @@ def parse_mirror(text: str) -> dict[str, str]:
     return {"to": to, "where": where}
 
 
-def mirror_run(run: Run, mirror: Mapping[str, str]) -> int:
+def track_run(run: Run, mirror: Mapping[str, str]) -> int:
     """Show all epochs that a run has done so far; returns how many those are.
 
     Args:
-        mirror: what :func:`parse_mirror` returns.
+        mirror: what :func:`parse_tracker` returns.
 
     Raises:
         BadInput: its package is not installed.
@@ -179,7 +179,7 @@ def mirror_run(run: Run, mirror: Mapping[str, str]) -> int:
     return len(records)
 
 
-class LiveMirrors:
+class LiveTrackers:
     """The mirrors of a run in progress. Whatever becomes of them, the run goes on."""
 
     def __init__(self, run: Run, say: Callable[[str], None]):

@@ -27,7 +27,7 @@ from bloodcell.training.checkpoint import (
     save_state,
 )
 from bloodcell.training.config import BETWEEN, TrainConfig
-from bloodcell.training.schedule import Patience, judged_loss, learning_rate
+from bloodcell.training.schedule import Patience, learning_rate, selection_loss
 from bloodcell.training.step import (
     averaged_weights,
     make_average,
@@ -216,7 +216,7 @@ class _Training:
         place.history.append(record)
         # previous.npz still means the best epoch of before, so its weights stay too.
         referred = {self._best_path()}
-        if place.patience.update(config, place.epoch, judged_loss(judged)):
+        if place.patience.update(config, place.epoch, selection_loss(judged)):
             best = [w.numpy() for w in self.model.weights]
             save_arrays(self._best_path(), best, {"epoch": place.epoch})
         _assign(self.model.weights, kept)

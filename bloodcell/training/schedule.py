@@ -9,7 +9,7 @@ from typing import Any
 
 from bloodcell.training.config import TrainConfig
 
-__all__ = ["Patience", "judged_loss", "learning_rate"]
+__all__ = ["Patience", "learning_rate", "selection_loss"]
 
 PLATEAU_FACTOR = 0.2
 COSINE_FLOOR = 0.01
@@ -38,7 +38,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, drops: i
     return config.learning_rate
 
 
-def judged_loss(record: dict[str, Any]) -> float:
+def selection_loss(record: dict[str, Any]) -> float:
     """What an epoch is judged by: its validation loss at the temperature that suits it best.
 
     Smoothed labels and strangers make a network less certain than it could be, more so with

@@ -170,11 +170,11 @@ def trash(
     as_json: AsJson = False,
 ) -> None:
     """List the datasets in the trash, or delete them for good."""
-    from bloodcell.data.store.library import empty_trash, thrown_away
+    from bloodcell.data.store.library import empty_trash, list_trash
 
     found: list[dict[str, Any]] = [
         {"entry": t.entry, "name": t.name, "when": t.when.isoformat(), "bytes": t.bytes}
-        for t in thrown_away(context.obj)
+        for t in list_trash(context.obj)
     ]
     if empty:
         n = empty_trash(context.obj)

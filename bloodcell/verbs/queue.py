@@ -170,10 +170,10 @@ def mirror(
 ) -> None:
     """Show the epochs of a run in TensorBoard or MLflow too."""
     from bloodcell.runs.run import open_run
-    from bloodcell.runs.tracker import mirror_run, parse_mirror
+    from bloodcell.runs.tracker import parse_tracker, track_run
 
-    opened, wanted = open_run(context.obj, run), parse_mirror(to)
-    n = mirror_run(opened, wanted)
+    opened, wanted = open_run(context.obj, run), parse_tracker(to)
+    n = track_run(opened, wanted)
     show({"id": opened.id, **wanted, "epochs": n}, as_json, f"{n} epochs in {wanted['where']}")
 
 

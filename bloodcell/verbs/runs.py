@@ -85,7 +85,7 @@ def train(
     from bloodcell.data.store.dataset import open_dataset
     from bloodcell.runs import sweep as batch
     from bloodcell.runs.lifecycle import prepare_all
-    from bloodcell.runs.tracker import parse_mirror
+    from bloodcell.runs.tracker import parse_tracker
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
@@ -101,7 +101,7 @@ def train(
         configs = [c for one in configs for c in batch.k_folds(one, folds)]
     if seeds is not None:
         configs = [c for one in configs for c in batch.seeds(one, seeds)]
-    mirrors = [parse_mirror(text) for text in mirror or []]
+    mirrors = [parse_tracker(text) for text in mirror or []]
     made = prepare_all(context.obj, configs, mirrors=mirrors)
     if members or folds is not None or seeds is not None:
         _queue(context.obj, made)
@@ -122,7 +122,7 @@ def _queue(workspace: Workspace, runs: list["Run"]) -> None:
 
 
 def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
-    from bloodcell.runs.execute import carry_out
+    from bloodcell.runs.execute import execute
     from bloodcell.runs.launch import DETACHED
     from bloodcell.runs.supervisor import wake
 
@@ -133,7 +133,7 @@ def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> Non
             print(f"run {run.id}", file=sys.stderr, flush=True)
         try:
             # A detached process has the run's log as its stderr: once is enough there.
-            carry_out(workspace, run, echo=DETACHED not in os.environ)
+            execute(workspace, run, echo=DETACHED not in os.environ)
         finally:
             # A place is free now; should the supervisor have been killed, here is the next.
             with contextlib.suppress(BloodCellError, OSError):

@@ -19,13 +19,14 @@ from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import Stopped
 from bloodcell.ui.classify import photographs
-from bloodcell.ui.classify.answers_table import answer_rows, chosen_row, narrowed, summary
+from bloodcell.ui.classify.answers_table import answer_rows, narrowed, summary
 from bloodcell.ui.classify.batch import counts_table
 from bloodcell.ui.classify.field_of_view import square_of
 from bloodcell.ui.classify.samples import drawn_cells, unseen_cells
 from bloodcell.ui.common.format import percent
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.ui.common.overlay import overlaid, shown_evidence
+from bloodcell.ui.common.table import chosen_row
 from bloodcell.workspace import Workspace
 from tests.ensemble.bad_files import BAD_FILES
 from tests.pages.opened import open_page, settled, words
@@ -216,7 +217,7 @@ def test_known_cells_are_found_in_a_dataset_of_any_name(home: Path, monkeypatch)
     app = open_page(home, "classify", monkeypatch)
     app.file_uploader[0].upload("cell.png", drawn(1), "image/png")
     settled(app.run())
-    assert "The most similar known cells" in words(app)
+    assert "The most similar training cells" in words(app)
 
 
 def test_class_counts_come_as_numbers_with_their_intervals():

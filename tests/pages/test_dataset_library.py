@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.store.library import throw_away, thrown_away
+from bloodcell.data.store.library import list_trash, throw_away
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
@@ -85,10 +85,10 @@ class TestAllDatasets:
         throw_away(Workspace(demo_copy), "demo")
         app = open_page(demo_copy, "dataset")
         button(app, "Empty the trash").click().run()
-        assert len(thrown_away(Workspace(demo_copy))) == 1
+        assert len(list_trash(Workspace(demo_copy))) == 1
         button(app, "Delete for good").click().run()
         assert not app.exception
-        assert thrown_away(Workspace(demo_copy)) == []
+        assert list_trash(Workspace(demo_copy)) == []
 
     @pytest.mark.slow
     def test_what_runs_refer_to_is_said_before_a_deletion(self, home: Path, open_page: Open):

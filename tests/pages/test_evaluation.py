@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from bloodcell.classes import CLASS_NAMES, title
 from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.ensemble.bundle import zipped
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.evaluation.agreement import disagreement
@@ -24,10 +25,10 @@ from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.stress import CONDITIONS, load_study
 from bloodcell.figures import confusion
 from bloodcell.ui.common.format import interval, percent
+from bloodcell.ui.common.similar import _similar_pictures
 from bloodcell.ui.evaluation import compose_form
 from bloodcell.ui.evaluation.compose_form import default_runs
-from bloodcell.ui.evaluation.export import zipped, zipped_tables
-from bloodcell.ui.evaluation.image import known_pictures
+from bloodcell.ui.evaluation.export import zipped_tables
 from bloodcell.ui.evaluation.image_review import clicked_cell, pair_rows
 from bloodcell.ui.evaluation.image_table import (
     ORDERS,
@@ -296,7 +297,7 @@ class TestTheImagesOfACell:
         assert table.iloc[0, 3] == f"{matrix[6][3]} of 20"
 
     def test_similar_cells_have_their_class(self, ensemble: Ensemble, dataset: Dataset):
-        tiles = known_pictures(np.asarray(dataset.images[0]), dataset, ensemble)
+        tiles = _similar_pictures(np.asarray(dataset.images[0]), dataset, ensemble)
         assert len(tiles) == 6
         for tile in tiles:
             assert tile.caption == title(int(dataset.labels[tile.id]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bloodcell.models import export
 from bloodcell.models.classifier import load_tensorflow
-from bloodcell.runs.execute import carry_out
+from bloodcell.runs.execute import execute
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
@@ -26,7 +26,7 @@ def main(home: Path) -> None:
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            carry_out(Workspace(home), Run(Path(line.strip())), echo=False)
+            execute(Workspace(home), Run(Path(line.strip())), echo=False)
             os._exit(0)
         print(pid, flush=True)
 

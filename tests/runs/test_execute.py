@@ -18,7 +18,7 @@ import pytest
 
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NoSpace
-from bloodcell.runs.execute import carry_out
+from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import ask_to_stop, prepare, start
 from bloodcell.runs.run import Run
 from bloodcell.training.config import make_config
@@ -53,7 +53,7 @@ def undisturbed(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
     home = Path(shutil.copytree(demo_home, tmp_path_factory.mktemp("whole") / "home"))
     run = prepare(Workspace(home), make_config("demo", **LONG))
-    assert carry_out(Workspace(home), run, echo=False) == "finished"
+    assert execute(Workspace(home), run, echo=False) == "finished"
     return run
 
 
@@ -73,7 +73,7 @@ def test_killed_in_the_middle_it_is_lost_and_goes_on_as_if_nothing_had_been(
     wait_for(lambda: run.status()["state"] == "lost")
     done = len(run.metrics())
     assert 2 <= done < 30
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"
     assert records(run) == records(undisturbed)
     assert [r["epoch"] for r in run.metrics()] == list(range(1, 31))
     with np.load(run.predictions_path) as a, np.load(undisturbed.predictions_path) as b:
@@ -124,7 +124,7 @@ def test_a_signal_stops_it_after_the_batch_with_its_state_saved(demo_copy: Path)
             f"os.kill({os.getpid()}, signal.SIGTERM)",
         ]
     )
-    assert carry_out(workspace, run, echo=False) == "stopped"
+    assert execute(workspace, run, echo=False) == "stopped"
     sender.wait()
     assert "SIGTERM" in run.status()["reason"]
     assert (run.checkpoint / "state.npz").exists()
@@ -146,7 +146,7 @@ def test_no_epoch_is_lost_or_doubled_whatever_a_crash_did_to_the_metrics(home: P
     status = json.loads(run.status_path.read_text())
     run.status_path.write_text(json.dumps({**status, "state": "running", "pid": 999_999_999}))
     assert run.status()["state"] == "lost"
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"
     assert run.metrics_path.read_text() == wanted
 
 
@@ -158,7 +158,7 @@ def test_a_failed_run_says_why(demo_copy: Path):
                     learning_rate=10.0, weight_decay=1.0, warmup_epochs=0.0, schedule="constant"),
     )  # fmt: skip
     with pytest.raises(BadInput, match="lower learning rate"):
-        carry_out(workspace, run, echo=False)
+        execute(workspace, run, echo=False)
     status = run.status()
     assert status["state"] == "failed"
     assert "lower learning rate" in status["reason"]
@@ -181,7 +181,7 @@ def test_a_dataset_changed_since_is_a_sentence(demo_copy: Path, change: str):
     if change == "replaced":
         make_demo(workspace, "demo", per_class=20, size=48, seed=1)
     with pytest.raises(Exception, match="demo") as caught:
-        carry_out(workspace, run, echo=False)
+        execute(workspace, run, echo=False)
     assert type(caught.value).__name__ in ("BadInput", "NotFound")
     assert run.status()["state"] == "failed"
     assert run.status()["reason"] == str(caught.value)
@@ -198,10 +198,10 @@ def test_a_full_disk_ends_it_in_a_sentence_and_it_goes_on_when_there_is_room(dem
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with pytest.raises(NoSpace, match="disk is full"):
-            carry_out(workspace, run, echo=False)
+            execute(workspace, run, echo=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert run.status()["state"] == "failed"
     assert "disk is full" in run.status()["reason"]
     assert list(run.checkpoint.iterdir()) == []
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"

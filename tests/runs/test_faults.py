@@ -21,7 +21,7 @@ import pytest
 
 from bloodcell.errors import NoSpace
 from bloodcell.runs import execute as module
-from bloodcell.runs.execute import carry_out
+from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.lifecycle import extend
 from bloodcell.runs.process import find_process, this_process
@@ -132,7 +132,7 @@ def whole(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of six epochs. Do not change it."""
     home = Path(shutil.copytree(demo_home, tmp_path_factory.mktemp("whole") / "home"))
     run = prepare(Workspace(home), short(6))
-    assert carry_out(Workspace(home), run, echo=False) == "finished"
+    assert execute(Workspace(home), run, echo=False) == "finished"
     return run
 
 
@@ -153,12 +153,12 @@ def test_six_epochs_are_three_and_three_more(
     if how == "stopped and resumed":
         with monkeypatch.context() as patched:
             patched.setattr(module, "_Watch", Halfway)
-            assert carry_out(workspace, run, echo=False) == "stopped"
+            assert execute(workspace, run, echo=False) == "stopped"
     else:
-        assert carry_out(workspace, run, echo=False) == "finished"
+        assert execute(workspace, run, echo=False) == "finished"
         extend(workspace, run, 6)
     assert len(run.metrics()) == 3
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"
     assert records(run) == records(whole)
     same_state(run, whole)
     with np.load(run.predictions_path) as a, np.load(whole.predictions_path) as b:
@@ -170,7 +170,7 @@ def done(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of four epochs. Do not change it."""
     home = Path(shutil.copytree(demo_home, tmp_path_factory.mktemp("done") / "home"))
     run = prepare(Workspace(home), short(4))
-    assert carry_out(Workspace(home), run, echo=False) == "finished"
+    assert execute(Workspace(home), run, echo=False) == "finished"
     return run
 
 
@@ -194,7 +194,7 @@ class TestCheckpoint:
         state = run.checkpoint / "state.npz"
         content = state.read_bytes()
         state.write_bytes(content[: int(left * len(content)) if left < 1 else int(left)])
-        assert carry_out(workspace, run, echo=False) == "finished"
+        assert execute(workspace, run, echo=False) == "finished"
         assert "continued at epoch 4" in run.log_tail()
         assert records(run) == records(done)
         same_state(run, done)
@@ -209,7 +209,7 @@ class TestCheckpoint:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
         try:
             with pytest.raises(NoSpace, match="disk is full"):
-                carry_out(workspace, run, echo=False)
+                execute(workspace, run, echo=False)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert run.status()["state"] == "failed"
@@ -217,7 +217,7 @@ class TestCheckpoint:
         lost_at = len(run.metrics())
         assert 1 <= lost_at < 4
         assert load_state(run.checkpoint)[1]["epoch"] == lost_at + 1
-        assert carry_out(workspace, run, echo=False) == "finished"
+        assert execute(workspace, run, echo=False) == "finished"
         assert records(run) == records(done)
 
 

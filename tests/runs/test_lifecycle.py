@@ -10,7 +10,7 @@ import pytest
 
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.runs.execute import carry_out, hold
+from bloodcell.runs.execute import execute, hold
 from bloodcell.runs.export import export_run, write_run_zip
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.launch import prepare
@@ -67,7 +67,7 @@ class TestExtend:
         assert extend(workspace, finished, 3).epochs == 3
         assert finished.status()["state"] == "stopped"
         enqueue(workspace, [finished])
-        assert carry_out(workspace, finished, echo=False) == "finished"
+        assert execute(workspace, finished, echo=False) == "finished"
         after = finished.metrics()
         assert after[:2] == before
         assert [r["epoch"] for r in after] == [1, 2, 3]

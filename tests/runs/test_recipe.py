@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.runs.execute import carry_out
+from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.recipe import command_of, recipe_of, recipe_text
 from bloodcell.runs.run import Run, list_runs
@@ -64,7 +64,7 @@ def test_what_a_run_started_from_comes_first_and_no_path_is_told(home: Path):
     (earlier,) = list_runs(workspace)
     config = TrainConfig(**{**earlier.config().to_json(), "weights": earlier.id, "epochs": 1})
     run = prepare(workspace, config)
-    carry_out(workspace, run, echo=False)
+    execute(workspace, run, echo=False)
     stages = recipe_of(workspace, run)
     assert [stage["run"] for stage in stages] == [earlier.id, run.id]
     assert len(stages[1]["validation_accuracy"]) == 1

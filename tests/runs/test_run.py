@@ -18,7 +18,7 @@ from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.preview import preview
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.runs.execute import carry_out, hold
+from bloodcell.runs.execute import execute, hold
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.run import STATES, Run, list_runs, open_run
 from bloodcell.training.config import make_config
@@ -118,7 +118,7 @@ class TestAFinishedRun:
 
     def test_carrying_it_out_again_changes_nothing(self, finished: Run, home: Path):
         before = {p.name: p.read_bytes() for p in finished.path.iterdir() if p.is_file()}
-        assert carry_out(Workspace(home), finished, echo=False) == "finished"
+        assert execute(Workspace(home), finished, echo=False) == "finished"
         assert {p.name: p.read_bytes() for p in finished.path.iterdir() if p.is_file()} == before
 
     def test_it_can_be_moved(self, finished: Run, tmp_path: Path):
@@ -215,7 +215,7 @@ with hold(Run(Path({str(finished.path)!r}))):
         assert process.stdout.readline() == "held\n"
         before = finished.status_path.read_bytes()
         with pytest.raises(NameTaken, match=r"by another process.*stop it first"):
-            carry_out(Workspace(home), finished, echo=False)
+            execute(Workspace(home), finished, echo=False)
         assert finished.status_path.read_bytes() == before
         process.kill()
         process.communicate()
@@ -236,7 +236,7 @@ class TestAskingToStop:
         run = prepare(workspace, make_config("demo", **TINY))
         ask_to_stop(run)
         monkeypatch.setenv("BLOODCELL_DETACHED", "1")
-        assert carry_out(workspace, run, echo=False) == "stopped"
+        assert execute(workspace, run, echo=False) == "stopped"
         assert run.status()["state"] == "stopped"
         assert run.metrics() == []
 

@@ -12,10 +12,10 @@ from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.tracker import (
     MIRRORS,
-    LiveMirrors,
-    mirror_run,
-    parse_mirror,
+    LiveTrackers,
+    parse_tracker,
     scalars,
+    track_run,
 )
 from bloodcell.workspace import Workspace
 
@@ -26,7 +26,7 @@ def finished(home: Path) -> Run:
     return run
 
 
-def add_mirror(run: Run, to: str, where: str) -> None:
+def add_tracker(run: Run, to: str, where: str) -> None:
     record = json.loads(run.config_path.read_text())
     run.config_path.write_text(json.dumps({**record, "mirrors": [{"to": to, "where": where}]}))
 
@@ -62,13 +62,13 @@ def test_single_numbers_and_the_recall_of_each_class_are_shown(finished: Run):
 @pytest.mark.parametrize("text", ["", "tensorboard", "tensorboard=", "aim=x", "=x"])
 def test_what_is_no_mirror_is_refused(text: str):
     with pytest.raises(BadInput, match="expected tensorboard=FOLDER"):
-        parse_mirror(text)
+        parse_tracker(text)
 
 
 def test_a_folder_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert parse_mirror("tensorboard=a/b")["where"] == str(tmp_path / "a" / "b")
-    assert parse_mirror("mlflow=http://h:5000")["where"] == "http://h:5000"
+    assert parse_tracker("tensorboard=a/b")["where"] == str(tmp_path / "a" / "b")
+    assert parse_tracker("mlflow=http://h:5000")["where"] == "http://h:5000"
 
 
 @pytest.mark.parametrize(("to", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")])
@@ -80,7 +80,7 @@ def test_without_its_package_a_sentence_says_how_to_get_it(
         for name in (package, f"{package}.tracking", "tensorboard.compat.proto.event_pb2"):
             monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BadInput, match=rf"`pip install {package}"):
-        mirror_run(finished, {"to": to, "where": str(tmp_path / "m")})
+        track_run(finished, {"to": to, "where": str(tmp_path / "m")})
 
 
 def test_a_mirror_that_fails_is_left_behind_and_said_once(finished: Run):
@@ -94,11 +94,11 @@ def test_a_mirror_that_fails_is_left_behind_and_said_once(finished: Run):
         def close(self, state: str) -> None:
             raise AssertionError("it was left behind")
 
-    add_mirror(finished, "tensorboard", "x")
+    add_tracker(finished, "tensorboard", "x")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MIRRORS, "tensorboard", Broken)
-        live = LiveMirrors(finished, said.append)
+        live = LiveTrackers(finished, said.append)
         live.update(finished.metrics())
         live.update(finished.metrics())
         live.close("finished")
@@ -114,7 +114,7 @@ class TestTensorBoard:
         self, finished: Run, tmp_path: Path
     ):
         for _ in range(2):
-            assert mirror_run(finished, parse_mirror(f"tensorboard={tmp_path}")) == 2
+            assert track_run(finished, parse_tracker(f"tensorboard={tmp_path}")) == 2
         found = in_tensorboard(tmp_path / finished.id)
         expected = [(m["epoch"], pytest.approx(m["val_loss"])) for m in finished.metrics()]
         assert found["val_loss"] == expected
@@ -123,13 +123,13 @@ class TestTensorBoard:
     def test_it_follows_a_run_epoch_by_epoch_and_through_a_resume(
         self, finished: Run, tmp_path: Path
     ):
-        add_mirror(finished, "tensorboard", str(tmp_path))
+        add_tracker(finished, "tensorboard", str(tmp_path))
         metrics = finished.metrics()
-        before = LiveMirrors(finished, print)
+        before = LiveTrackers(finished, print)
         before.update(metrics[:1])
         assert len(in_tensorboard(tmp_path / finished.id)["loss"]) == 1
         # The process was killed; the next one begins with what is there.
-        after = LiveMirrors(finished, print)
+        after = LiveTrackers(finished, print)
         after.update(metrics[:1])
         after.update(metrics)
         after.close("finished")
@@ -145,17 +145,17 @@ class TestMLflow:
         self, finished: Run, tmp_path: Path
     ):
         for _ in range(2):
-            assert mirror_run(finished, parse_mirror(f"mlflow={tmp_path / 'ml'}")) == 2
+            assert track_run(finished, parse_tracker(f"mlflow={tmp_path / 'ml'}")) == 2
         shown, losses = in_mlflow(tmp_path / "ml", finished)
         assert losses == [(m["epoch"], pytest.approx(m["val_loss"])) for m in finished.metrics()]
         assert shown.info.status == "FINISHED"
         assert shown.data.params["backbone"] == "tiny"
 
     def test_it_follows_a_run_through_a_resume(self, finished: Run, tmp_path: Path):
-        add_mirror(finished, "mlflow", str(tmp_path / "ml"))
+        add_tracker(finished, "mlflow", str(tmp_path / "ml"))
         metrics = finished.metrics()
-        LiveMirrors(finished, print).update(metrics[:1])
-        after = LiveMirrors(finished, print)
+        LiveTrackers(finished, print).update(metrics[:1])
+        after = LiveTrackers(finished, print)
         after.update(metrics)
         assert in_mlflow(tmp_path / "ml", finished)[0].info.status == "RUNNING"
         after.close("stopped")

@@ -8,7 +8,7 @@ import pytest
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json
-from bloodcell.runs.execute import carry_out
+from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import edit
@@ -42,7 +42,7 @@ def test_a_run_starts_from_the_best_epoch_of_another_at_another_size(finished, t
     earlier = list_runs(workspace)[0]
     run = prepare(workspace, again(earlier, input_size=32, epochs=1, learning_rate=1e-8))
     assert run.record()["started_from"] == earlier.id
-    carry_out(workspace, run, echo=False)
+    execute(workspace, run, echo=False)
     best = load_arrays(next(earlier.checkpoint.glob("best-*.npz")))[0]
     trained = load_state(run.checkpoint)[0]
     # With next to no learning rate the kernels are those of the other run still.
@@ -53,11 +53,11 @@ def test_a_run_starts_from_the_mean_of_several(finished, tmp_path: Path):
     workspace = copied(finished[0], tmp_path / "home")
     (first,) = list_runs(workspace)
     second = prepare(workspace, again(first, seed=5, epochs=1))
-    carry_out(workspace, second, echo=False)
+    execute(workspace, second, echo=False)
     both = f"{first.id}+{second.id}"
     run = prepare(workspace, again(first, weights=both, epochs=1, learning_rate=1e-8))
     assert run.record()["started_from"] == both
-    carry_out(workspace, run, echo=False)
+    execute(workspace, run, echo=False)
     best = [load_arrays(best_epoch(r.checkpoint))[0][0] for r in (first, second)]
     assert np.abs(best[0] - best[1]).max() > 1e-2
     kernel = load_state(run.checkpoint)[0][0]
@@ -138,7 +138,7 @@ def test_a_start_whose_run_found_a_better_epoch_meanwhile_is_that_epoch(finished
     run = prepare(workspace, again(earlier, epochs=1))
     best = best_epoch(earlier.checkpoint)
     best.rename(best.with_name("best-900.npz"))
-    assert carry_out(workspace, run, echo=False) == "finished"
+    assert execute(workspace, run, echo=False) == "finished"
 
 
 class TestTeacher:
@@ -150,14 +150,14 @@ class TestTeacher:
         config = again(teacher, weights="none", teacher=teacher.id, epochs=2, input_size=32)
         whole, halved = (prepare(workspace, config) for _ in range(2))
         assert whole.record()["taught_by"] == teacher.id
-        carry_out(workspace, whole, echo=False)
+        execute(workspace, whole, echo=False)
         count = iter(range(1000))
         with monkeypatch.context() as patched:
             reason = property(lambda watch: "as told" if next(count) > 4 else None, lambda *_: None)
             patched.setattr("bloodcell.runs.execute._Watch.reason", reason, raising=False)
-            carry_out(workspace, halved, echo=False)
+            execute(workspace, halved, echo=False)
         assert halved.status()["state"] == "stopped"
-        carry_out(workspace, halved, echo=False)
+        execute(workspace, halved, echo=False)
         assert [m["loss"] for m in halved.metrics()] == [m["loss"] for m in whole.metrics()]
 
     def test_a_run_that_has_not_finished_is_none(self, finished, tmp_path: Path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.schedule import Patience, judged_loss, learning_rate
+from bloodcell.training.schedule import Patience, learning_rate, selection_loss
 
 
 def config(**changes) -> TrainConfig:
@@ -111,6 +111,6 @@ def test_before_the_first_epoch_nothing_is_best():
 
 
 def test_an_epoch_is_judged_by_its_loss_at_the_best_temperature():
-    assert judged_loss({"val_loss": 0.2, "val_calibrated_loss": 0.1}) == 0.1
+    assert selection_loss({"val_loss": 0.2, "val_calibrated_loss": 0.1}) == 0.1
     # A run of an older version has only the one.
-    assert judged_loss({"val_loss": 0.2}) == 0.2
+    assert selection_loss({"val_loss": 0.2}) == 0.2

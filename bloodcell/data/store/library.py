@@ -15,10 +15,10 @@ from bloodcell.workspace import Workspace
 __all__ = [
     "Thrown",
     "empty_trash",
+    "list_trash",
     "rename_dataset",
     "restore_dataset",
     "throw_away",
-    "thrown_away",
 ]
 
 _ENTRY = re.compile(r"(\d{8}T\d{6})Z(?:-\d+)?\.(.+)")
@@ -98,7 +98,7 @@ def throw_away(workspace: Workspace, name: str) -> Thrown:
     return Thrown(target, name, now)
 
 
-def thrown_away(workspace: Workspace) -> list[Thrown]:
+def list_trash(workspace: Workspace) -> list[Thrown]:
     """What lies in the trash, the latest first."""
     found = []
     folder = _trash(workspace)
@@ -120,7 +120,7 @@ def restore_dataset(workspace: Workspace, entry: str, new_name: str | None = Non
         NotFound: there is nothing like it in the trash.
         NameTaken, BadInput: the name is in use or unusable.
     """
-    trash = thrown_away(workspace)
+    trash = list_trash(workspace)
     found = next((t for t in trash if entry in (t.entry, t.name)), None)
     if found is None:
         there = ", ".join(t.name for t in trash[:8]) or "nothing"
@@ -141,7 +141,7 @@ def restore_dataset(workspace: Workspace, entry: str, new_name: str | None = Non
 
 def empty_trash(workspace: Workspace) -> int:
     """Delete what lies in the trash for good; returns how many datasets."""
-    trash = thrown_away(workspace)
+    trash = list_trash(workspace)
     for thrown in trash:
         if thrown.path.is_symlink():
             thrown.path.unlink()

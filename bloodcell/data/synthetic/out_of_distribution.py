@@ -13,7 +13,7 @@ import numpy as np
 
 from bloodcell.data.synthetic.drawing.foreign import draw_foreign
 
-__all__ = ["HARD", "STRANGERS", "make_strangers", "photograph", "with_strangers"]
+__all__ = ["HARD", "STRANGERS", "make_out_of_distribution", "photograph", "with_outlier_exposure"]
 
 Maker = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
@@ -26,7 +26,7 @@ def photograph(name: str = "china") -> np.ndarray:
     return load_sample_image(f"{name}.jpg")
 
 
-def make_strangers(
+def make_out_of_distribution(
     kind: str, cells: np.ndarray, count: int, seed: int = 0, photo: np.ndarray | None = None
 ) -> np.ndarray:
     """Pictures of one kind.
@@ -46,7 +46,7 @@ def make_strangers(
     return np.stack(made)
 
 
-def with_strangers(
+def with_outlier_exposure(
     images: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """A batch whose first `count` images are made into strangers, of no class at all.

@@ -7,8 +7,9 @@ from bloodcell.classes import title
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ui.common.cell_card import could_be
 from bloodcell.ui.common.format import thumbnail
+from bloodcell.ui.common.table import chosen_row
 
-__all__ = ["answer_rows", "answers_table", "chosen_row", "narrowed", "summary"]
+__all__ = ["answer_rows", "answers_table", "narrowed", "summary"]
 
 ROW_PX = 48
 MOST_ROWS = 8
@@ -53,15 +54,6 @@ def summary(found: Classified) -> str:
     ]
     files = "1 file" if n == 1 else f"{n:,} files"
     return f"{files}: " + ", ".join(f"**{k:,}** {what}" for k, what in parts if k) + "."
-
-
-def chosen_row(selection: dict, default: int = 0) -> int:
-    """The row of a table's selection, by its checkbox or by a click on any cell of it."""
-    if selection.get("rows"):
-        return int(selection["rows"][0])
-    if selection.get("cells"):
-        return int(selection["cells"][0][0])
-    return default
 
 
 def narrowed(table: pd.DataFrame, answers: list[str], text: str) -> pd.DataFrame:

@@ -4,12 +4,11 @@ import re
 
 import streamlit as st
 
-from bloodcell.ensemble.bundle import MAX_FILE_BYTES
+from bloodcell.ensemble.bundle import MAX_FILE_BYTES, zipped
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.import_zip import adopt
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.state import set_active, workspace
-from bloodcell.ui.evaluation.export import zipped
 
 __all__ = ["bring_in_ensemble", "ensembles_section", "said"]
 

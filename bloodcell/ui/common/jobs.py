@@ -1,23 +1,35 @@
 """Work that goes on in a thread of the server, whatever becomes of the browser.
 
-One job at a time for each workspace: two imports would only share the disk. A visitor who comes
-back, or another one, finds the job where it is.
+Three ways to wait for it: :func:`show_job` for the one job of a workspace (two imports would only
+share the disk; a visitor who comes back, or another one, finds it where it is), :func:`wait_for`
+at the place of the page where a result belongs, and :func:`cached_job` for what is worth keeping.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import streamlit as st
 
 from bloodcell.errors import BloodCellError, NameTaken, Stopped
 from bloodcell.progress import Progress
-from bloodcell.ui.common.state import draw_anew, workspace
+from bloodcell.ui.common.state import rerun_page, workspace
 
-__all__ = ["Job", "current_job", "progress_text", "show_job", "show_progress", "start_job"]
+__all__ = [
+    "Job",
+    "cached_job",
+    "current_job",
+    "progress_text",
+    "show_job",
+    "show_progress",
+    "start_job",
+    "wait_for",
+]
 
+PATIENCE_S = 1.0
+KEPT = 12
 _LOG = logging.getLogger(__name__)
 
 
@@ -146,7 +158,7 @@ def show_progress(job: Job) -> None:
 @st.fragment(run_every=0.5)
 def _live(job: Job) -> None:
     if not job.running:
-        draw_anew()
+        rerun_page()
     with st.container(border=True):
         show_progress(job)
 
@@ -177,4 +189,58 @@ def show_job() -> Job | None:
         else:
             st.error(mine.error, icon=":material/error:")
         st.button("Dismiss", type="tertiary", icon=":material/close:", on_click=_dismiss)
+    return None
+
+
+def wait_for(job: Job) -> bool:
+    """Whether a job is done; until then its progress and a stop button are shown.
+
+    A short job is waited for, so that nothing flickers; a longer one goes on in its thread and
+    the page is drawn again at its end. One that failed or was stopped says so.
+    """
+    job.wait(PATIENCE_S)
+    if job.running:
+        _live_in_line(job)
+        return False
+    if job.state == "failed":
+        st.error(job.error, icon=":material/error:")
+    elif job.state == "stopped":
+        st.info(job.error, icon=":material/stop_circle:")
+    return job.state == "done"
+
+
+@st.fragment(run_every=0.5)
+def _live_in_line(job: Job) -> None:
+    if not job.running:
+        rerun_page()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_progress(job)
+
+
+@st.cache_resource
+def _cached() -> dict[Hashable, Job]:
+    return {}
+
+
+def cached_job(key: Hashable, title: str, work: Callable[[Progress], Any]) -> Any | None:
+    """The result of `work`, or None while its progress, or why it came to nothing, is shown.
+
+    Args:
+        key: of the result: all that it depends on.
+        title: what is done, e.g. "Reading all pixels".
+        work: called once, in a thread, with a progress function that raises Stopped.
+    """
+    jobs = _cached()
+    job = jobs.pop(key, None) or Job(title, work)
+    jobs[key] = job
+    for old in [k for k, j in jobs.items() if not j.running][: max(0, len(jobs) - KEPT)]:
+        if old != key:
+            del jobs[old]
+    if wait_for(job):
+        return job.result
+    if not job.running and st.button(
+        "Begin again", icon=":material/refresh:", key=f"begin_again_{hash(key)}"
+    ):
+        del jobs[key]
+        st.rerun()
     return None

@@ -20,11 +20,11 @@ __all__ = [
     "attempt",
     "changed_at",
     "dialog",
-    "draw_anew",
     "heading",
     "load_ensemble",
-    "sentences",
+    "rerun_page",
     "set_active",
+    "show_errors",
     "show_problem",
     "sidebar",
     "workspace",
@@ -63,7 +63,7 @@ def heading(title: str, purpose: str) -> None:
 
 
 def dialog(title: str, **options: Any) -> Callable:
-    """``st.dialog`` that is not closed by what happens elsewhere, see :func:`draw_anew`."""
+    """``st.dialog`` that is not closed by what happens elsewhere, see :func:`rerun_page`."""
 
     def decorate(show: Callable) -> Callable:
         opened = st.dialog(title, on_dismiss="rerun", **options)(show)
@@ -78,7 +78,7 @@ def dialog(title: str, **options: Any) -> Callable:
     return decorate
 
 
-def draw_anew() -> None:
+def rerun_page() -> None:
     """Draw the whole page again because something has changed that nobody clicked on.
 
     That would close a dialog with what was typed into it: while one is open it is put off until
@@ -95,7 +95,7 @@ def _sentence(error: BloodCellError | FileNotFoundError) -> str:
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Show an error made for the person as its sentence; anything else goes to the log."""
     try:
         yield

@@ -8,8 +8,8 @@ from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.progress import Progress
 from bloodcell.ui.common.dataset_index import identity
+from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.common.state import active_ensemble, load_ensemble
-from bloodcell.ui.common.worked_out import worked_out
 
 __all__ = ["FEATURES", "STATISTICS", "layout_of"]
 
@@ -37,7 +37,7 @@ def layout_of(dataset: Dataset) -> Layout | None:
     ensemble = load_ensemble(name) if name else None
     members = [] if ensemble is None else [m["file"] for m in ensemble.info["members"]]
     checksums = tuple(ensemble.info["files"][file] for file in members)
-    return worked_out(
+    return cached_job(
         ("layout", *identity(dataset)[:3], checksums),
         "Looking at all images",
         lambda progress: _work(dataset, ensemble, progress),

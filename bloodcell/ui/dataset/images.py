@@ -11,7 +11,7 @@ from bloodcell.classes import CLASSES, title
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, identity
 from bloodcell.ui.common.gallery import gallery
-from bloodcell.ui.common.worked_out import worked_out
+from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.dataset.features import layout_of
 from bloodcell.ui.dataset.image_view import picture_of, show_image
 
@@ -128,7 +128,7 @@ def _values(dataset: Dataset, order: str) -> np.ndarray | None:
         layout = layout_of(dataset)
         return None if layout is None else -layout.novelty
     quality, highest = BY_QUALITY[order]
-    found = worked_out(
+    found = cached_job(
         ("qualities", *identity(dataset)[:3]),
         "Measuring brightness, contrast and sharpness",
         lambda progress: np.asarray(image_statistics(dataset, progress)[1]),

@@ -1,8 +1,6 @@
 """Bring images in: drop a file, name a path, draw the demo, download BloodMNIST."""
 
-import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,42 +13,15 @@ from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.errors import BadInput
 from bloodcell.files import sweep_leftovers, temporary_beside
 from bloodcell.progress import Progress
-from bloodcell.ui.common.jobs import current_job, start_job
-from bloodcell.ui.common.state import sentences, workspace
+from bloodcell.ui.common.import_job import begin_import, free_name
+from bloodcell.ui.common.jobs import current_job
+from bloodcell.ui.common.state import show_errors
 from bloodcell.workspace import Workspace
 
-__all__ = ["bring_in", "draw_demo_button"]
+__all__ = ["bring_in"]
 
 CHUNK_BYTES = 4 * 2**20
 PLANTED = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
-
-
-def _begin(title: str, name: str, work: Callable[[Workspace, Progress], Dataset]) -> None:
-    """Start the job if the name is free; says so in a sentence if it is not."""
-    home = workspace()
-    with sentences():
-        home.new("datasets", name)
-        start_job(title, lambda progress: work(home, progress))
-        st.rerun()
-
-
-def _free_name(wanted: str) -> str:
-    """`wanted` made usable as a name, with a number behind it if it is taken."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip(".-_")[:48] or "dataset"
-    taken = {n.lower() for n in workspace().names("datasets")}
-    numbered = (stem if i == 1 else f"{stem}-{i}" for i in range(1, len(taken) + 2))
-    return next(n for n in numbered if n.lower() not in taken)
-
-
-def draw_demo_button(key: str) -> None:
-    """A button that draws the demo dataset at once, with what it is beside it."""
-    if st.button("Draw the demo dataset", type="primary", icon=":material/draw:", key=key):
-        name = _free_name("demo")
-        _begin(
-            f"Drawing {name}",
-            name,
-            lambda home, progress: make_demo(home, name, progress=progress),
-        )
 
 
 def _cut_options(key: str) -> dict[str, Any]:
@@ -120,11 +91,11 @@ def _drop() -> None:
         )
         return
     name = st.text_input(
-        "Name", _free_name(Path(upload.name).stem), key=f"bring_upload_name_{upload.file_id}"
+        "Name", free_name(Path(upload.name).stem), key=f"bring_upload_name_{upload.file_id}"
     )
     options = _cut_options("bring_upload")
     if st.button("Bring in", type="primary", key="bring_upload_go"):
-        _begin(
+        begin_import(
             f"Importing {upload.name}",
             name,
             lambda home, progress: _import_upload(home, upload, name, options, progress),
@@ -138,16 +109,16 @@ def _path() -> None:
         placeholder="for example ~/cells",
     )
     name = st.text_input(
-        "Name", _free_name(Path(path).stem) if path else "", key=f"bring_path_name_{path}"
+        "Name", free_name(Path(path).stem) if path else "", key=f"bring_path_name_{path}"
     )
     options = _cut_options("bring_path")
     if st.button("Bring in", type="primary", key="bring_path_go"):
-        with sentences():
+        with show_errors():
             if not path.strip():
                 raise BadInput(
                     "No path is given: type where the folder, .zip or .npz lies on this server."
                 )
-            _begin(
+            begin_import(
                 f"Importing {Path(path).name}",
                 name,
                 lambda home, progress: import_source(
@@ -170,9 +141,9 @@ def _draw() -> None:
         value=True,
         key="bring_demo_faults",
     )
-    name = st.text_input("Name", _free_name("demo"), key="bring_demo_name")
+    name = st.text_input("Name", free_name("demo"), key="bring_demo_name")
     if st.button("Draw", type="primary", key="bring_demo_go"):
-        _begin(
+        begin_import(
             f"Drawing {name}",
             name,
             lambda home, progress: make_demo(
@@ -206,9 +177,9 @@ def _download() -> None:
         key="bring_download_size",
         help="28 is quick and coarse; 224 is above a gigabyte.",
     )
-    name = st.text_input("Name", _free_name(f"bloodmnist-{size}"), key=f"bring_dl_name_{size}")
+    name = st.text_input("Name", free_name(f"bloodmnist-{size}"), key=f"bring_dl_name_{size}")
     if st.button("Download", type="primary", key="bring_download_go"):
-        _begin(
+        begin_import(
             "Downloading BloodMNIST",
             name,
             lambda home, progress: _fetch(home, int(size), name, progress),

@@ -14,25 +14,25 @@ from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.export import FORMATS, export_dataset
 from bloodcell.data.store.library import (
     empty_trash,
+    list_trash,
     rename_dataset,
     restore_dataset,
     throw_away,
-    thrown_away,
 )
 from bloodcell.errors import BloodCellError
 from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
 from bloodcell.ui.common.dataset_index import identity
+from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.common.state import (
     attempt,
     dialog,
-    sentences,
     set_active,
+    show_errors,
     show_problem,
     workspace,
 )
-from bloodcell.ui.common.worked_out import worked_out
 
 __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
 
@@ -109,7 +109,7 @@ def show_library(active: str) -> None:
             _delete(chosen)
     sound = "problem" not in table or not table["problem"].iloc[names.index(chosen)]
     if sound:
-        with sentences():
+        with show_errors():
             _export(open_dataset(workspace(), chosen))
     show_trash()
 
@@ -194,7 +194,7 @@ def show_undo() -> None:
     """Offer to take back the dataset that this visitor deleted last."""
     show_problem(RESTORE_PROBLEM)
     entry = st.session_state.get(THROWN)
-    thrown = next((t for t in thrown_away(workspace()) if t.entry == entry), None)
+    thrown = next((t for t in list_trash(workspace()) if t.entry == entry), None)
     if thrown is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -215,7 +215,7 @@ def show_undo() -> None:
 
 def show_trash() -> None:
     """What lies in the trash, each to be taken back, and a way to be rid of it for good."""
-    trash = thrown_away(workspace())
+    trash = list_trash(workspace())
     if not trash:
         return
     total = sum(t.bytes for t in trash)
@@ -286,7 +286,7 @@ def _write(key: tuple, dataset: Dataset, target: Path, parts: bool) -> None:
         split = make_split(dataset, *chosen_split(dataset)) if parts else None
         return export_dataset(dataset, target, split=split, progress=progress)
 
-    n = worked_out(key, f"Writing {target.name}", work)
+    n = cached_job(key, f"Writing {target.name}", work)
     if n is None:
         return
     if not target.is_file():

@@ -11,7 +11,7 @@ from bloodcell.figures import CONFIG, class_counts
 from bloodcell.figures.dataset import colour_ranges
 from bloodcell.ui.common.dataset_index import DatasetIndex, class_table, identity
 from bloodcell.ui.common.gallery import Picture, gallery
-from bloodcell.ui.common.worked_out import worked_out
+from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.dataset.image_view import picture_of, show_image
 
 __all__ = ["pixel_table", "show_overview"]
@@ -62,7 +62,7 @@ def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
         },
     )
     st.subheader("Mean image and colours of each class", anchor=False)
-    found = worked_out(
+    found = cached_job(
         ("pixels", *identity(dataset)),
         "Reading all pixels",
         lambda progress: class_pixels(dataset, progress),

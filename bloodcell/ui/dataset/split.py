@@ -12,7 +12,7 @@ from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.execute import check_startable
 from bloodcell.ui.common.dataset_index import DatasetIndex
-from bloodcell.ui.common.state import sentences
+from bloodcell.ui.common.state import show_errors
 
 __all__ = ["show_split", "split_csv"]
 
@@ -127,7 +127,7 @@ def _choose(dataset: Dataset, index: DatasetIndex) -> None:
         else "Kept with the dataset: runs that start from now on are offered this split."
     )
     if pressed:
-        with sentences():
+        with show_errors():
             choose_split(dataset, int(new_seed), tuple(round(p / 100, 9) for p in percent))
             st.rerun()
 

@@ -15,9 +15,8 @@ from bloodcell.evaluation.agreement import pairs
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.common.jobs import Job
+from bloodcell.ui.common.jobs import Job, wait_for
 from bloodcell.ui.common.state import set_active, workspace
-from bloodcell.ui.common.work import ended
 
 __all__ = ["compose_form", "default_runs"]
 
@@ -195,7 +194,7 @@ def compose_form() -> None:
             ),
         )
         st.rerun()
-    if job is not None and ended(job):
+    if job is not None and wait_for(job):
         st.session_state[JOB] = None
         st.session_state["composed"] = job.result.name
         set_active("ensembles", job.result.name)

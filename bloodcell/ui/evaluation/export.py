@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,14 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
-from bloodcell.ensemble.bundle import Bundle, write_zip
+from bloodcell.ensemble.bundle import Bundle, zipped
 from bloodcell.evaluation.checklist import checklist, measured_card
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.stress import load_study
 from bloodcell.evaluation.tables import all_tables
 from bloodcell.ui.common.state import workspace
 
-__all__ = ["take_along", "zipped", "zipped_tables"]
-
-
-def zipped(folder: Path) -> bytes:
-    """The ensemble as one file: the zip beside it, or made now."""
-    ready = folder.parent / f"{folder.name}.zip"
-    if ready.is_file():
-        return ready.read_bytes()
-    with tempfile.TemporaryDirectory() as temporary:
-        target = Path(temporary) / "ensemble.zip"
-        write_zip(folder, target)
-        return target.read_bytes()
+__all__ = ["take_along", "zipped_tables"]
 
 
 def zipped_tables(found: Evaluation, dataset: Dataset, info: dict[str, Any]) -> bytes:

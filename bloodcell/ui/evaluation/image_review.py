@@ -12,9 +12,9 @@ from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.evaluation.metrics import confusion_matrix
-from bloodcell.ui.classify.answers_table import chosen_row
 from bloodcell.ui.common.format import interval, percent
 from bloodcell.ui.common.gallery import gallery
+from bloodcell.ui.common.table import chosen_row
 from bloodcell.ui.evaluation.image import image_dialog
 from bloodcell.ui.evaluation.image_table import (
     ONLY,

@@ -14,8 +14,8 @@ from bloodcell.evaluation.evaluate import Evaluation, split_of
 from bloodcell.evaluation.stress import CONDITIONS, Study, load_study
 from bloodcell.ui.common.format import interval, percent
 from bloodcell.ui.common.gallery import Picture, gallery
+from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import workspace
-from bloodcell.ui.common.work import ended
 from bloodcell.ui.evaluation.results import effort, held, judging, stressing
 
 __all__ = ["away", "stress"]
@@ -49,10 +49,10 @@ def stress(name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bo
     kept = load_study(info, dataset, part, images=images, tta=tta)
     if job is not None and job.running:
         st.caption("It goes on when this page is closed, and what is done is kept.")
-        ended(job)
+        wait_for(job)
     elif kept is None or not kept.complete:
         if job is not None and job.state == "failed":
-            ended(job)
+            wait_for(job)
         done = 0 if kept is None else len(kept.done)
         work = f"{len(CONDITIONS) - done} × {images or total:,} images × {networks} networks"
         label = "Go on" if done else "Start"
@@ -152,7 +152,7 @@ def away(name: str, info: dict[str, Any], home: Evaluation | None, dataset: Data
             key="away_start",
         ):
             job = judging(name, info, other, "all", home.tta, start=True)
-        if job is None or not ended(job):
+        if job is None or not wait_for(job):
             return
         found = job.result
     rows = []

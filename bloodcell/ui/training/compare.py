@@ -13,7 +13,7 @@ from bloodcell.evaluation.compare import RunScore, Shared, compare_runs, paired_
 from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_intervals
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.common.state import sentences
+from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.training.run_state import title_of
 from bloodcell.ui.training.run_table import COLUMNS, filter_rows, run_rows, table_height
 
@@ -249,7 +249,7 @@ def show_comparison(runs: list[Run]) -> None:
     if len(chosen) < 2:
         st.caption("Choose two runs or more in the table.")
         return
-    with sentences():
+    with show_errors():
         names, rows = compared_names(chosen), compare_runs(chosen)
         st.subheader("How they learned", anchor=False)
         _curves(names, chosen)

@@ -15,7 +15,7 @@ from bloodcell.runs.supervisor import wake
 from bloodcell.runs.sweep import k_folds, members, seeds
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
 from bloodcell.ui.common.dataset_index import dataset_index
-from bloodcell.ui.common.state import active_dataset, sentences, workspace
+from bloodcell.ui.common.state import active_dataset, show_errors, workspace
 from bloodcell.ui.training.launch_checks import check_launch, show_checks
 from bloodcell.ui.training.launch_estimate import show_estimate
 from bloodcell.ui.training.launch_fields import Origin, main_fields, other_fields, weights_of
@@ -218,7 +218,7 @@ def launch_form() -> Run | None:
     name, origin = _dataset_and_preset(origin)
     what, number = ("one", 1) if run is not None else _what()
     begun = None
-    with sentences():
+    with show_errors():
         dataset = open_dataset(workspace(), name)
         configs, missing = _configs(dataset, origin, what, number)
         label, tags = _labels(origin, run, what)

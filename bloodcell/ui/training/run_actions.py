@@ -14,7 +14,7 @@ from bloodcell.runs.queue import begun, cancel, enqueue
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
-from bloodcell.ui.common.state import attempt, dialog, sentences, show_problem, workspace
+from bloodcell.ui.common.state import attempt, dialog, show_errors, show_problem, workspace
 from bloodcell.ui.training.launch_checks import readable_bytes
 from bloodcell.ui.training.launch_form import begin_from
 from bloodcell.ui.training.run_state import (
@@ -64,7 +64,7 @@ def _label(run: Run) -> None:
         "Tags", list(labels.tags), default=list(labels.tags), accept_new_options=True
     )
     note = st.text_area("Note", labels.note, height=140)
-    with sentences():
+    with show_errors():
         if st.button("Save", type="primary", icon=":material/save:", key="save_labels"):
             write_labels(run, name=name, tags=tuple(tags), note=note)
             st.rerun()
@@ -103,7 +103,7 @@ def _go_on(run: Run) -> None:
             "The learning rate follows the longer cosine from where it would be now: it rises "
             "again at first."
         )
-    with sentences():
+    with show_errors():
         if st.button("Continue", type="primary", icon=":material/play_arrow:", key="go_on"):
             extend(workspace(), run, int(epochs), int(patience), float(budget))
             _resume(run)

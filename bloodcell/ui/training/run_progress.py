@@ -9,7 +9,7 @@ import streamlit as st
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
-from bloodcell.training.schedule import judged_loss
+from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.format import PERCENT, duration, interval, percent
 from bloodcell.ui.training.launch_checks import readable_bytes
 from bloodcell.ui.training.run_state import graphics, is_starting, load_of, remaining_seconds
@@ -70,7 +70,7 @@ def show_numbers(
     """The figures that matter, each with its interval or what it is of."""
     with st.container(horizontal=True, key="run_numbers"):
         if metrics:
-            best = min(metrics, key=judged_loss)
+            best = min(metrics, key=selection_loss)
             matrix = np.array(best["val_confusion"])
             right, n = int(np.trace(matrix)), int(matrix.sum())
             _tile(

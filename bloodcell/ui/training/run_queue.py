@@ -6,7 +6,7 @@ import streamlit as st
 
 from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
 from bloodcell.runs.run import Run
-from bloodcell.ui.common.state import attempt, sentences, show_problem, workspace
+from bloodcell.ui.common.state import attempt, show_errors, show_problem, workspace
 from bloodcell.ui.training.launch_form import begin_from
 from bloodcell.ui.training.run_actions import VIEW
 from bloodcell.ui.training.run_state import title_of
@@ -32,7 +32,7 @@ def show_queue() -> None:
     show_problem(PROBLEM)
     if not runs:
         return
-    with st.container(border=True, key="queue"), sentences():
+    with st.container(border=True, key="queue"), show_errors():
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.markdown(
                 f"**{len(runs)} {'runs wait' if len(runs) > 1 else 'run waits'}** for a free place."

@@ -9,7 +9,7 @@ import streamlit as st
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.format import interval
-from bloodcell.ui.common.state import sentences
+from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.training.run_state import labels_of, state_words, title_of
 
 __all__ = ["COLUMNS", "filter_rows", "run_rows", "table_height"]
@@ -30,7 +30,7 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
     """A row for each run: run (name), state, backbone, dataset, epochs, ..., id."""
     rows: list[dict[str, Any]] = []
     for run in runs:
-        with sentences():
+        with show_errors():
             s, status = run.summary(), run.status()
             rows.append(
                 {

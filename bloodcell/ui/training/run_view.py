@@ -7,7 +7,7 @@ import streamlit as st
 
 from bloodcell.runs.run import Run
 from bloodcell.training.config import TrainConfig
-from bloodcell.ui.common.state import sentences
+from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.training.run_curves import show_confusions, show_curves, show_recalls
 from bloodcell.ui.training.run_progress import show_numbers, show_progress
 
@@ -61,7 +61,7 @@ def _details(run: Run, config: TrainConfig, state: str, metrics: list[dict[str, 
 
 def show_now(run: Run) -> None:
     """How far a run is and what it takes: what changes from second to second."""
-    with sentences():
+    with show_errors():
         config, status, metrics = run.config(), run.status(), run.metrics()
         _reason(config, status, metrics)
         show_progress(config, status, metrics)
@@ -70,7 +70,7 @@ def show_now(run: Run) -> None:
 
 def show_epochs(run: Run) -> None:
     """Curves, recalls, confusions and the log: what changes with the epochs."""
-    with sentences():
+    with show_errors():
         metrics = run.metrics()
         if metrics:
             show_curves(metrics)

@@ -7,10 +7,10 @@ import pytest
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.store.library import (
     empty_trash,
+    list_trash,
     rename_dataset,
     restore_dataset,
     throw_away,
-    thrown_away,
 )
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.workspace import Workspace
@@ -63,11 +63,11 @@ def test_what_is_thrown_away_can_be_taken_back(workspace: Workspace):
     fingerprint = open_dataset(workspace, "demo").fingerprint
     thrown = throw_away(workspace, "demo")
     assert workspace.names("datasets") == []
-    assert [t.name for t in thrown_away(workspace)] == ["demo"]
+    assert [t.name for t in list_trash(workspace)] == ["demo"]
     assert thrown.bytes > 1_000_000
     restore_dataset(workspace, thrown.entry)
     assert open_dataset(workspace, "demo").fingerprint == fingerprint
-    assert thrown_away(workspace) == []
+    assert list_trash(workspace) == []
 
 
 def test_two_of_one_name_lie_in_the_trash_side_by_side(workspace: Workspace):
@@ -75,7 +75,7 @@ def test_two_of_one_name_lie_in_the_trash_side_by_side(workspace: Workspace):
     (workspace.datasets / "demo").mkdir()
     second = throw_away(workspace, "demo")
     assert first.entry != second.entry
-    assert {t.entry for t in thrown_away(workspace)} == {first.entry, second.entry}
+    assert {t.entry for t in list_trash(workspace)} == {first.entry, second.entry}
     restore_dataset(workspace, first.entry, "again")
     assert len(open_dataset(workspace, "again")) > 0
 
@@ -85,7 +85,7 @@ def test_a_name_that_is_in_use_again_asks_for_another(workspace: Workspace):
     (workspace.datasets / "demo").mkdir()
     with pytest.raises(NameTaken, match="another name"):
         restore_dataset(workspace, "demo")
-    assert len(thrown_away(workspace)) == 1
+    assert len(list_trash(workspace)) == 1
 
 
 def test_what_is_not_there_is_a_sentence(workspace: Workspace):
@@ -108,6 +108,6 @@ def test_an_emptied_trash_is_empty_and_nothing_else_is_gone(workspace: Workspace
     throw_away(workspace, "demo")
     (workspace.trash / "datasets" / "notes.txt").write_text("mine", encoding="utf-8")
     assert empty_trash(workspace) == 1
-    assert thrown_away(workspace) == []
+    assert list_trash(workspace) == []
     assert workspace.names("datasets") == ["other"]
     assert [p.name for p in (workspace.trash / "datasets").iterdir()] == ["notes.txt"]

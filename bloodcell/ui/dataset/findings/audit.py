@@ -9,7 +9,7 @@ from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.progress import Progress
 from bloodcell.ui.common.jobs import current_job, start_job
-from bloodcell.ui.common.state import active_ensemble, sentences, workspace
+from bloodcell.ui.common.state import active_ensemble, show_errors, workspace
 
 __all__ = ["last_audit", "show_audit"]
 
@@ -35,7 +35,7 @@ def _start(name: str, ensemble: str | None) -> None:
         save_audit(dataset, found)
         return found
 
-    with sentences():
+    with show_errors():
         start_job(f"Audit of {name}", work)
 
 

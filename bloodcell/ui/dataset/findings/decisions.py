@@ -11,7 +11,7 @@ from bloodcell.data.store.decisions import decisions_csv, import_decisions
 from bloodcell.errors import BadInput
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.gallery import gallery
-from bloodcell.ui.common.state import sentences
+from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.dataset.findings.decide import undo_step
 from bloodcell.ui.dataset.findings.words import DECIDED, reason_words
 from bloodcell.ui.dataset.image_view import picture_of
@@ -49,7 +49,7 @@ def _take_in(dataset: Dataset) -> None:
         file = st.file_uploader("Table of decisions (CSV)", type="csv", key="decisions_file")
         if file is None or not st.button("Take over the decisions", type="primary"):
             return
-        with sentences():
+        with show_errors():
             try:
                 text = file.getvalue().decode("utf-8-sig")
             except UnicodeDecodeError as error:
@@ -129,7 +129,7 @@ def show_decisions(dataset: Dataset, index: DatasetIndex) -> None:
         undo_all = st.button(f"Undo all {len(table):,}", icon=":material/restart_alt:")
         _carry(dataset, len(table))
     if undo or undo_all:
-        with sentences():
+        with show_errors():
             n = dataset.curation.undo(indices if undo else table["image"])
             st.toast(f"{n:,} decisions undone.")
             st.rerun()
