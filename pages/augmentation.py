@@ -6,9 +6,16 @@ from bloodcell.augment import CATALOGUE
 from bloodcell.figures import CONFIG
 from bloodcell.figures.augmentation import pixel_histograms
 from bloodcell.ui.augmentation.cells import Shown, choose_cells
-from bloodcell.ui.augmentation.cues import show_cues, warn
 from bloodcell.ui.augmentation.editor import choose_policy, edit_steps, edited_policy, step_names
-from bloodcell.ui.augmentation.preview import ladder_tiles, mixes, preview, rungs_of, tiles
+from bloodcell.ui.augmentation.preview import (
+    ladder_tiles,
+    mixes,
+    preview,
+    rungs_of,
+    show_cues,
+    tiles,
+    warn,
+)
 from bloodcell.ui.augmentation.save import keep
 from bloodcell.ui.augmentation.speed import show_speed
 from bloodcell.ui.common.gallery import gallery

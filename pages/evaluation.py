@@ -11,10 +11,8 @@ from bloodcell.ui.common.state import active_dataset, active_ensemble, heading, 
 from bloodcell.ui.evaluation.calibration import calibration, review, sets
 from bloodcell.ui.evaluation.compose_form import compose_form
 from bloodcell.ui.evaluation.export import take_along
-from bloodcell.ui.evaluation.image_review import confusion_and_images, hard_pair, image_by_image
-from bloodcell.ui.evaluation.members import side_by_side
-from bloodcell.ui.evaluation.metrics import all_figures, headline
-from bloodcell.ui.evaluation.per_class import by_class
+from bloodcell.ui.evaluation.images import confusion_and_images, hard_pair, image_by_image
+from bloodcell.ui.evaluation.metrics import all_figures, by_class, headline, side_by_side
 from bloodcell.ui.evaluation.results import AT_ONCE, effort, ensemble_info, held, judging
 from bloodcell.ui.evaluation.robustness import away, stress
 

@@ -13,10 +13,9 @@ from bloodcell.ui.common.state import heading, rerun_page, set_active, show_erro
 from bloodcell.ui.training.compare import show_comparison
 from bloodcell.ui.training.launch_form import launch_form
 from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo
+from bloodcell.ui.training.run_detail import show_epochs, show_now
+from bloodcell.ui.training.run_list import COLUMNS, is_live, labels_of, run_rows, table_height
 from bloodcell.ui.training.run_queue import show_queue
-from bloodcell.ui.training.run_state import is_live, labels_of
-from bloodcell.ui.training.run_table import COLUMNS, run_rows, table_height
-from bloodcell.ui.training.run_view import show_epochs, show_now
 
 VIEWS = ("Watch", "Launch", "Compare")
 LIVE_S, CALM_S = 2.0, 5.0

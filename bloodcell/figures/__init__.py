@@ -1,11 +1,17 @@
 """Every Plotly figure: pure functions from tables and arrays to ``go.Figure``."""
 
 from bloodcell.figures.confusion import confusion, confusion_difference
-from bloodcell.figures.counts import class_counts
-from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
-from bloodcell.figures.evaluation import members_figure, metric_intervals, reliability_diagram
+from bloodcell.figures.dataset import class_counts
+from bloodcell.figures.evaluation import (
+    members_figure,
+    metric_intervals,
+    precision_recall_figure,
+    reliability_diagram,
+    review_figure,
+    roc_figure,
+)
 from bloodcell.figures.prediction import differential, field_of_view, probabilities_bar
-from bloodcell.figures.stress import home_and_away, stress_curves
+from bloodcell.figures.robustness import home_and_away, stress_curves
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
 from bloodcell.figures.training import learning_curves, learning_rate_curve, recall_by_epoch
 

@@ -27,9 +27,14 @@ from bloodcell.evaluation.tables import (
     set_table,
 )
 from bloodcell.figures.confusion import confusion
-from bloodcell.figures.curves import precision_recall_figure, review_figure, roc_figure
-from bloodcell.figures.evaluation import members_figure, reliability_diagram
-from bloodcell.figures.stress import stress_curves
+from bloodcell.figures.evaluation import (
+    members_figure,
+    precision_recall_figure,
+    reliability_diagram,
+    review_figure,
+    roc_figure,
+)
+from bloodcell.figures.robustness import stress_curves
 
 __all__ = ["evaluation_report"]
 

@@ -22,8 +22,14 @@ from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.runs.run import list_runs
 from bloodcell.ui.augmentation.cells import OWN, Cells, drawn_cells
-from bloodcell.ui.augmentation.cues import cue_tiles
-from bloodcell.ui.augmentation.preview import label_words, ladder_tiles, preview, rungs_of, tiles
+from bloodcell.ui.augmentation.preview import (
+    cue_tiles,
+    label_words,
+    ladder_tiles,
+    preview,
+    rungs_of,
+    tiles,
+)
 from bloodcell.ui.augmentation.speed import measure, trained_here
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace

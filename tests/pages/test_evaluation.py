@@ -29,12 +29,13 @@ from bloodcell.ui.common.similar import _similar_pictures
 from bloodcell.ui.evaluation import compose_form
 from bloodcell.ui.evaluation.compose_form import default_runs
 from bloodcell.ui.evaluation.export import zipped_tables
-from bloodcell.ui.evaluation.image_review import clicked_cell, pair_rows
-from bloodcell.ui.evaluation.image_table import (
+from bloodcell.ui.evaluation.images import (
     ORDERS,
     answers_of,
     chosen_images,
+    clicked_cell,
     image_rows,
+    pair_rows,
     pictures,
 )
 from bloodcell.workspace import Workspace

@@ -17,7 +17,7 @@ from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
 from bloodcell.training.estimate import Speed, remember_speed, speed_key
-from bloodcell.ui.training.launch_fields import explanations
+from bloodcell.ui.training.launch_form import explanations
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]

@@ -20,7 +20,7 @@ from bloodcell.training.estimate import (
     remember_speed,
     speed_key,
 )
-from bloodcell.ui.training.launch_estimate import measure_here
+from bloodcell.ui.training.estimate import measure_here
 from bloodcell.workspace import Workspace
 
 SPEED = Speed(50.0, 20.0, 10**9, 12, "measured", "2026-11-23T00:00:00+00:00")

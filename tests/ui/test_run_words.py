@@ -4,8 +4,8 @@ import pytest
 
 from bloodcell.training.config import make_config
 from bloodcell.ui.common.format import duration
-from bloodcell.ui.training.run_curves import largest_confusions, recall_table
-from bloodcell.ui.training.run_state import remaining_seconds
+from bloodcell.ui.training.run_detail import largest_confusions, recall_table
+from bloodcell.ui.training.run_list import remaining_seconds
 
 
 def test_remaining_time_counts_all_batches_that_are_left():

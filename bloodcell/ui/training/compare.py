@@ -14,8 +14,7 @@ from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_inter
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.format import interval, percent
 from bloodcell.ui.common.state import show_errors
-from bloodcell.ui.training.run_state import title_of
-from bloodcell.ui.training.run_table import COLUMNS, filter_rows, run_rows, table_height
+from bloodcell.ui.training.run_list import COLUMNS, filter_rows, run_rows, table_height, title_of
 
 __all__ = ["compared_names", "difference_words", "score_table", "show_comparison", "spread_words"]
 

@@ -15,9 +15,9 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.ui.common.state import attempt, dialog, show_errors, show_problem, workspace
-from bloodcell.ui.training.launch_checks import readable_bytes
 from bloodcell.ui.training.launch_form import begin_from
-from bloodcell.ui.training.run_state import (
+from bloodcell.ui.training.preflight import readable_bytes
+from bloodcell.ui.training.run_list import (
     STATE_LOOK,
     is_starting,
     labels_of,

@@ -9,7 +9,7 @@ from bloodcell.runs.run import Run
 from bloodcell.ui.common.state import attempt, show_errors, show_problem, workspace
 from bloodcell.ui.training.launch_form import begin_from
 from bloodcell.ui.training.run_actions import VIEW
-from bloodcell.ui.training.run_state import title_of
+from bloodcell.ui.training.run_list import title_of
 
 __all__ = ["show_queue"]
 

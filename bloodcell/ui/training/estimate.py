@@ -25,7 +25,7 @@ from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.format import duration
 from bloodcell.ui.common.jobs import start_job
 from bloodcell.ui.common.state import workspace
-from bloodcell.ui.training.launch_checks import readable_bytes
+from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.workspace import Workspace
 
 __all__ = ["measure_here", "show_estimate"]

@@ -1,38 +1,215 @@
-"""From a cell of the confusion matrix to its images, from a table of them to one image."""
+"""The images of an evaluation: from the confusion matrix or a table of them to one image."""
 
 from functools import partial
 
+import cv2
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
-from bloodcell.classes import CLASSES, class_id, title
+from bloodcell.classes import CLASS_NAMES, CLASSES, class_id, title
+from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.evaluation.agreement import disagreement
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.evaluation.metrics import confusion_matrix
-from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.common.gallery import gallery
+from bloodcell.explain import Evidence, find_evidence
+from bloodcell.figures import SHORT_TITLES
+from bloodcell.ui.common.cell_card import Cell, cell_card, cell_of
+from bloodcell.ui.common.format import interval, percent, thumbnail
+from bloodcell.ui.common.gallery import Picture, gallery
+from bloodcell.ui.common.overlay import overlaid, shown_evidence
+from bloodcell.ui.common.similar import show_similar_cells
+from bloodcell.ui.common.state import load_ensemble
 from bloodcell.ui.common.table import chosen_row
-from bloodcell.ui.evaluation.image import image_dialog
-from bloodcell.ui.evaluation.image_table import (
-    ONLY,
-    ORDERS,
-    answers_of,
-    chosen_images,
-    image_rows,
-    networks,
-    pictures,
+
+__all__ = [
+    "ONLY",
+    "ORDERS",
+    "answers_of",
+    "chosen_images",
+    "clicked_cell",
+    "confusion_and_images",
+    "hard_pair",
+    "image_by_image",
+    "image_dialog",
+    "image_rows",
+    "networks",
+    "pair_rows",
+    "pictures",
+]
+
+ONLY = ("all", "errors", "not recognised", "networks differ")
+ORDERS = (
+    "confident errors first",
+    "least sure first",
+    "most disagreement first",
+    "strangest first",
 )
-
-__all__ = ["clicked_cell", "confusion_and_images", "hard_pair", "image_by_image", "pair_rows"]
-
+SHORT = [SHORT_TITLES[name] for name in CLASS_NAMES]
+SIDE = 192
+OPACITY = 0.6
 ANY = "any"
 CHOICES = [ANY, *range(len(CLASSES))]
 SHOWN = 24
 MOST_ROWS = 300
 PAIR = (class_id("immature_granulocyte") or 0, class_id("neutrophil") or 0)
+
+
+def networks(evaluation: Evaluation) -> list[str]:
+    """The ensemble's name, then its members'."""
+    return [evaluation.ensemble, *(name for name, _ in evaluation.members)]
+
+
+def answers_of(evaluation: Evaluation, network: int) -> tuple[np.ndarray, np.ndarray]:
+    """Answers (int64, n) and probabilities (n×8) of a network: 0 the ensemble, 1 the first member.
+
+    A member's probabilities are uncalibrated.
+    """
+    answers = evaluation.answers
+    said = answers.members[network - 1] if network else answers.probabilities
+    return said.argmax(1), said
+
+
+def chosen_images(
+    evaluation: Evaluation,
+    true: int | None,
+    predicted: int | None,
+    only: str = "all",
+    *,
+    network: int = 0,
+    pair: tuple[int, int] | None = None,
+    order: str = ORDERS[0],
+) -> np.ndarray:
+    """Rows of an evaluation, filtered and in order.
+
+    Args:
+        true: the true class, or None for any.
+        predicted: the class answered, or None for any.
+        only: one of ONLY.
+        network: whose answers count, see :func:`answers_of`.
+        pair: two classes, for images that are one of them and were given one of them.
+        order: one of ORDERS; "confident errors first": the least probable true class foremost.
+
+    Returns:
+        int64, rows of ``evaluation.indices``.
+    """
+    labels = evaluation.labels
+    said, probabilities = answers_of(evaluation, network)
+    wrong = said != labels
+    keep = np.ones(len(labels), bool)
+    if true is not None:
+        keep &= labels == true
+    if predicted is not None:
+        keep &= said == predicted
+    if pair is not None:
+        keep &= np.isin(labels, pair) & np.isin(said, pair)
+    votes = evaluation.answers.members.argmax(2)
+    keep &= {
+        "all": np.True_,
+        "errors": wrong,
+        "not recognised": ~evaluation.answers.recognised,
+        "networks differ": (votes != votes[0]).any(0),
+    }[only]
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    keys = {
+        ORDERS[0]: (of_truth, ~wrong),
+        ORDERS[1]: (probabilities.max(1),),
+        ORDERS[2]: (-disagreement(evaluation.answers.members),),
+        ORDERS[3]: (-evaluation.answers.novelty,),
+    }[order]
+    rows = np.lexsort((evaluation.indices, *keys))
+    return rows[keep[rows]]
+
+
+def _votes(evaluation: Evaluation, row: int) -> str:
+    of_members = evaluation.answers.members[:, row]
+    return " · ".join(f"{SHORT[int(p.argmax())]} {100 * p.max():.0f}" for p in of_members)
+
+
+def image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd.DataFrame:
+    """The table that is shown: a line an image, with its picture; probabilities in percent."""
+    answers, labels = evaluation.answers, evaluation.labels
+    names = dataset.items["name"].to_numpy(dtype=str)
+    images = dataset.images
+    return pd.DataFrame(
+        {
+            "Picture": [thumbnail(images[i]) for i in evaluation.indices[rows]],
+            "True": [title(int(k)) for k in labels[rows]],
+            "Answer": [title(int(k)) for k in answers.labels[rows]],
+            "Right": answers.labels[rows] == labels[rows],
+            "Probability": 100 * answers.probabilities[rows].max(1),
+            "Votes": [_votes(evaluation, int(row)) for row in rows],
+            "Disagreement": 100 * disagreement(answers.members[:, rows]),
+            "Novelty": answers.novelty[rows],
+            "Recognised": answers.recognised[rows],
+            "Could be": [
+                ", ".join(SHORT[k] for k in np.flatnonzero(answers.prediction_sets[row]))
+                for row in rows
+            ],
+            "Name": names[evaluation.indices[rows]],
+        }
+    )
+
+
+def pictures(
+    evaluation: Evaluation, dataset: Dataset, rows: np.ndarray, network: int = 0
+) -> list[Picture]:
+    """Tiles for a gallery; a tile's id is its row."""
+    said, probabilities = answers_of(evaluation, network)
+    side = dataset.size[0]
+    made = []
+    images = read_images(dataset, evaluation.indices[rows], side) if len(rows) else []
+    for row, image in zip(map(int, rows), images, strict=True):
+        true, label = int(evaluation.labels[row]), int(said[row])
+        p = percent(float(probabilities[row, label]), 0)
+        words = f"{title(true)}, answered {title(label).lower()} with {p}"
+        caption = f"{SHORT[label]} {p}"
+        note = f"true: {SHORT[true]}" if true != label else "right"
+        colour = CLASSES[label].colour
+        made.append(Picture(row, image, words, caption=caption, note=note, colour=colour))
+    return made
+
+
+@st.dialog("One image", width="large")
+def image_dialog(found: Evaluation, dataset: Dataset, name: str, row: int) -> None:
+    """All that is known of one image.
+
+    Args:
+        name: the ensemble's in the workspace.
+        row: of the evaluation.
+    """
+    ensemble = load_ensemble(name)
+    index = int(found.indices[row])
+    image = read_images(dataset, np.array([index]), ensemble.size)[0]
+    # Maps are not kept with an evaluation: they are worked out for this image.
+    evidence = find_evidence(ensemble, image)
+    called = str(dataset.items["name"].iloc[index])
+    truth = int(found.labels[row])
+    cell = cell_of(found.answers, row, called, image, evidence.whole, truth)
+    cell_card(cell, ensemble.info, "judged")
+    if len(evidence.members) > 1:
+        _each_network(cell, ensemble, evidence)
+    show_similar_cells(image, ensemble, dataset, "judged_similar")
+
+
+def _each_network(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
+    st.markdown("**What each network looks at for its own answer**")
+    photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    columns = st.columns(max(3, len(cell.members)))
+    members = zip(ensemble.info["members"], cell.members, evidence.members, strict=True)
+    for column, (member, said, maps) in zip(columns, members, strict=False):
+        vote = int(said.argmax())
+        words = f"{member['name']}: {title(vote).lower()} {percent(float(said[vote]))}"
+        column.image(
+            overlaid(photo, shown_evidence(maps, vote, SIDE), OPACITY),
+            caption=words,
+            width="stretch",
+            alt=f"Where {words} is seen on photograph {cell.name}",
+        )
 
 
 def _words(choice: int | str) -> str:
