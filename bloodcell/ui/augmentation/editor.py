@@ -14,7 +14,8 @@ from bloodcell.augment import (
     find_policy,
     policy_names,
 )
-from bloodcell.ui.common.state import attempt, show_problem, workspace
+from bloodcell.ui.common.errors import attempt, show_problem
+from bloodcell.ui.common.state import workspace
 
 __all__ = [
     "CHOICE",

@@ -8,8 +8,9 @@ import streamlit as st
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.progress import Progress
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.jobs import start_job
-from bloodcell.ui.common.state import show_errors, workspace
+from bloodcell.ui.common.state import workspace
 from bloodcell.workspace import Workspace
 
 __all__ = ["begin_import", "draw_demo_button", "free_name"]

@@ -1,7 +1,7 @@
-"""What all pages share: the workspace, the active dataset and ensemble, errors as sentences."""
+"""What all pages share: the workspace, the active dataset and ensemble, the frame around them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,12 @@ from bloodcell.workspace import Workspace, open_workspace
 __all__ = [
     "active_dataset",
     "active_ensemble",
-    "attempt",
     "changed_at",
     "dialog",
     "heading",
     "load_ensemble",
     "rerun_page",
     "set_active",
-    "show_errors",
-    "show_problem",
     "sidebar",
     "workspace",
 ]
@@ -86,41 +83,6 @@ def rerun_page() -> None:
     """
     if not st.session_state.get(DIALOG):
         st.rerun(scope="app")
-
-
-def _sentence(error: BloodCellError | FileNotFoundError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{error.filename} is not there any more: it was deleted or renamed meanwhile."
-    return str(error)
-
-
-@contextmanager
-def show_errors() -> Iterator[None]:
-    """Show an error made for the person as its sentence; anything else goes to the log."""
-    try:
-        yield
-    except (BloodCellError, FileNotFoundError) as error:
-        st.error(_sentence(error), icon=":material/error:")
-
-
-def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
-    """Carry an act out as a callback; what goes wrong is kept for :func:`show_problem`.
-
-    Returns:
-        Whether it went well.
-    """
-    try:
-        act(*arguments)
-    except (BloodCellError, FileNotFoundError) as error:
-        st.session_state[problem] = _sentence(error)
-        return False
-    return True
-
-
-def show_problem(problem: str) -> None:
-    """Say once what went wrong in :func:`attempt`."""
-    if said := st.session_state.pop(problem, None):
-        st.error(said, icon=":material/error:")
 
 
 def set_active(kind: str, name: str | None) -> None:

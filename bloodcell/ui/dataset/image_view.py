@@ -9,8 +9,8 @@ from PIL import Image
 from bloodcell.classes import CLASSES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index, find_faults
+from bloodcell.ui.common.errors import attempt, show_problem
 from bloodcell.ui.common.gallery import Picture, png_bytes
-from bloodcell.ui.common.state import attempt, show_problem
 from bloodcell.ui.dataset.findings.words import KIND_TITLES
 
 __all__ = ["picture_of", "show_image"]

@@ -13,9 +13,9 @@ from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.errors import BadInput
 from bloodcell.files import sweep_leftovers, temporary_beside
 from bloodcell.progress import Progress
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.import_job import begin_import, free_name
 from bloodcell.ui.common.jobs import current_job
-from bloodcell.ui.common.state import show_errors
 from bloodcell.workspace import Workspace
 
 __all__ = ["bring_in"]

@@ -24,15 +24,9 @@ from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
 from bloodcell.ui.common.dataset_index import identity
+from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.jobs import cached_job
-from bloodcell.ui.common.state import (
-    attempt,
-    dialog,
-    set_active,
-    show_errors,
-    show_problem,
-    workspace,
-)
+from bloodcell.ui.common.state import dialog, set_active, workspace
 
 __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
 

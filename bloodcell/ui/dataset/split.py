@@ -12,7 +12,7 @@ from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.execute import check_startable
 from bloodcell.ui.common.dataset_index import DatasetIndex
-from bloodcell.ui.common.state import show_errors
+from bloodcell.ui.common.errors import show_errors
 
 __all__ = ["show_split", "split_csv"]
 

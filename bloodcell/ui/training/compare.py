@@ -12,8 +12,8 @@ from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.compare import RunScore, Shared, compare_runs, paired_test
 from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_intervals
 from bloodcell.runs.run import Run
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.training.run_list import COLUMNS, filter_rows, run_rows, table_height, title_of
 
 __all__ = ["compared_names", "difference_words", "score_table", "show_comparison", "spread_words"]

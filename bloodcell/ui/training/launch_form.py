@@ -34,7 +34,8 @@ from bloodcell.training.config import (
     preset_values,
 )
 from bloodcell.ui.common.dataset_index import dataset_index
-from bloodcell.ui.common.state import active_dataset, show_errors, workspace
+from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.training.estimate import show_estimate
 from bloodcell.ui.training.preflight import check_launch, show_checks
 

@@ -14,7 +14,8 @@ from bloodcell.runs.queue import begun, cancel, enqueue
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
-from bloodcell.ui.common.state import attempt, dialog, show_errors, show_problem, workspace
+from bloodcell.ui.common.errors import attempt, show_errors, show_problem
+from bloodcell.ui.common.state import dialog, workspace
 from bloodcell.ui.training.launch_form import begin_from
 from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.ui.training.run_list import (

@@ -20,8 +20,8 @@ from bloodcell.figures import (
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import PERCENT, duration, interval, percent
-from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.ui.training.run_list import graphics, is_starting, load_of, remaining_seconds
 

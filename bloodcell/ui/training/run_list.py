@@ -13,8 +13,8 @@ from bloodcell.runs.labels import Labels, read_labels
 from bloodcell.runs.resources import Gpu, Resources, gpus, resources
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import interval
-from bloodcell.ui.common.state import show_errors
 
 __all__ = [
     "COLUMNS",

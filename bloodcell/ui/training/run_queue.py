@@ -6,7 +6,8 @@ import streamlit as st
 
 from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
 from bloodcell.runs.run import Run
-from bloodcell.ui.common.state import attempt, show_errors, show_problem, workspace
+from bloodcell.ui.common.errors import attempt, show_errors, show_problem
+from bloodcell.ui.common.state import workspace
 from bloodcell.ui.training.launch_form import begin_from
 from bloodcell.ui.training.run_actions import VIEW
 from bloodcell.ui.training.run_list import title_of

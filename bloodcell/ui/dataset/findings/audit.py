@@ -8,8 +8,9 @@ from bloodcell.audit import Audit, audit, audit_path, load_audit, save_audit
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.progress import Progress
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.jobs import current_job, start_job
-from bloodcell.ui.common.state import active_ensemble, show_errors, workspace
+from bloodcell.ui.common.state import active_ensemble, workspace
 
 __all__ = ["last_audit", "show_audit"]
 

@@ -10,8 +10,8 @@ from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.decisions import decisions_csv, import_decisions
 from bloodcell.errors import BadInput
 from bloodcell.ui.common.dataset_index import DatasetIndex
+from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.gallery import gallery
-from bloodcell.ui.common.state import show_errors
 from bloodcell.ui.dataset.findings.decide import undo_step
 from bloodcell.ui.dataset.findings.words import DECIDED, reason_words
 from bloodcell.ui.dataset.image_view import picture_of
