@@ -19,8 +19,8 @@ from bloodcell.ui.augmentation.preview import (
 from bloodcell.ui.augmentation.save import keep
 from bloodcell.ui.augmentation.speed import show_speed
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.gallery import gallery
-from bloodcell.ui.common.state import heading
 
 VARIANTS, LADDER, HISTOGRAM = "Variants", "Strength ladder", "Pixel histogram"
 COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16

@@ -21,9 +21,10 @@ from bloodcell.ui.classify.samples import Samples, drawn_cells, unseen_cells
 from bloodcell.ui.common.cell_card import cell_card, cell_of
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import interval, percent, plain
+from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.similar import show_similar_cells
-from bloodcell.ui.common.state import active_dataset, active_ensemble, heading, load_ensemble
+from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>

@@ -5,9 +5,10 @@ import streamlit as st
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.import_job import draw_demo_button
 from bloodcell.ui.common.jobs import show_job
-from bloodcell.ui.common.state import active_dataset, heading, set_active, workspace
+from bloodcell.ui.common.state import active_dataset, set_active, workspace
 from bloodcell.ui.dataset.about import show_about
 from bloodcell.ui.dataset.findings.browse import show_decisions, show_findings
 from bloodcell.ui.dataset.images import show_images

@@ -7,8 +7,9 @@ import streamlit as st
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.jobs import wait_for
-from bloodcell.ui.common.state import active_dataset, active_ensemble, heading
+from bloodcell.ui.common.state import active_dataset, active_ensemble
 from bloodcell.ui.evaluation.calibration import calibration, review, sets
 from bloodcell.ui.evaluation.compose_form import compose_form
 from bloodcell.ui.evaluation.export import take_along

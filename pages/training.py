@@ -8,9 +8,10 @@ from bloodcell.errors import BloodCellError
 from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.import_job import draw_demo_button
 from bloodcell.ui.common.jobs import show_job
-from bloodcell.ui.common.state import heading, rerun_page, set_active, workspace
+from bloodcell.ui.common.state import rerun_page, set_active, workspace
 from bloodcell.ui.training.compare import show_comparison
 from bloodcell.ui.training.launch_form import launch_form
 from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo

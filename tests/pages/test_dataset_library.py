@@ -19,7 +19,8 @@ Open = Callable[..., AppTest]
 def _sidebar_and_dataset() -> None:
     import streamlit as st
 
-    from bloodcell.ui.common.state import active_dataset, sidebar
+    from bloodcell.ui.common.frame import sidebar
+    from bloodcell.ui.common.state import active_dataset
 
     sidebar()
     st.text(active_dataset().name)

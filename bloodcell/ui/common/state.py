@@ -1,4 +1,4 @@
-"""What all pages share: the workspace, the active dataset and ensemble, the frame around them."""
+"""What all pages share: the workspace, and the dataset and ensemble that a visitor works with."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
 
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
@@ -17,13 +16,13 @@ from bloodcell.workspace import Workspace, open_workspace
 __all__ = [
     "active_dataset",
     "active_ensemble",
+    "active_name",
     "changed_at",
+    "close_dialog",
     "dialog",
-    "heading",
     "load_ensemble",
     "rerun_page",
     "set_active",
-    "sidebar",
     "workspace",
 ]
 
@@ -34,29 +33,6 @@ DIALOG = "dialog_is_open"
 def workspace() -> Workspace:
     """The workspace of the server: ``$BLOODCELL_HOME``, else ``artifacts/``."""
     return open_workspace()
-
-
-def _framed() -> None:
-    """Begin again with app.py's frame if the page was run without it.
-
-    Streamlit runs a folder named pages/ by itself until st.navigation is first called: without
-    this, a deep link that is the first request to a new server shows a page without frame.
-    """
-    if st.session_state.get("framed"):
-        return
-    # Once a session: beginning again loses a click.
-    st.session_state["framed"] = True
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
-        st.rerun()
-
-
-def heading(title: str, purpose: str) -> None:
-    """A page's title and one line on what it is for."""
-    _framed()
-    st.session_state.pop(DIALOG, None)
-    st.title(title, anchor=False)
-    st.markdown(purpose)
 
 
 def dialog(title: str, **options: Any) -> Callable:
@@ -73,6 +49,11 @@ def dialog(title: str, **options: Any) -> Callable:
         return open_
 
     return decorate
+
+
+def close_dialog() -> None:
+    """Forget that a dialog was open: the whole page is drawn again."""
+    st.session_state.pop(DIALOG, None)
 
 
 def rerun_page() -> None:
@@ -92,7 +73,8 @@ def set_active(kind: str, name: str | None) -> None:
     st.session_state.pop(f"pick_{kind}", None)
 
 
-def _active(kind: str) -> str | None:
+def active_name(kind: str) -> str | None:
+    """The name of the active one of "datasets" or "ensembles", or None where there is none."""
     names = workspace().names(kind)
     # A link may name them: ?dataset=NAME&ensemble=NAME.
     linked = st.query_params.get(kind.removesuffix("s"))
@@ -106,7 +88,7 @@ def _active(kind: str) -> str | None:
 
 def active_dataset() -> Dataset | None:
     """The dataset that this visitor works on, or None where there is none."""
-    name = _active("datasets")
+    name = active_name("datasets")
     if name is None:
         return None
     try:
@@ -118,7 +100,7 @@ def active_dataset() -> Dataset | None:
 
 def active_ensemble() -> str | None:
     """The name of the ensemble that this visitor works with, or None where there is none."""
-    return _active("ensembles")
+    return active_name("ensembles")
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the ensemble")
@@ -141,31 +123,3 @@ def changed_at(ensemble: str | Path) -> int:
     with suppress(OSError):
         return (Path(ensemble) / "ensemble.json").stat().st_mtime_ns
     return 0
-
-
-def _pick(kind: str, label: str, empty: str) -> None:
-    names = workspace().names(kind)
-    if not names:
-        st.caption(empty)
-        return
-    key = f"pick_{kind}"
-    active = _active(kind)
-    # What the pages work on is what the picker shows, whatever comes and goes beside it.
-    st.session_state[f"active_{kind}"] = active
-    if st.session_state.get(key) != active:
-        # Set only where it differs: a widget that is set anew is sent anew at every run.
-        st.session_state[key] = active
-    st.selectbox(
-        label,
-        names,
-        key=key,
-        on_change=lambda: st.session_state.update({f"active_{kind}": st.session_state[key]}),
-    )
-
-
-def sidebar() -> None:
-    """The active ensemble and dataset, and what this is not."""
-    with st.sidebar:
-        _pick("ensembles", "Ensemble", "No ensemble yet: combine runs on the Evaluation page.")
-        _pick("datasets", "Dataset", "No dataset yet: bring one in on the Dataset page.")
-        st.caption("For research use only. Not a medical device.")

@@ -1,0 +1,119 @@
+"""The frame around every page: navigation, sidebar, title."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from bloodcell.ui.common.state import active_name, close_dialog, workspace
+
+__all__ = ["PAGES", "PageInfo", "heading", "navigation", "sidebar"]
+
+FRAMED = "framed"
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """A page in the navigation.
+
+    Attributes:
+        file: relative to app.py.
+        title: as shown.
+        icon: name of a Material symbol.
+        purpose: what it is for, in one short sentence.
+    """
+
+    file: str
+    title: str
+    icon: str
+    purpose: str
+
+
+PAGES = (
+    PageInfo(
+        "pages/classify.py",
+        "Classify",
+        "search",
+        "Drop a photograph of a cell: its class, the confidence, and the evidence.",
+    ),
+    PageInfo(
+        "pages/dataset.py",
+        "Dataset",
+        "grid_view",
+        "Import labelled cells, review them, exclude what is wrong.",
+    ),
+    PageInfo(
+        "pages/augmentation.py",
+        "Augmentation",
+        "tune",
+        "Choose how training images are varied.",
+    ),
+    PageInfo(
+        "pages/training.py",
+        "Training",
+        "show_chart",
+        "Train networks. Training goes on when the browser is closed.",
+    ),
+    PageInfo(
+        "pages/evaluation.py",
+        "Evaluation",
+        "fact_check",
+        "Combine networks into an ensemble and measure how good it is.",
+    ),
+)
+
+
+def navigation() -> Any:
+    """The pages in the sidebar; returns the one that was asked for."""
+    st.session_state[FRAMED] = True
+    return st.navigation(
+        [
+            st.Page(
+                page.file,
+                title=page.title,
+                icon=f":material/{page.icon}:",
+                default=page is PAGES[0],
+            )
+            for page in PAGES
+        ]
+    )
+
+
+def heading(title: str, purpose: str) -> None:
+    """A page's title and one line on what it is for."""
+    if FRAMED not in st.session_state:
+        # A new server runs a folder named pages/ by itself until st.navigation is called once:
+        # a deep link that is its first request would show the page without the frame.
+        navigation()
+        st.rerun()
+    close_dialog()
+    st.title(title, anchor=False)
+    st.markdown(purpose)
+
+
+def _pick(kind: str, label: str, empty: str) -> None:
+    names = workspace().names(kind)
+    if not names:
+        st.caption(empty)
+        return
+    key = f"pick_{kind}"
+    active = active_name(kind)
+    # What the pages work on is what the picker shows, whatever comes and goes beside it.
+    st.session_state[f"active_{kind}"] = active
+    if st.session_state.get(key) != active:
+        # Set only where it differs: a widget that is set anew is sent anew at every run.
+        st.session_state[key] = active
+    st.selectbox(
+        label,
+        names,
+        key=key,
+        on_change=lambda: st.session_state.update({f"active_{kind}": st.session_state[key]}),
+    )
+
+
+def sidebar() -> None:
+    """The active ensemble and dataset, and what this is not."""
+    with st.sidebar:
+        _pick("ensembles", "Ensemble", "No ensemble yet: combine runs on the Evaluation page.")
+        _pick("datasets", "Dataset", "No dataset yet: bring one in on the Dataset page.")
+        st.caption("For research use only. Not a medical device.")
