@@ -1,4 +1,4 @@
-"""The Classify page: photographs in, answers out, the same as on the command line."""
+"""The Classify page: photographs in, predictions out, the same as on the command line."""
 
 import io
 import json
@@ -19,9 +19,14 @@ from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import Stopped
 from bloodcell.ui.classify import photographs
-from bloodcell.ui.classify.answers_table import answer_rows, narrowed, summary
-from bloodcell.ui.classify.batch import counts_table
-from bloodcell.ui.classify.field_of_view import square_of
+from bloodcell.ui.classify.answers import (
+    UNREADABLE,
+    answer_rows,
+    counts_table,
+    filter_answers,
+    summary,
+)
+from bloodcell.ui.classify.crop import square_of
 from bloodcell.ui.classify.samples import drawn_cells, unseen_cells
 from bloodcell.ui.common.format import percent
 from bloodcell.ui.common.gallery import png_bytes
@@ -47,13 +52,13 @@ def test_without_an_ensemble_it_says_how_to_get_one(tmp_path: Path, monkeypatch)
     assert "There is no ensemble yet" in text
     assert all(f"{step}. " in text for step in (1, 2, 3))
     (uploader,) = app.file_uploader
-    assert "the .zip of an ensemble" in uploader.label
+    assert "Import an ensemble" in uploader.label
 
 
 def test_it_says_what_the_ensemble_is_worth_before_any_click(trained_home: Path, monkeypatch):
     text = words(open_page(trained_home, "classify", monkeypatch))
     assert "**first**: 1 network, 48×48 pixels" in text
-    assert "validation images" in text
+    assert "Validation accuracy" in text
     assert "For research use only. Not a medical device." in text
 
 
@@ -64,7 +69,7 @@ def test_one_photograph_gets_a_card(trained_home: Path, ensemble: Ensemble, monk
     (row,) = answers_json(classify(ensemble, [("cell.png", drawn(7))]))
     text = words(app)
     assert "1 file: **1** " in text
-    assert "Answered in " in text
+    assert "Classified in " in text
     if row["recognised"]:
         assert percent(row["probability"]) in text
         assert "**Recognised** as one of the eight" in text
@@ -84,9 +89,9 @@ def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
     settled(app.run())
     table = app.dataframe[0]
     assert list(table.value["File"]) == ["a.png", "notes.pdf", "b.png"]
-    assert table.value["Answer"][1] == "Not readable"
+    assert table.value["Prediction"][1] == UNREADABLE
     assert "notes.pdf is a PDF document, expected a JPEG" in words(app)
-    assert "**1** not readable" in words(app)
+    assert "**1** unreadable" in words(app)
 
 
 def test_a_zip_of_photographs_is_opened_and_a_damaged_one_is_a_sentence(
@@ -126,12 +131,12 @@ def test_the_square_is_moved_by_numbers_and_back(trained_home: Path, monkeypatch
     settled(app.run())
     assert field("_side").value == 40
     assert "40×40 of 120×120 pixels" in next(e.label for e in app.expander)
-    next(b for b in app.button if b.label == "As proposed").click()
+    next(b for b in app.button if b.label == "Reset").click()
     settled(app.run())
     assert field("_side").value == proposed
 
 
-def test_another_lamp_is_said_and_balanced(trained_home: Path, monkeypatch):
+def test_another_lamp_is_said_and_white_balanced(trained_home: Path, monkeypatch):
     cells = [draw_cell(label, np.random.default_rng(label), 48) for label in range(4)]
     app = open_page(trained_home, "classify", monkeypatch)
     for k, cell in enumerate(cells):
@@ -139,7 +144,7 @@ def test_another_lamp_is_said_and_balanced(trained_home: Path, monkeypatch):
         app.file_uploader[0].upload(f"{k}.png", png_bytes(blue), "image/png")
     settled(app.run())
     assert "cannot be trusted here" in words(app)
-    assert "Balancing the light" in words(app)
+    assert "White balance, above, may help" in words(app)
     app.toggle(key="classify_balance").set_value(True)
     settled(app.run())
     assert "(now balanced)" in words(app)
@@ -169,7 +174,7 @@ def test_cells_of_a_dataset_are_labelled_and_clear_forgets_them(trained_home: Pa
     app.button(key="clear").click()
     settled(app.run())
     assert not app.dataframe
-    assert "Answered in" not in words(app)
+    assert "Classified in" not in words(app)
 
 
 def test_every_bad_file_leaves_the_page_whole(trained_home: Path, monkeypatch):
@@ -181,7 +186,7 @@ def test_every_bad_file_leaves_the_page_whole(trained_home: Path, monkeypatch):
     table = app.dataframe[0]
     assert len(table.value) == len(BAD_FILES)
     refused = sum(readable is False for _, _, readable in BAD_FILES)
-    assert (table.value["Answer"] == "Not readable").sum() >= refused
+    assert (table.value["Prediction"] == UNREADABLE).sum() >= refused
 
 
 def test_a_folder_is_taken_without_what_its_system_keeps_in_it(trained_home: Path, monkeypatch):
@@ -206,10 +211,10 @@ def test_a_stopped_batch_can_be_asked_again(trained_home: Path, monkeypatch):
     app = open_page(trained_home, "classify", monkeypatch)
     app.file_uploader[0].upload("cell.png", drawn(1), "image/png")
     settled(app.run())
-    assert "Answered in" not in words(app)
+    assert "Classified in" not in words(app)
     app.button(key="again").click()
     settled(app.run())
-    assert "Answered in" in words(app)
+    assert "Classified in" in words(app)
 
 
 def test_known_cells_are_found_in_a_dataset_of_any_name(home: Path, monkeypatch):
@@ -251,19 +256,19 @@ def test_the_table_names_the_nearest_class_only_for_known_cells(ensemble: Ensemb
     table = answer_rows(found)
     known = dict(zip(("a.png", "c.png"), found.answers.recognised, strict=True))
     for _, row in table[table["File"] != "b.png"].iterrows():
-        assert (row["Answer"] == "None of the eight") == (not known[row["File"]])
+        assert (row["Prediction"] == "None of the eight") == (not known[row["File"]])
         assert row["Picture"].startswith("data:image/jpeg;base64,")
     assert summary(found).startswith("3 files: ")
-    assert "**1** not readable" in summary(found)
+    assert "**1** unreadable" in summary(found)
 
 
-def test_the_table_is_narrowed_by_answer_and_by_name(ensemble: Ensemble):
+def test_the_table_is_filtered_by_prediction_and_by_name(ensemble: Ensemble):
     found = classify(ensemble, [("a.png", drawn(1)), ("b.png", b""), ("ab[.png", drawn(6))])
     table = answer_rows(found)
-    assert list(narrowed(table, ["Not readable"], "")["File"]) == ["b.png"]
-    assert list(narrowed(table, [], "B")["File"]) == ["b.png", "ab[.png"]
-    assert list(narrowed(table, [], "b[").index) == [2]
-    assert narrowed(table, [], "nowhere").empty
+    assert list(filter_answers(table, [UNREADABLE], "")["File"]) == ["b.png"]
+    assert list(filter_answers(table, [], "B")["File"]) == ["b.png", "ab[.png"]
+    assert list(filter_answers(table, [], "b[").index) == [2]
+    assert filter_answers(table, [], "nowhere").empty
 
 
 def test_a_drawn_box_becomes_a_square_inside_the_photograph():
@@ -287,7 +292,7 @@ def test_a_row_is_chosen_by_its_box_or_any_of_its_cells(selection, row):
     assert chosen_row(selection, default=5) == row
 
 
-def test_the_files_to_take_along_are_those_of_the_command_line(
+def test_the_files_to_download_are_those_of_the_command_line(
     trained_home: Path, ensemble: Ensemble, tmp_path: Path
 ):
     names = [f"{label}.png" for label in range(3)]
@@ -352,4 +357,4 @@ def test_where_nothing_is_recognised_there_is_nothing_to_count(trained_home: Pat
         noise = np.random.default_rng(k).integers(0, 256, (60, 60, 3), dtype=np.uint8)
         app.file_uploader[0].upload(f"{k}.png", png_bytes(noise), "image/png")
     settled(app.run())
-    assert "None of them was recognised, so there are no class counts." in words(app)
+    assert "None was recognised, so there are no class counts." in words(app)

@@ -1,4 +1,4 @@
-"""The Classify page: an ensemble is brought in, and a damaged one is a sentence."""
+"""The Classify page: an ensemble is imported, and a damaged one is a sentence."""
 
 from pathlib import Path
 
@@ -7,20 +7,22 @@ import pytest
 from tests.pages.opened import open_page, settled, words
 
 
-class TestEnsemblesAsThings:
+class TestImport:
     def upload(self, app, name: str, content: bytes):
         uploader = next(u for u in app.file_uploader if "ensemble" in u.label)
         uploader.upload(name, content, "application/zip")
         return settled(app.run())
 
-    def test_one_from_elsewhere_is_brought_in_and_set_to_work(
+    def test_one_from_elsewhere_is_imported_and_made_active(
         self, trained_home: Path, tmp_path: Path, monkeypatch
     ):
         app = open_page(tmp_path / "empty", "classify", monkeypatch)
         content = (trained_home / "ensembles" / "first.zip").read_bytes()
         self.upload(app, "first.zip", content)
         text = words(app)
-        assert "first is now the ensemble at work." in "".join(s.value for s in app.success)
+        assert "Imported first. It is now the active ensemble." in "".join(
+            s.value for s in app.success
+        )
         assert "Ensemble **first**" in text
         assert "Only the eight classes" in text
 
@@ -37,10 +39,10 @@ class TestEnsemblesAsThings:
         assert sentence in app.error[0].value
         assert not (tmp_path / "empty" / "ensembles" / "other").exists()
 
-    def test_one_whose_name_is_taken_is_brought_in_beside_it(self, home: Path, monkeypatch):
+    def test_one_whose_name_is_taken_is_imported_beside_it(self, home: Path, monkeypatch):
         app = open_page(home, "classify", monkeypatch)
         self.upload(app, "first.zip", (home / "ensembles" / "first.zip").read_bytes())
-        assert "There is a first already: this one is now first-2" in app.success[0].value
+        assert "There is a first already: the new one is first-2" in app.success[0].value
         assert "Ensemble **first-2**" in words(app)
 
 

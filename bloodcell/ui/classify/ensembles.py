@@ -1,4 +1,4 @@
-"""Ensembles as things: read the card, take one along, bring one in."""
+"""Ensembles as files: read the card, download the zip, import another."""
 
 import re
 
@@ -10,64 +10,69 @@ from bloodcell.ensemble.import_zip import adopt
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.state import set_active, workspace
 
-__all__ = ["bring_in_ensemble", "ensembles_section", "said"]
+__all__ = ["show_ensemble_import", "show_ensembles", "show_import_result"]
+
+ROUND = "ensemble_round"
+RESULT = "ensemble_import_result"
 
 
-def _taken_in() -> None:
-    """A callback: what it has to say is shown by the run that follows."""
-    turn = st.session_state.get("ensemble_turn", 0)
+def _import_uploaded() -> None:
+    """A callback: its result is shown by the run that follows, see :func:`show_import_result`."""
+    turn = st.session_state.get(ROUND, 0)
     file = st.session_state.get(f"ensemble_upload_{turn}")
     if file is None:
         return
-    st.session_state["ensemble_turn"] = turn + 1
+    # Another key empties the drop zone.
+    st.session_state[ROUND] = turn + 1
     try:
         there = workspace().names("ensembles")
         path = adopt(workspace(), file.getvalue(), file.name, numbered=True)
     except BloodCellError as error:
-        st.session_state["ensemble_said"] = ("error", str(error))
+        st.session_state[RESULT] = ("error", str(error))
         return
     set_active("ensembles", path.name)
-    text = f"{path.name} is now the ensemble at work."
+    text = f"Imported {path.name}. It is now the active ensemble."
     own = path.name.rpartition("-")[0]
     if own in there:
-        text = f"There is a {own} already: this one is now {path.name}, and at work."
-    st.session_state["ensemble_said"] = ("success", text)
+        text = f"There is a {own} already: the new one is {path.name}, and it is active now."
+    st.session_state[RESULT] = ("success", text)
 
 
-def bring_in_ensemble() -> None:
-    """A place for the zip of an ensemble from elsewhere."""
+def show_ensemble_import() -> None:
+    """A drop zone for the zip of an ensemble."""
     st.file_uploader(
-        "Bring in the .zip of an ensemble from elsewhere",
+        "Import an ensemble (.zip)",
         max_upload_size=MAX_FILE_BYTES >> 20,
-        key=f"ensemble_upload_{st.session_state.get('ensemble_turn', 0)}",
-        on_change=_taken_in,
+        key=f"ensemble_upload_{st.session_state.get(ROUND, 0)}",
+        on_change=_import_uploaded,
     )
 
 
-def said() -> None:
-    """What came of the last zip that was brought in."""
-    kind, text = st.session_state.pop("ensemble_said", (None, ""))
+def show_import_result() -> None:
+    """What came of the zip that was uploaded last."""
+    kind, text = st.session_state.pop(RESULT, (None, ""))
     if kind == "error":
         st.error(text, icon=":material/error:")
     elif kind:
         st.success(text, icon=":material/check:")
 
 
-def ensembles_section(ensemble: Ensemble) -> None:
-    """The active ensemble's card and zip, and a way to bring in another."""
-    with st.expander("This ensemble, and others", icon=":material/folder_zip:"):
-        st.caption("The one at work is chosen at the left, for all pages.")
-        bring_in_ensemble()
+def show_ensembles(ensemble: Ensemble) -> None:
+    """The active ensemble's card and zip, and a way to import another."""
+    with st.expander("Model card, download and import", icon=":material/folder_zip:"):
+        st.caption("The active ensemble is chosen in the sidebar, for all pages.")
+        show_ensemble_import()
         folder = ensemble.bundle.path
         st.download_button(
-            f"Take {ensemble.name}.zip along",
+            f"Download {ensemble.name}.zip",
             lambda: zipped(folder),
             f"{ensemble.name}.zip",
             "application/zip",
             icon=":material/download:",
             on_click="ignore",
             key="ensemble_zip",
-            help="One file that needs nothing else: the command line classifies with it.",
+            help="One file with all that is needed to classify, on this page of another computer "
+            "or on its command line.",
         )
         card = ensemble.bundle.read("card.md").decode("utf-8", "replace")
         with st.container(border=True):

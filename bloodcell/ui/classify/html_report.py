@@ -43,18 +43,18 @@ def answers_html(found: Classified, info: dict[str, Any], notes: list[str]) -> s
     """
     rows = answers_json(found)
     data = json.dumps(rows, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    said = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    stated = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     body = "".join(_row(found, position, row) for position, row in enumerate(rows))
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Blood cells: answers</title>
+<html lang="en"><meta charset="utf-8"><title>Blood cells: predictions</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
-<h1>Blood cells: {len(rows):,} answers</h1>
+<h1>Blood cells: {len(rows):,} predictions</h1>
 <p class="note">By the ensemble {html.escape(info["name"])} of BloodCell Lab, made on
 {html.escape(info["created"][:10])}. For research use only. Not a medical device.</p>
-{said}
+{stated}
 <h2>Recognised cells</h2>{_counts(found)}
 <h2>Files</h2>
-<div class="wide"><table><tr><th></th><th>File</th><th>Answer</th><th>Probability</th>
+<div class="wide"><table><tr><th></th><th>File</th><th>Prediction</th><th>Confidence</th>
 <th>Could also be</th><th>Novelty</th></tr>{body}</table></div>
 <script type="application/json" id="answers">{data}</script>
 </html>

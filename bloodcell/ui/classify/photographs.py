@@ -16,20 +16,21 @@ from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.explain import Evidence, find_evidence
 from bloodcell.progress import Progress
 from bloodcell.ui.common.jobs import Job
+from bloodcell.ui.common.state import ensemble_identity
 
 __all__ = [
     "Answered",
     "Photographs",
-    "again",
-    "answering",
+    "apply_moved_crops",
+    "cached_evidence",
+    "classify_job",
     "clear",
     "current",
-    "drops",
-    "evidence_for",
-    "keep",
-    "move",
-    "moved",
-    "with_moved",
+    "moved_crops",
+    "retry",
+    "set_crop",
+    "store",
+    "upload_round",
 ]
 
 KEY = "photographs"
@@ -66,7 +67,7 @@ class Answered:
     milliseconds: float
 
 
-def keep(
+def store(
     files: list[tuple[str, bytes]], truths: list[int | None] | None = None, note: str = ""
 ) -> None:
     """Make these the visitor's photographs, in place of any before; zips are opened."""
@@ -88,10 +89,10 @@ def _forget() -> None:
 def clear() -> None:
     """Forget the visitor's photographs and all answers for them."""
     _forget()
-    st.session_state[DROPS] = drops() + 1
+    st.session_state[DROPS] = upload_round() + 1
 
 
-def drops() -> int:
+def upload_round() -> int:
     """A number for the drop zone's key: when it changes, the zone is empty again."""
     return st.session_state.get(DROPS, 0)
 
@@ -101,38 +102,38 @@ def current() -> Photographs | None:
     return st.session_state.get(KEY)
 
 
-def moved() -> dict[int, Crop]:
+def moved_crops() -> dict[int, Crop]:
     """The squares that the visitor chose, by position of the file."""
     return st.session_state.setdefault(MOVED, {})
 
 
-def move(position: int, crop: Crop | None) -> None:
+def set_crop(position: int, crop: Crop | None) -> None:
     """Choose the square of one file; None: the proposed one again."""
     if crop is None:
-        moved().pop(position, None)
+        moved_crops().pop(position, None)
     else:
-        moved()[position] = crop
+        moved_crops()[position] = crop
 
 
-def _kept(where: str, key: Any, most: int, make: Callable[[], Any]) -> Any:
+def _cached(where: str, key: Any, most: int, make: Callable[[], Any]) -> Any:
     """`make()`, or what it made for `key` before; the least lately used is forgotten."""
-    store: dict[Any, Any] = st.session_state.setdefault(where, {})
-    found = store.pop(key) if key in store else make()
-    store[key] = found
-    while len(store) > most:
-        gone = store.pop(next(iter(store)))
+    kept: dict[Any, Any] = st.session_state.setdefault(where, {})
+    found = kept.pop(key) if key in kept else make()
+    kept[key] = found
+    while len(kept) > most:
+        gone = kept.pop(next(iter(kept)))
         if isinstance(gone, Job):
             gone.stop()
     return found
 
 
-def answering(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: bool) -> Job:
+def classify_job(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: bool) -> Job:
     """The job, running or done, that answers for these photographs; its result is Answered.
 
     The same files, ensemble and settings are answered once in a session; a file whose square was
-    moved is answered again by itself, in :func:`with_moved`.
+    moved is answered again by itself, in :func:`apply_moved_crops`.
     """
-    key = (photographs.digest, id(ensemble), tta, balance)
+    key = (photographs.digest, ensemble_identity(ensemble), tta, balance)
     jobs: dict[Any, Job] = st.session_state.setdefault(ANSWERS, {})
     if key in jobs and jobs[key].state == "failed":
         del jobs[key]
@@ -150,21 +151,21 @@ def answering(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: 
 
         return Job(f"Classifying {what}", work)
 
-    return _kept(ANSWERS, key, KEPT_ANSWERS, start)
+    return _cached(ANSWERS, key, KEPT_ANSWERS, start)
 
 
-def again(job: Job) -> None:
+def retry(job: Job) -> None:
     """Forget a job that was stopped, so that its photographs are answered anew."""
     jobs: dict[Any, Job] = st.session_state.get(ANSWERS, {})
     for key in [key for key, known in jobs.items() if known is job]:
         del jobs[key]
 
 
-def with_moved(
+def apply_moved_crops(
     ensemble: Ensemble, photographs: Photographs, found: Classified, tta: bool, balance: bool
 ) -> Classified:
     """The answers with those of the files whose square the visitor moved in their places."""
-    for position, crop in moved().items():
+    for position, crop in moved_crops().items():
         one = classify(
             ensemble,
             [photographs.files[position]],
@@ -177,8 +178,8 @@ def with_moved(
     return found
 
 
-def evidence_for(ensemble: Ensemble, found: Classified, row: int) -> Evidence:
+def cached_evidence(ensemble: Ensemble, found: Classified, row: int) -> Evidence:
     """The evidence on the photograph in row `row`, worked out when it is first looked at."""
     image = found.images[row]
-    key = (id(ensemble), hashlib.blake2b(image.tobytes(), digest_size=16).digest())
-    return _kept(EVIDENCE, key, KEPT_EVIDENCE, lambda: find_evidence(ensemble, image))
+    key = (ensemble_identity(ensemble), hashlib.blake2b(image.tobytes(), digest_size=16).digest())
+    return _cached(EVIDENCE, key, KEPT_EVIDENCE, lambda: find_evidence(ensemble, image))

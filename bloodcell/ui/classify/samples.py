@@ -50,6 +50,6 @@ def unseen_cells(dataset: Dataset, ensemble: Ensemble, seed: int) -> Samples:
     if not files:
         raise BadInput(
             f"No test image of {dataset.name} is left that ensemble {ensemble.name} has not "
-            "seen: choose another dataset at the left, or drop photographs of your own."
+            "seen: choose another dataset in the sidebar, or drop photographs of your own."
         )
     return files, truths

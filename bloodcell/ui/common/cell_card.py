@@ -105,7 +105,7 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
             side = cell.image.shape[0]
             st.image(
                 photo,
-                caption=f"What the ensemble sees: {cell.view or f'{side}×{side} pixels'}",
+                caption=f"Model input: {cell.view or f'{side}×{side} pixels'}",
                 width="stretch",
                 alt=f"Photograph {cell.name}",
             )
@@ -131,12 +131,13 @@ def _verdict(cell: Cell, info: dict[str, Any]) -> None:
     else:
         st.markdown("### None of the eight")
         st.warning(
-            f"Not recognised: this image is stranger than 99 % of known cells ({against}). The "
-            f"nearest class would be {title(label).lower()} at {p}; do not rely on it.",
+            f"Not recognised (out of distribution): it is less like the training images than 99 % "
+            f"of known cells are ({against}). The nearest class is {title(label).lower()} at {p}: "
+            "do not rely on it.",
             icon=":material/help:",
         )
     if cell.truth is not None:
-        agrees = "as answered" if cell.truth == label else f"answered: {title(label).lower()}"
+        agrees = "as predicted" if cell.truth == label else f"predicted: {title(label).lower()}"
         st.markdown(
             f"Labelled {swatch(cell.truth)} ({agrees})",
             unsafe_allow_html=True,
@@ -148,9 +149,9 @@ def _verdict(cell: Cell, info: dict[str, Any]) -> None:
     if others:
         text = ", ".join(swatch(k) for k in others)
     elif cell.prediction_set.any():
-        text = f"nothing else, at {coverage} coverage"
+        text = f"no other class (prediction set at {coverage} coverage)"
     else:
-        text = f"open; no class is likely enough at {coverage} coverage"
+        text = f"open (no class is likely enough for a prediction set at {coverage} coverage)"
     st.markdown(f"**Could also be:** {text}", unsafe_allow_html=True)
     st.markdown(f"**Recognised** as one of the eight: {against}")
 
@@ -172,22 +173,22 @@ def _map(cell: Cell, photo: np.ndarray, key: str) -> None:
     order = [int(k) for k in np.argsort(-cell.probabilities)]
     chosen = st.selectbox("Evidence for", order, format_func=title, key=f"{key}_for_{cell.digest}")
     opacity = st.slider(
-        "Opacity of the map",
+        "Opacity",
         0,
         100,
         60,
         5,
         format="%d %%",
         key=f"{key}_opacity",
-        help="Evidence by occlusion: one part of the photograph after another is hidden, and the "
-        "places whose loss lowers the odds of the class are marked. It shows where the ensemble "
-        "looks, not whether it is right.",
+        help="Occlusion map: parts of the photograph are hidden one after another, and those whose "
+        "loss lowers the odds of the class are marked. It shows what the ensemble relies on, not "
+        "whether it is right.",
     )
     found = shown_evidence(cell.maps, chosen, SIDE)
     if found.any():
-        words = f"Where it sees {title(chosen).lower()}"
+        words = f"Evidence for {title(chosen).lower()}"
     else:
-        words = f"No place speaks for {title(chosen).lower()}"
+        words = f"No region supports {title(chosen).lower()}"
     place.image(
         overlaid(photo, found, opacity / 100),
         caption=words,
@@ -197,7 +198,7 @@ def _map(cell: Cell, photo: np.ndarray, key: str) -> None:
 
 
 def _votes(cell: Cell, info: dict[str, Any]) -> None:
-    lines = ["| Network | Vote | Weight |", "|---|---|--:|"]
+    lines = ["| Network | Prediction | Weight |", "|---|---|--:|"]
     for member, p in zip(info["members"], cell.members, strict=True):
         vote = int(p.argmax())
         lines.append(

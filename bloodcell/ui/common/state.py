@@ -20,6 +20,7 @@ __all__ = [
     "changed_at",
     "close_dialog",
     "dialog",
+    "ensemble_identity",
     "load_ensemble",
     "rerun_page",
     "set_active",
@@ -123,3 +124,9 @@ def changed_at(ensemble: str | Path) -> int:
     with suppress(OSError):
         return (Path(ensemble) / "ensemble.json").stat().st_mtime_ns
     return 0
+
+
+def ensemble_identity(ensemble: Ensemble) -> tuple[str, int]:
+    """What a cache needs to know of an ensemble: its place and when it was written there."""
+    path = ensemble.bundle.path
+    return str(path), changed_at(path)

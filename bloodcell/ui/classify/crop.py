@@ -1,4 +1,4 @@
-"""The square of a photograph that the ensemble is shown: looked at, moved and zoomed."""
+"""The square of a photograph that is classified: shown, moved and zoomed."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from bloodcell.ui.classify import photographs
 from bloodcell.ui.classify.photographs import Photographs
 from bloodcell.ui.common.format import thumbnail
 
-__all__ = ["field_of_view", "square_of", "view_words"]
+__all__ = ["crop_text", "show_crop_editor", "square_of"]
 
 SHOWN = 640
 
 
-def view_words(crop: Crop, size: tuple[int, int]) -> str:
+def crop_text(crop: Crop, size: tuple[int, int]) -> str:
     """ "the whole photograph, 96×96 pixels", or which square of it."""
     height, width = size
     if crop.side == height == width:
@@ -50,7 +50,7 @@ def square_of(selection: dict[str, Any], size: tuple[int, int]) -> Crop | None:
     )
 
 
-def _small(files: Photographs, position: int) -> str:
+def _thumbnail(files: Photographs, position: int) -> str:
     """The photograph as a picture of at most SHOWN pixels; kept for the visitor's next step."""
     kept = st.session_state.get("field_picture")
     if kept is None or kept[0] != (files.digest, position):
@@ -64,21 +64,21 @@ def _small(files: Photographs, position: int) -> str:
     return kept[1]
 
 
-def _by_numbers(position: int, size: tuple[int, int], key: str) -> None:
+def _crop_by_numbers(position: int, size: tuple[int, int], key: str) -> None:
     height, width = size
     side = min(int(st.session_state[f"{key}_side"]), height, width)
     x = min(int(st.session_state[f"{key}_x"]), width - side)
     y = min(int(st.session_state[f"{key}_y"]), height - side)
-    photographs.move(position, Crop(x, y, side))
+    photographs.set_crop(position, Crop(x, y, side))
 
 
-def _by_box(position: int, size: tuple[int, int], key: str) -> None:
+def _crop_by_box(position: int, size: tuple[int, int], key: str) -> None:
     found = square_of(st.session_state[key]["selection"], size)
     if found is not None:
-        photographs.move(position, found)
+        photographs.set_crop(position, found)
 
 
-def field_of_view(files: Photographs, found: Classified, position: int) -> None:
+def show_crop_editor(files: Photographs, found: Classified, position: int) -> None:
     """The photograph with its square; a box drawn on it or three numbers move the square."""
     row = found.row_of(position)
     if row is None:
@@ -87,8 +87,8 @@ def field_of_view(files: Photographs, found: Classified, position: int) -> None:
     height, width = size
     key = f"field_{files.digest}_{position}"
     st.caption(
-        "An ensemble knows cells at one scale. The square is proposed from the stained part of "
-        "the cell: draw another around it, or give its numbers."
+        "Networks expect a cell at one scale. The square is proposed from the stained part of the "
+        "cell: draw another one on the photograph, or enter its numbers."
     )
     left, right = st.columns([6, 4], gap="medium")
     with left:
@@ -96,19 +96,19 @@ def field_of_view(files: Photographs, found: Classified, position: int) -> None:
         box = f"{key}_box_{crop.x}_{crop.y}_{crop.side}"
         st.plotly_chart(
             figures.field_of_view(
-                _small(files, position), width, height, (crop.x, crop.y, crop.side)
+                _thumbnail(files, position), width, height, (crop.x, crop.y, crop.side)
             ),
             key=box,
-            on_select=lambda: _by_box(position, size, box),
+            on_select=lambda: _crop_by_box(position, size, box),
             selection_mode="box",
             config={"displayModeBar": False},
-            alt=f"The photograph, with the square {view_words(crop, size)}",
+            alt=f"The photograph, with the square {crop_text(crop, size)}",
         )
     with right:
         most = min(height, width)
         now = {"x": crop.x, "y": crop.y, "side": crop.side}
         limits = {"x": (0, width - crop.side), "y": (0, height - crop.side), "side": (8, most)}
-        words = {"x": "From the left", "y": "From the top", "side": "Side"}
+        words = {"x": "Left", "y": "Top", "side": "Side"}
         for name, value in now.items():
             st.session_state[f"{key}_{name}"] = value
             low, high = limits[name]
@@ -119,22 +119,22 @@ def field_of_view(files: Photographs, found: Classified, position: int) -> None:
                     high,
                     step=max(1, most // 50),
                     key=f"{key}_{name}",
-                    on_change=_by_numbers,
+                    on_change=_crop_by_numbers,
                     args=(position, size, key),
                 )
         with st.container(horizontal=True):
             st.button(
-                "As proposed",
+                "Reset",
                 icon=":material/undo:",
-                disabled=position not in photographs.moved(),
-                on_click=photographs.move,
+                disabled=position not in photographs.moved_crops(),
+                on_click=photographs.set_crop,
                 args=(position, None),
                 key=f"{key}_proposed",
             )
             st.button(
-                "Centre square",
+                "Largest centre square",
                 icon=":material/crop_square:",
-                on_click=photographs.move,
+                on_click=photographs.set_crop,
                 args=(position, centre(height, width)),
                 key=f"{key}_centre",
             )
