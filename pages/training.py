@@ -13,7 +13,7 @@ from bloodcell.ui.common.import_job import draw_demo_button
 from bloodcell.ui.common.jobs import show_job
 from bloodcell.ui.common.state import rerun_page, set_active, workspace
 from bloodcell.ui.training.compare import show_comparison
-from bloodcell.ui.training.launch_form import launch_form
+from bloodcell.ui.training.launch_form import draw_launch_form
 from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo
 from bloodcell.ui.training.run_detail import show_epochs, show_now
 from bloodcell.ui.training.run_list import COLUMNS, is_live, labels_of, run_rows, table_height
@@ -106,7 +106,7 @@ def launch() -> None:
         )
         draw_demo_button("training_demo")
         return
-    begun = launch_form()
+    begun = draw_launch_form()
     if begun is not None:
         st.query_params["run"] = begun.id
         st.session_state["next_view"] = "Watch"

@@ -17,7 +17,7 @@ from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
 from bloodcell.training.estimate import Speed, remember_speed, speed_key
-from bloodcell.ui.training.launch_form import explanations
+from bloodcell.ui.training.launch_form import field_help
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -68,7 +68,7 @@ class TestLaunch:
         assert not app.exception
         widgets = [*app.selectbox, *app.number_input, *app.text_input, *app.button_group]
         keys = " ".join(w.key for w in widgets if w.key)
-        told = explanations()
+        told = field_help()
         for field in dataclasses.fields(TrainConfig):
             assert told[field.name]
             # Folds are launched all at once.

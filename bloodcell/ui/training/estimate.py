@@ -1,4 +1,4 @@
-"""How long it will take on this machine: known from an earlier run, or measured on a click."""
+"""How long a training will take on this machine: from an earlier run, or measured on request."""
 
 import contextlib
 import json
@@ -71,9 +71,9 @@ def _measure(
         while process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.3)
-            told = [line.split() for line in lines[-1:]]
-            if told and len(told[0]) == 2 and told[0][0].isdigit():
-                progress(int(told[0][0]), int(told[0][1]), what)
+            words = lines[-1].split() if lines else []
+            if len(words) == 2 and words[0].isdigit():
+                progress(int(words[0]), int(words[1]), what)
             else:
                 progress(0, 1, f"Loading TensorFlow and building {BACKBONES[config.backbone]}")
     except BaseException:
@@ -87,8 +87,8 @@ def _measure(
     except json.JSONDecodeError:
         last = "".join(lines[-3:]).strip() or f"exit {process.returncode}"
         raise BadInput(
-            f"Measuring {BACKBONES[config.backbone]} came to nothing ({last[:200]}): start the "
-            "run without an estimate, or look at the server's log."
+            f"Measuring {BACKBONES[config.backbone]} failed ({last[:200]}): start the run without "
+            "an estimate, or look at the server's log."
         ) from None
     if "error" in answer:
         raise BadInput(answer["error"])
@@ -96,15 +96,15 @@ def _measure(
 
 def _source(speed: Speed) -> str:
     if speed.source != "measured":
-        return f"known from run {speed.source} with the same settings on this machine"
-    words = f"measured here over {speed.batches} batches on {speed.when[:10]}"
-    return f"{words}, while another training was at work" if speed.busy else words
+        return f"from run {speed.source} with the same settings on this machine"
+    words = f"measured on this machine over {speed.batches} batches on {speed.when[:10]}"
+    return f"{words}, while another training was running" if speed.busy else words
 
 
 def show_estimate(
     configs: list[TrainConfig], index: DatasetIndex
 ) -> tuple[list[Estimate], list[Speed]]:
-    """What is known of the time that runs will take, and a button to measure what is not.
+    """Show how long the runs will take as far as it is known, and a button to measure the rest.
 
     Args:
         index: of the dataset, for the number of images.
@@ -130,39 +130,42 @@ def show_estimate(
     different = list({(c.backbone, c.input_size, c.batch_size): c for c in unknown}.values())
     with st.container(border=True, key="launch_estimate"):
         if estimates:
-            _say(configs, estimates, speeds, len(unknown))
+            _show_known(configs, estimates, speeds, len(unknown))
         if different:
             names = ", ".join(BACKBONES[c.backbone] for c in different)
             st.markdown(
-                f"How long {names} takes with these settings is not known on this machine yet."
+                f"The training time of {names} with these settings is not known on this machine "
+                "yet."
             )
             if st.button(
-                "Measure on this machine",
+                "Estimate the time",
                 icon=":material/timer:",
                 key="measure",
-                help="Trains a few batches in a process of its own: about half a minute for "
-                "each network. Nothing of it is kept but the figure.",
+                help="Trains a few batches, about half a minute for each network. Only the "
+                "measured speed is kept.",
             ):
                 home = workspace()
-                start_job("Measuring", lambda progress: measure_here(home, different, progress))
+                start_job(
+                    "Measuring the speed", lambda progress: measure_here(home, different, progress)
+                )
                 st.rerun()
     return estimates, speeds
 
 
-def _say(
+def _show_known(
     configs: list[TrainConfig], estimates: list[Estimate], speeds: list[Speed], unknown: int
 ) -> None:
     total = sum(e.total_s for e in estimates)
     runs = "" if len(configs) == 1 else f" for {len(estimates)} of {len(configs)} runs"
-    early = " at most, since early stopping may end it before" if configs[0].early_stopping else ""
+    early = " at most, as early stopping may end it before" if configs[0].early_stopping else ""
     st.markdown(f"**About {duration(total)}**{runs} on this machine{early}.")
     for speed in {s.source + s.when: s for s in speeds}.values():
         shared = [e for e, s in zip(estimates, speeds, strict=True) if s == speed]
         epochs = shared[0].epochs
         memory = f", {readable_bytes(speed.memory_bytes)} of memory" if speed.memory_bytes else ""
-        start = f" and {duration(speed.startup_s)} to begin" if speed.startup_s else ""
+        start = f" and {duration(speed.startup_s)} to start" if speed.startup_s else ""
         each = "" if len(shared) == 1 else f", {len(shared)} times"
         st.caption(
             f"{epochs} epochs of {duration(shared[0].epoch_s)}{start}{each}: "
-            f"{speed.images_per_second:,.0f} images a second{memory}, {_source(speed)}."
+            f"{speed.images_per_second:,.0f} images/s{memory}, {_source(speed)}."
         )

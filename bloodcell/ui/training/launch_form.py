@@ -1,4 +1,4 @@
-"""The form that starts runs: one, an ensemble's members, several seeds, or the folds of a split."""
+"""The form of a new run: one, an ensemble's members, several seeds, or cross-validation."""
 
 import dataclasses
 import inspect
@@ -33,21 +33,15 @@ from bloodcell.training.config import (
     make_config,
     preset_values,
 )
+from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.format import percent
 from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.training.estimate import show_estimate
 from bloodcell.ui.training.preflight import check_launch, show_checks
 
-__all__ = [
-    "Origin",
-    "begin_from",
-    "explanations",
-    "launch_form",
-    "main_fields",
-    "other_fields",
-    "weights_of",
-]
+__all__ = ["Prefill", "draw_launch_form", "field_help", "prefill_from"]
 
 MAIN = (
     "dataset",
@@ -72,37 +66,45 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 SOURCES = {
     "imagenet": "ImageNet",
-    "none": "None (from nothing)",
-    "file": "A local file",
-    "run": "An earlier run",
+    "none": "Random",
+    "file": "Weights file",
+    "run": "Earlier run",
 }
-WORDS = {"ema": "EMA of the weights", "input_size": "Input size (pixels)"}
+LABELS = {
+    "ema": "EMA decay of the weights",
+    "input_size": "Input size (pixels)",
+    "plateau_patience": "Plateau patience (epochs)",
+    "early_stopping": "Early stopping (patience in epochs)",
+    "warmup_epochs": "Warm-up (epochs)",
+    "split_shares": "Split shares (train, validation, test)",
+    "teacher": "Teacher (distillation)",
+}
 FROM = "launch_from"
-PRESET_WORDS = {
-    "cpu": "the best known for two cores in under half an hour",
-    "bloodcellcnn": "the forerunner's recipe, entire: hours on a CPU, made for a GPU",
+PRESET_HELP = {
+    "cpu": "the best recipe found for two CPU cores; ends in under half an hour",
+    "bloodcellcnn": "the original BloodCellCNN recipe; made for a GPU, takes hours on a CPU",
 }
-WHAT = {
-    "one": "One run",
-    "ensemble": "The ensemble",
+KINDS = {
+    "one": "Single run",
+    "ensemble": "Ensemble members",
     "seeds": "Several seeds",
     "folds": "Cross-validation",
 }
-WHAT_WORDS = {
+KIND_HELP = {
     "one": "",
-    "ensemble": "Three networks, one after the other, ready to be combined on Evaluation.",
-    "seeds": "The same run again and again: how much of a difference is chance?",
-    "folds": "Each image that is not in the test part is validated once; the test part is the "
-    "same in all folds.",
+    "ensemble": "One run for each network. Combine them on the Evaluation page.",
+    "seeds": "The same run with different seeds shows how much of a difference is chance.",
+    "folds": "Each image outside the test part is used for validation once. All folds share the "
+    "same test part.",
 }
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What the form is filled with at first.
+class Prefill:
+    """The values that the form opens with.
 
     Attributes:
-        key: of its widgets: the preset's name, or the id of the run that is copied or edited.
+        key: of its widgets: the preset's name, or the id of the run that is duplicated or edited.
         preset: the preset.
         values: of the fields, where they are not the preset's.
     """
@@ -116,12 +118,13 @@ class Origin:
         return {**preset_values(self.preset, backbone), **self.values}.get(name, default)
 
     def widget(self, name: str, backbone: str = "") -> dict[str, str]:
-        """Key and persistence of a widget; a network with values of its own has its own."""
+        """Key and persistence of a widget; the tiny network has defaults and so widgets of its "
+        "own."""
         own = f"{backbone}_" if backbone == "tiny" and not self.values else ""
         return {"key": f"train_{self.key}_{own}{name}", "persist_state": "session"}
 
 
-def explanations() -> dict[str, str]:
+def field_help() -> dict[str, str]:
     """What each field of a training means, from the docstring of `TrainConfig`."""
     text = inspect.getdoc(TrainConfig) or ""
     found: dict[str, str] = {}
@@ -134,12 +137,12 @@ def explanations() -> dict[str, str]:
 
 def _label(name: str) -> str:
     text = name.replace("_", " ")
-    return WORDS.get(name, text[0].upper() + text[1:])
+    return LABELS.get(name, text[0].upper() + text[1:])
 
 
-def _policy(origin: Origin) -> str:
+def _choose_policy(prefill: Prefill) -> str:
     policies = policy_names(workspace())
-    widget = origin.widget("policy")
+    widget = prefill.widget("policy")
     # The Augmentation page, or an address, may have chosen one.
     wanted = st.session_state.pop("train_policy", None)
     asked = st.query_params.get("policy")
@@ -148,32 +151,33 @@ def _policy(origin: Origin) -> str:
     if wanted in policies:
         st.session_state[widget["key"]] = wanted
     elif wanted:
-        st.warning(f"There is no augmentation policy {wanted!r} in this workspace.")
-    default = origin.value("policy")
+        st.warning(f"No augmentation policy {wanted!r} in this workspace.")
+    default = prefill.value("policy")
     # A run holds the policy that it was made with, wherever that came from and is now.
     options = policies if default in policies else [default, *policies]
     return st.selectbox(
         "Augmentation policy",
         options,
         index=options.index(default),
-        format_func=lambda name: name if name in policies else f"{name} (as the run has it)",
-        help="Composed on the Augmentation page.",
+        format_func=lambda name: name if name in policies else f"{name} (stored in the run)",
+        help="Policies are edited on the Augmentation page.",
         **widget,
     )
 
 
-def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dict[str, Any]]:
-    """The fields that matter; returns the chosen backbones and the values of the others."""
-    told = explanations()
+def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[str], dict[str, Any]]:
+    """Draw the main fields; returns the chosen backbones and the values of the others."""
+    told = field_help()
     values: dict[str, Any] = {}
     if several_backbones:
         backbones = st.multiselect(
-            "Backbones: a member each",
+            "Backbones (one member each)",
             list(BACKBONES),
             default=[b for b in BACKBONES if b != "tiny"],
             format_func=BACKBONES.get,
-            help="Members that differ in their network make different mistakes.",
-            **origin.widget("backbones"),
+            help="Members with different networks make different errors, which the ensemble "
+            "averages out.",
+            **prefill.widget("backbones"),
         )
         columns = st.columns(3)
     else:
@@ -183,11 +187,11 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
             chosen = st.selectbox(
                 "Backbone",
                 names,
-                index=names.index(origin.value("backbone")),
+                index=names.index(prefill.value("backbone")),
                 format_func=BACKBONES.get,
-                help="MobileNetV2 is the quickest by far and, on these cells, as good as the "
-                "others.",
-                **origin.widget("backbone"),
+                help="MobileNetV2 is by far the fastest and about as accurate as the others on "
+                "these cells.",
+                **prefill.widget("backbone"),
             )
         backbones = [chosen]
     first = backbones[0] if len(backbones) == 1 else ""
@@ -199,7 +203,7 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
     }
     places = {"input_size": 1, "seed": 2, "epochs": 0, "batch_size": 1}
     with columns[0]:
-        values["policy"] = _policy(origin)
+        values["policy"] = _choose_policy(prefill)
     second = st.columns(4)
     for name, (low, high) in whole.items():
         with (columns if name in ("input_size", "seed") else second)[places[name]]:
@@ -207,20 +211,20 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
                 _label(name),
                 low,
                 high,
-                int(origin.value(name, first)),
+                int(prefill.value(name, first)),
                 help=told[name] if name == "seed" else None,
-                **origin.widget(name, first if name == "batch_size" else ""),
+                **prefill.widget(name, first if name == "batch_size" else ""),
             )
     with second[2]:
         values["learning_rate"] = st.number_input(
             "Learning rate",
             1e-8,
             10.0,
-            float(origin.value("learning_rate", first)),
+            float(prefill.value("learning_rate", first)),
             step=1e-4,
             format="%g",
             help=told["learning_rate"],
-            **origin.widget("learning_rate", first),
+            **prefill.widget("learning_rate", first),
         )
     with second[3]:
         values["time_budget"] = float(
@@ -228,60 +232,62 @@ def main_fields(origin: Origin, several_backbones: bool) -> tuple[list[str], dic
                 "Time budget (minutes)",
                 0.0,
                 100_000.0,
-                float(origin.value("time_budget")),
+                float(prefill.value("time_budget")),
                 step=5.0,
                 format="%g",
                 help=told["time_budget"],
-                **origin.widget("time_budget"),
+                **prefill.widget("time_budget"),
             )
         )
     return backbones, values
 
 
-def _earlier_runs(backbone: str) -> dict[str, str]:
-    """Runs that a network can start from: id → words."""
+def _list_earlier_runs(backbone: str) -> dict[str, str]:
+    """Runs that a network can start from: id → id, epoch and accuracy of the weights it gets."""
     found = {}
     for run in list_runs(workspace()):
         metrics = run.metrics()
         if metrics and is_settled(run) and run.config().backbone == backbone:
-            best = max(m["val_accuracy"] for m in metrics)
-            found[run.id] = f"{run.id} ({best:.1%} in validation)"
+            # The epoch whose weights are kept, which is not always that of highest accuracy.
+            best = min(metrics, key=selection_loss)
+            accuracy = percent(best["val_accuracy"])
+            found[run.id] = f"{run.id}: epoch {best['epoch']}, {accuracy} validation accuracy"
     return found
 
 
-def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
-    """What each backbone starts from: "imagenet", "none", a path or the id of a run."""
-    told = explanations()["weights"]
+def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
+    """Draw the choice of initial weights: for each backbone "imagenet", "none", a path or a run."""
+    told = field_help()["weights"]
     real = [b for b in backbones if b != "tiny"]
     found = dict.fromkeys(backbones, "none")
-    before = origin.value("weights")
+    before = prefill.value("weights")
     sources = [s for s in SOURCES if s in ("none", "run") or real]
     runs_before = bool(runs_named(workspace(), before))
     default = before if before in SOURCES else "run" if runs_before else "file"
     source = st.segmented_control(
-        "Weights to start from",
+        "Initial weights",
         sources,
         default=default if default in sources else "none",
         required=True,
         format_func=SOURCES.get,
         help=told,
-        **origin.widget("weights" if real else "weights_tiny"),
+        **prefill.widget("weights" if real else "weights_tiny"),
     )
     if source == "imagenet":
-        st.caption("Downloaded once by Keras. Without a connection, give a local file.")
+        st.caption("Keras downloads them once. Without a connection, choose a weights file.")
         found |= dict.fromkeys(real, "imagenet")
     for backbone in backbones:
         if source == "run":
-            runs = _earlier_runs(backbone)
+            runs = _list_earlier_runs(backbone)
             if runs:
                 chosen = st.multiselect(
-                    f"Run of {BACKBONES[backbone]} to start from, or several: their mean",
+                    f"Initial weights of {BACKBONES[backbone]}: one run, or the mean of several",
                     list(runs),
                     default=[name for name in before.split(MEAN) if name in runs] or list(runs)[:1],
                     format_func=runs.get,
-                    help="Their best epochs. The mean makes sense of stages of one training, or "
-                    "of runs from one start.",
-                    **origin.widget(f"weights_run_{backbone}"),
+                    help="The epoch with the lowest validation loss of each run. Average only runs "
+                    "that share their initial weights, or stages of one training.",
+                    **prefill.widget(f"weights_run_{backbone}"),
                 )
                 found[backbone] = MEAN.join(chosen)
             else:
@@ -289,41 +295,41 @@ def weights_of(origin: Origin, backbones: list[str]) -> dict[str, str]:
                 found[backbone] = ""
         elif source == "file" and backbone in real:
             found[backbone] = st.text_input(
-                f"Path of the weights of {BACKBONES[backbone]} on the server",
+                f"Weights file of {BACKBONES[backbone]} (path on the server)",
                 value="" if before in SOURCES or runs_before else before,
                 placeholder=f"{backbone}_notop.weights.h5",
-                help="ImageNet weights without top, as Keras publishes them (.h5 or .weights.h5).",
-                **origin.widget(f"weights_path_{backbone}"),
+                help="ImageNet weights without top, as published by Keras (.h5 or .weights.h5).",
+                **prefill.widget(f"weights_path_{backbone}"),
             ).strip()
     return found
 
 
-def other_fields(origin: Origin, dataset: Dataset) -> dict[str, Any]:
-    """A widget for each field of `TrainConfig` that has none in the main form.
+def draw_advanced_fields(prefill: Prefill, dataset: Dataset) -> dict[str, Any]:
+    """Draw a widget for each field of `TrainConfig` that has none in the main form.
 
     Raises:
         BadInput: a text that is not what its field holds.
     """
-    told = explanations()
+    told = field_help()
     seed, shares = chosen_split(dataset)
-    origin = dataclasses.replace(
-        origin, values={"split_seed": seed, "split_shares": shares, **origin.values}
+    prefill = dataclasses.replace(
+        prefill, values={"split_seed": seed, "split_shares": shares, **prefill.values}
     )
     values: dict[str, Any] = {}
     columns = st.columns(3)
     fields = [f for f in dataclasses.fields(TrainConfig) if f.name not in MAIN]
     for place, field in enumerate(fields):
-        value = origin.value(field.name)
+        value = prefill.value(field.name)
         about = {
             "label": _label(field.name),
             "help": told.get(field.name),
-            **origin.widget(field.name),
+            **prefill.widget(field.name),
         }
         with columns[place % 3]:
             if field.name == "teacher":
-                values[field.name] = _teacher(value, about)
+                values[field.name] = _choose_teacher(value, about)
             elif field.name == "split_shares":
-                values[field.name] = _shares(
+                values[field.name] = _parse_shares(
                     st.text_input(value=", ".join(map(str, value)), **about)
                 )
             elif field.name in CHOICES:
@@ -342,7 +348,7 @@ def other_fields(origin: Origin, dataset: Dataset) -> dict[str, Any]:
     return values
 
 
-def _teacher(before: str, about: dict[str, str]) -> str:
+def _choose_teacher(before: str, about: dict[str, str]) -> str:
     runs = [run.id for run in list_runs(workspace()) if run.status()["state"] == "finished"]
     known = Path(before).parent.name if before.endswith(".keras") else before
     # One that cannot teach now is kept, and refused with a sentence when it is launched.
@@ -355,7 +361,7 @@ def _teacher(before: str, about: dict[str, str]) -> str:
     )
 
 
-def _shares(text: str) -> tuple[float, ...]:
+def _parse_shares(text: str) -> tuple[float, ...]:
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -368,8 +374,8 @@ def _shares(text: str) -> tuple[float, ...]:
     return shares
 
 
-def begin_from(run: Run, how: str) -> None:
-    """Fill the form with a run's config.
+def prefill_from(run: Run, how: str) -> None:
+    """Open the form with a run's config.
 
     Args:
         how: "duplicate" for a new run, "edit" for one that waits.
@@ -381,8 +387,8 @@ def begin_from(run: Run, how: str) -> None:
     st.session_state[FROM] = (run.id, how)
 
 
-def _origin() -> tuple[Origin | None, Run | None, str]:
-    """What the form is filled with, if it is a run; the run, and "duplicate" or "edit"."""
+def _read_prefill() -> tuple[Prefill | None, Run | None, str]:
+    """The run that the form opens with, if any, its values, and "duplicate" or "edit"."""
     run_id, how = st.session_state.get(FROM, ("", ""))
     if not run_id:
         return None, None, ""
@@ -394,17 +400,17 @@ def _origin() -> tuple[Origin | None, Run | None, str]:
         st.session_state.pop(FROM)
         return None, None, ""
     values = {**config.to_json(), "weights": record.get("started_from", config.weights)}
-    return Origin(f"{how}_{run.id}", config.preset, values), run, how
+    return Prefill(f"{how}_{run.id}", config.preset, values), run, how
 
 
-def _forget() -> None:
+def _clear_prefill() -> None:
     st.session_state.pop(FROM, None)
 
 
-def _dataset_and_preset(origin: Origin | None) -> tuple[str, Origin]:
+def _choose_dataset_and_preset(prefill: Prefill | None) -> tuple[str, Prefill]:
     names = workspace().names("datasets")
     active = active_dataset()
-    wanted = origin.values["dataset"] if origin else active.name if active else names[0]
+    wanted = prefill.values["dataset"] if prefill else active.name if active else names[0]
     # One that was deleted, or lies elsewhere, is not silently another one.
     options = names if wanted in names else [wanted, *names]
     left, right = st.columns(2)
@@ -414,68 +420,67 @@ def _dataset_and_preset(origin: Origin | None) -> tuple[str, Origin]:
             options,
             index=options.index(wanted),
             # Another active dataset is another proposal.
-            key=f"train_dataset_{origin.key if origin else wanted}",
+            key=f"train_dataset_{prefill.key if prefill else wanted}",
             persist_state="session",
         )
-    if origin is not None:
-        return name, origin
+    if prefill is not None:
+        return name, prefill
     with right:
         preset = st.segmented_control(
             "Preset",
             list(PRESETS)[::-1],
             default="cpu",
             required=True,
-            format_func=lambda p: {"cpu": "cpu", "bloodcellcnn": "bloodcellcnn (the seed)"}[p],
             key="train_preset",
             persist_state="session",
         )
-        st.caption(f"{preset}: {PRESET_WORDS[preset]}.")
-    return name, Origin(preset, preset, {})
+        st.caption(f"{preset}: {PRESET_HELP[preset]}.")
+    return name, Prefill(preset, preset, {})
 
 
-def _what() -> tuple[str, int]:
-    """What to launch, and how many where there is a choice."""
+def _choose_what() -> tuple[str, int]:
+    """Draw the choice of what to start; returns its kind, and how many runs."""
     what = st.segmented_control(
-        "Launch",
-        list(WHAT),
+        "What to run",
+        list(KINDS),
         default="one",
         required=True,
-        format_func=WHAT.get,
+        format_func=KINDS.get,
         key="train_what",
         persist_state="session",
     )
     number = 1
     if what in ("seeds", "folds"):
         number = st.number_input(
-            "How many",
+            "Number of seeds" if what == "seeds" else "Number of folds",
             2,
             20,
             3 if what == "seeds" else 5,
             key=f"train_number_{what}",
             persist_state="session",
-            width=140,
+            width=180,
         )
-    if WHAT_WORDS[what]:
-        st.caption(WHAT_WORDS[what])
+    if KIND_HELP[what]:
+        st.caption(KIND_HELP[what])
     return what, int(number)
 
 
-def _configs(
-    dataset: Dataset, origin: Origin, what: str, number: int
+def _read_configs(
+    dataset: Dataset, prefill: Prefill, what: str, number: int
 ) -> tuple[list[TrainConfig], list[str]]:
-    """The configs that the form says now, and the backbones for which no weights are given."""
-    backbones, values = main_fields(origin, what == "ensemble")
+    """The configs as the form is filled in, and the backbones without initial weights."""
+    backbones, values = draw_main_fields(prefill, what == "ensemble")
     if not backbones:
         raise BadInput("No backbone is chosen: choose at least one.")
-    weights = weights_of(origin, backbones)
-    with st.expander("Everything else", key="train_everything"):
-        values |= other_fields(origin, dataset)
-    fold, folds = origin.value("split_fold")
+    weights = choose_weights(prefill, backbones)
+    with st.expander("Advanced", key="train_advanced"):
+        values |= draw_advanced_fields(prefill, dataset)
+    fold, folds = prefill.value("split_fold")
     if folds:
         values["split_fold"] = (fold, folds)
         st.caption(f"Fold {fold} of {folds} of a cross-validation.")
     values["weights"] = next(iter(weights.values())) or "none"
-    config = make_config(dataset.name, origin.preset, backbone=backbones[0], **values)
+    config = make_config(dataset.name, prefill.preset, backbone=backbones[0], **values)
     missing = [b for b, w in weights.items() if not w]
     if what == "ensemble":
         given = {b: w or "none" for b, w in weights.items()}
@@ -487,7 +492,7 @@ def _configs(
     return [config], missing
 
 
-def _labels(origin: Origin, run: Run | None, what: str) -> tuple[str, tuple[str, ...]]:
+def _edit_labels(prefill: Prefill, run: Run | None, what: str) -> tuple[str, tuple[str, ...]]:
     name = ""
     # A name is of one run; tags are of all.
     left, right = st.columns(2) if what == "one" else (st.container(), st.container())
@@ -497,8 +502,8 @@ def _labels(origin: Origin, run: Run | None, what: str) -> tuple[str, tuple[str,
             name = st.text_input(
                 "Name (optional)",
                 value=before.name if before else "",
-                key=f"train_{origin.key}_name",
-                placeholder="shown instead of its id",
+                key=f"train_{prefill.key}_name",
+                placeholder="shown instead of the id",
                 max_chars=80,
                 persist_state="session",
             )
@@ -506,57 +511,57 @@ def _labels(origin: Origin, run: Run | None, what: str) -> tuple[str, tuple[str,
         tags = st.text_input(
             "Tags (optional, separated by commas)",
             value=", ".join(before.tags) if before else "",
-            key=f"train_{origin.key}_tags",
-            placeholder="to find it by",
+            key=f"train_{prefill.key}_tags",
+            placeholder="to filter the runs by",
             persist_state="session",
         )
     return name, tuple(t.strip() for t in tags.split(",") if t.strip())
 
 
 def _launch(configs: list[TrainConfig], what: str, name: str, tags: tuple[str, ...]) -> Run:
-    """Make the runs and queue them; returns the one that is next."""
+    """Make the runs and queue them; returns the first."""
     if what != "one":
-        tags = (*tags, f"{WHAT[what].removeprefix('The ')} {datetime.now():%d %b %H:%M}".lower())
+        tags = (*tags, f"{KINDS[what]} {datetime.now():%d %b %H:%M}".lower())
     runs = prepare_all(workspace(), configs, tags)
     if name:
         write_labels(runs[0], name=name)
-    return _queue(runs)
+    return _start_queue(runs)
 
 
-def _queue(runs: list[Run]) -> Run:
+def _start_queue(runs: list[Run]) -> Run:
     enqueue(workspace(), runs)
     wake(workspace())
     return runs[0]
 
 
-def _differences(run: Run, config: TrainConfig, values: dict[str, Any]) -> dict[str, Any]:
+def _changed_values(run: Run, config: TrainConfig, values: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in config.to_json().items() if v != values.get(k)}
 
 
-def launch_form() -> Run | None:
-    """Show the form; returns the run that was just started, queued or edited, else None."""
-    origin, run, how = _origin()
+def draw_launch_form() -> Run | None:
+    """Draw the form; returns the run that was just started, queued or edited, else None."""
+    prefill, run, how = _read_prefill()
     if run is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            words = "Edit" if how == "edit" else "A copy of"
-            st.markdown(f"**{words} `{run.id}`**: change what you like.")
-            st.button("Back to a new run", icon=":material/undo:", on_click=_forget)
-    name, origin = _dataset_and_preset(origin)
-    what, number = ("one", 1) if run is not None else _what()
+            words = "Edit" if how == "edit" else "Duplicate"
+            st.markdown(f"**{words} `{run.id}`**")
+            st.button("Cancel", icon=":material/close:", on_click=_clear_prefill)
+    name, prefill = _choose_dataset_and_preset(prefill)
+    what, number = ("one", 1) if run is not None else _choose_what()
     begun = None
     with show_errors():
         dataset = open_dataset(workspace(), name)
-        configs, missing = _configs(dataset, origin, what, number)
-        label, tags = _labels(origin, run, what)
+        configs, missing = _read_configs(dataset, prefill, what, number)
+        label, tags = _edit_labels(prefill, run, what)
         first = configs[0]
         index = dataset_index(dataset, first.split_seed, first.split_shares)
         estimates, speeds = show_estimate(configs, index)
         checks = check_launch(
-            workspace(), dataset, configs, missing, estimates, speeds, _before(run)
+            workspace(), dataset, configs, missing, estimates, speeds, _runs_ahead(run)
         )
         ready = show_checks(checks)
         if st.button(
-            _start_words(len(configs), how),
+            _start_label(len(configs), how),
             type="primary",
             icon=":material/save:" if how == "edit" else ":material/play_arrow:",
             disabled=not ready,
@@ -565,19 +570,19 @@ def launch_form() -> Run | None:
             if run is None:
                 begun = _launch(configs, what, label, tags)
             elif how == "edit":
-                edit(workspace(), run, **_differences(run, first, origin.values))
+                edit(workspace(), run, **_changed_values(run, first, prefill.values))
                 write_labels(run, name=label, tags=tags)
                 begun = run
             else:
-                begun = duplicate(workspace(), run, **_differences(run, first, origin.values))
+                begun = duplicate(workspace(), run, **_changed_values(run, first, prefill.values))
                 write_labels(begun, name=label, tags=tags)
-                _queue([begun])
-            _forget()
+                _start_queue([begun])
+            _clear_prefill()
     return begun
 
 
-def _before(run: Run | None) -> list[Run]:
-    """The runs that come first, if there is no free place."""
+def _runs_ahead(run: Run | None) -> list[Run]:
+    """The runs ahead in the queue, if there is no free slot."""
     queue = workspace()
     chosen = settings(queue)
     busy = [r for r in engaged(queue, chosen.engine) if run is None or r.id != run.id]
@@ -585,7 +590,7 @@ def _before(run: Run | None) -> list[Run]:
     return [*busy, *waits] if len(busy) + len(waits) >= chosen.places else []
 
 
-def _start_words(runs: int, how: str) -> str:
+def _start_label(runs: int, how: str) -> str:
     if how == "edit":
-        return "Save the changes"
+        return "Save changes"
     return "Start" if runs == 1 else f"Start {runs} runs"

@@ -1,4 +1,4 @@
-"""What is looked at before a training begins, as a short list of sentences."""
+"""What is checked before a training starts, as a short list of sentences."""
 
 import os
 import shutil
@@ -27,10 +27,10 @@ __all__ = ["Check", "check_launch", "readable_bytes", "show_checks"]
 FEW_VALIDATION = 20
 FEW_TRAINING = 50
 MOST_NAMED = 2
-LOOK = {
-    "good": ("check_circle", "green"),
-    "careful": ("warning", "orange"),
-    "bad": ("error", "red"),
+STYLES = {
+    "ok": ("check_circle", "green"),
+    "warning": ("warning", "orange"),
+    "error": ("error", "red"),
 }
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # How Keras names the files that it has downloaded.
@@ -43,10 +43,10 @@ DOWNLOADED = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: "good", "careful" (it can start) or "bad" (it cannot).
+        level: "ok", "warning" (it can start) or "error" (it cannot).
         words: what was found, and what to do.
     """
 
@@ -73,12 +73,12 @@ def _split(dataset: Dataset, config: TrainConfig) -> list[Check]:
     state = (str(dataset.path), dataset.fingerprint, dataset.curation.fingerprint)
     refusal = _refusal(state, config.split_seed, config.split_shares, dataset)
     if refusal:
-        return [Check("bad", refusal)]
+        return [Check("error", refusal)]
     index = dataset_index(dataset, config.split_seed, config.split_shares)
     totals = index.counts.sum(axis=0)
     parts = ", ".join(f"{n:,} {part}" for n, part in zip(totals, PARTS, strict=True))
     return [
-        Check("good", f"{parts}; {index.shared} images shared between parts."),
+        Check("ok", f"{parts}; {index.shared} images shared between parts."),
         _classes(index),
     ]
 
@@ -88,48 +88,48 @@ def _classes(index: DatasetIndex) -> Check:
     small = [(c, n) for c, n in rows if n[0] < FEW_TRAINING or n[1] < FEW_VALIDATION]
     if small:
         named = "; ".join(
-            f"{c.title} ({n[0]:,} to train on, {n[1]:,} in validation, {n[2]:,} in test)"
+            f"{c.title} ({n[0]:,} train, {n[1]:,} validation, {n[2]:,} test)"
             for c, n in sorted(small, key=lambda row: row[1].sum())[:MOST_NAMED]
         )
         more = f" and {len(small) - MOST_NAMED} more classes" if len(small) > MOST_NAMED else ""
         return Check(
-            "careful",
-            f"Few images of {named}{more}: the figures of such a class say little. Balanced "
-            "sample weights let it count as much as the others.",
+            "warning",
+            f"Few images of {named}{more}: metrics of such a class are imprecise. Balanced sample "
+            "weights give it the same influence as the others.",
         )
     smallest, n = min(rows, key=lambda row: row[1].sum())
     return Check(
         "good",
-        f"All {len(rows)} classes in each part; the smallest is {smallest.title} with {n[0]:,} to "
-        f"train on, {n[1]:,} in validation and {n[2]:,} in test.",
+        f"All {len(rows)} classes are in each part; the smallest is {smallest.title} ({n[0]:,} "
+        f"train, {n[1]:,} validation, {n[2]:,} test).",
     )
 
 
 def _weights(home: Workspace, backbone: str, weights: str) -> Check:
     name = BACKBONES[backbone]
     if weights == "none":
-        return Check("good", f"{name} starts from nothing.")
+        return Check("ok", f"{name} starts from random weights.")
     path = Path(weights).expanduser()
     if os.path.isfile(path):
         return _file(path, name)
     try:
         runs = [open_run(home, run).id for run in runs_named(home, weights)]
     except BloodCellError as error:
-        return Check("bad", str(error))
+        return Check("error", str(error))
     if len(runs) == 1:
-        return Check("good", f"{name} starts from the best epoch of {runs[0]}.")
+        return Check("ok", f"{name} starts from the best epoch of {runs[0]}.")
     if runs:
         words = f"{name} starts from the mean of the best epochs of {', '.join(runs)}."
-        return Check("good", words)
+        return Check("ok", words)
     return Check(
         "bad",
-        f"There is no weights file {weights!r}: give the path of a file on the server, or "
-        "start from ImageNet or from nothing.",
+        f"There is no weights file {weights!r}: enter the path of a file on the server, or "
+        "choose ImageNet or random weights.",
     )
 
 
 def _imagenet(backbones: list[str]) -> list[Check]:
-    """Whether Keras has the ImageNet weights of these networks on this machine already."""
+    """Whether Keras has downloaded the ImageNet weights of these networks already."""
     folder = Path.home() / ".keras" / "models"
     here: list[str] = []
     away: list[str] = []
@@ -138,16 +138,13 @@ def _imagenet(backbones: list[str]) -> list[Check]:
         (here if there else away).append(BACKBONES[backbone])
     found = []
     if here:
-        found.append(
-            Check("good", f"The ImageNet weights of {', '.join(here)} are on this machine.")
-        )
+        found.append(Check("ok", f"ImageNet weights of {', '.join(here)}: already downloaded."))
     if away:
         found.append(
             Check(
-                "careful",
-                f"The ImageNet weights of {', '.join(away)} are not on this machine yet: Keras "
-                "downloads them when the run begins, and the run fails where there is no "
-                "connection.",
+                "warning",
+                f"ImageNet weights of {', '.join(away)}: not downloaded yet. Keras downloads them "
+                "when the run starts; without a connection the run fails.",
             )
         )
     return found
@@ -158,20 +155,21 @@ def _file(path: Path, name: str) -> Check:
         start = file.read(len(HDF5))
     if start != HDF5:
         return Check(
-            "bad",
-            f"{path} is no HDF5 file: give {name}'s weights without top, as Keras publishes them.",
+            "error",
+            f"{path} is not an HDF5 file: enter the path of {name} weights without top, as "
+            "published by Keras.",
         )
-    return Check("good", f"{name} starts from {path.name}.")
+    return Check("ok", f"{name} starts from {path.name}.")
 
 
 def _disk(home: Path, configs: list[TrainConfig]) -> Check:
     while not home.exists():
         home = home.parent
     needed, free = sum(map(disk_bytes, configs)), shutil.disk_usage(home).free
-    words = f"{readable_bytes(free)} of disk free, about {readable_bytes(needed)} needed at most"
+    words = f"Disk: {readable_bytes(free)} free, at most {readable_bytes(needed)} needed"
     if needed > free:
-        return Check("bad", f"{words}: free some space first.")
-    return Check("careful" if 2 * needed > free else "good", f"{words}.")
+        return Check("error", f"{words}. Free some space first.")
+    return Check("warning" if 2 * needed > free else "ok", f"{words}.")
 
 
 def _memory(speeds: list[Speed]) -> Check | None:
@@ -179,10 +177,10 @@ def _memory(speeds: list[Speed]) -> Check | None:
     if not needed:
         return None
     free = psutil.virtual_memory().available
-    words = f"{readable_bytes(free)} of memory free, {readable_bytes(needed)} needed"
+    words = f"Memory: {readable_bytes(free)} free, {readable_bytes(needed)} needed"
     if needed > free:
-        return Check("careful", f"{words}: close other programs, or choose a smaller batch.")
-    return Check("good", f"{words}.")
+        return Check("warning", f"{words}. Close other programs, or choose a smaller batch size.")
+    return Check("ok", f"{words}.")
 
 
 def check_launch(
@@ -194,7 +192,7 @@ def check_launch(
     speeds: list[Speed],
     busy: Iterable[Run] = (),
 ) -> list[Check]:
-    """Everything that is looked at before runs begin.
+    """All checks before runs start.
 
     Args:
         configs: of the runs, all on `dataset` with one split.
@@ -209,9 +207,9 @@ def check_launch(
     found += _imagenet([b for b, weights in given if weights == "imagenet"])
     found += [
         Check(
-            "bad",
-            f"No weights are given for {BACKBONES[b]}: type the path of a file, or start from "
-            "ImageNet or from nothing.",
+            "error",
+            f"No initial weights for {BACKBONES[b]}: enter the path of a file, or choose ImageNet "
+            "or random weights.",
         )
         for b in missing
     ]
@@ -220,23 +218,23 @@ def check_launch(
     if short:
         found.append(
             Check(
-                "careful",
-                f"The time budget ends it after about {short[0].epochs} of "
+                "warning",
+                f"The time budget ends the run after about {short[0].epochs} of "
                 f"{configs[0].epochs} epochs.",
             )
         )
     ids = [run.id for run in busy]
     if ids:
         others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        found.append(Check("careful", f"{ids[0]}{others} come first: it waits for its turn."))
+        found.append(Check("warning", f"Queued behind {ids[0]}{others}."))
     return [check for check in found if check is not None]
 
 
 def show_checks(checks: list[Check]) -> bool:
-    """Show the list; returns whether the run can start."""
+    """Show the checks; returns whether the run can start."""
     with st.container(border=True, gap="small", key="launch_checks"):
-        st.markdown("**Before it begins**")
-        for check in sorted(checks, key=lambda c: list(LOOK)[::-1].index(c.level)):
-            icon, colour = LOOK[check.level]
+        st.markdown("**Checks**")
+        for check in sorted(checks, key=lambda c: list(STYLES)[::-1].index(c.level)):
+            icon, colour = STYLES[check.level]
             st.markdown(f":{colour}[:material/{icon}:] {check.words}")
-    return all(check.level != "bad" for check in checks)
+    return all(check.level != "error" for check in checks)

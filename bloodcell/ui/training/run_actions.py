@@ -16,7 +16,7 @@ from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.state import dialog, workspace
-from bloodcell.ui.training.launch_form import begin_from
+from bloodcell.ui.training.launch_form import prefill_from
 from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.ui.training.run_list import (
     STATE_LOOK,
@@ -40,7 +40,7 @@ def _resume(run: Run) -> None:
 
 
 def _copy(run: Run, how: str) -> None:
-    begin_from(run, how)
+    prefill_from(run, how)
     st.session_state[VIEW] = "Launch"
 
 

@@ -8,7 +8,7 @@ from bloodcell.runs.queue import cancel, change_settings, move, settings, waitin
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.state import workspace
-from bloodcell.ui.training.launch_form import begin_from
+from bloodcell.ui.training.launch_form import prefill_from
 from bloodcell.ui.training.run_actions import VIEW
 from bloodcell.ui.training.run_list import title_of
 
@@ -18,7 +18,7 @@ PROBLEM = "queue_problem"
 
 
 def _edit(run: Run) -> None:
-    begin_from(run, "edit")
+    prefill_from(run, "edit")
     st.session_state[VIEW] = "Launch"
 
 
