@@ -1,4 +1,4 @@
-"""Training: launch runs, watch them, act on them, compare them."""
+"""Training: start runs, follow and manage them, compare them."""
 
 from typing import Any
 
@@ -14,18 +14,31 @@ from bloodcell.ui.common.jobs import show_job
 from bloodcell.ui.common.state import rerun_page, set_active, workspace
 from bloodcell.ui.training.compare import show_comparison
 from bloodcell.ui.training.launch_form import draw_launch_form
-from bloodcell.ui.training.run_actions import VIEW, show_acts, show_deleted, show_undo
-from bloodcell.ui.training.run_detail import show_epochs, show_now
-from bloodcell.ui.training.run_list import COLUMNS, is_live, labels_of, run_rows, table_height
+from bloodcell.ui.training.run_actions import (
+    COMPARE,
+    NEW_RUN,
+    RUNS,
+    VIEW,
+    show_actions,
+    show_deleted,
+    show_undo,
+)
+from bloodcell.ui.training.run_detail import show_epochs, show_live
+from bloodcell.ui.training.run_list import (
+    COLUMNS,
+    is_live,
+    list_run_rows,
+    read_labels_of,
+    table_height,
+)
 from bloodcell.ui.training.run_queue import show_queue
 
-VIEWS = ("Watch", "Launch", "Compare")
 LIVE_S, CALM_S = 2.0, 5.0
 DRAWN = "training_drawn"
 
 
-def chosen_run(runs: list[Run]) -> Run | None:
-    """The run that the address names, else one that is going on, else the newest."""
+def choose_run(runs: list[Run]) -> Run | None:
+    """The run that the address names, else one that is running, else the newest."""
     wanted = st.query_params.get("run")
     if wanted:
         try:
@@ -36,17 +49,17 @@ def chosen_run(runs: list[Run]) -> Run | None:
     return (live or runs or [None])[0]
 
 
-def what_is_there(runs: list[Run]) -> list[Any]:
+def snapshot(runs: list[Run]) -> list[Any]:
     """What, if it changes, changes more of the page than its figures."""
     found = []
     for run in runs:
         status = run.status()
-        found.append((run.id, status["state"], "launched" in status, labels_of(run)))
+        found.append((run.id, status["state"], "launched" in status, read_labels_of(run)))
     return found
 
 
-def table(runs: list[Run], chosen: Run | None) -> None:
-    shown = run_rows(runs)
+def show_table(runs: list[Run], chosen: Run | None) -> None:
+    shown = list_run_rows(runs)
     ids = list(shown["id"])
     default = [ids.index(chosen.id)] if chosen is not None and chosen.id in ids else []
     selected = st.dataframe(
@@ -66,41 +79,41 @@ def table(runs: list[Run], chosen: Run | None) -> None:
         st.rerun(scope="app")
 
 
-def live_table(chosen: Run) -> None:
+def show_live_table(chosen: Run) -> None:
     runs = list_runs(workspace())
-    if what_is_there(runs) != st.session_state.get(DRAWN):
+    if snapshot(runs) != st.session_state.get(DRAWN):
         # Another browser, the queue or the run itself: the buttons must follow.
         wake(workspace())
         rerun_page()
-    table(runs, chosen)
+    show_table(runs, chosen)
 
 
-def watch(runs: list[Run]) -> None:
+def show_runs(runs: list[Run]) -> None:
     show_undo()
-    run = chosen_run(runs)
+    run = choose_run(runs)
     if run is None:
         st.info(
-            "No run yet: launch one, and it is here with its curves from its first batch on.",
+            "No runs yet. Start one under New run.",
             icon=":material/show_chart:",
         )
         show_deleted()
         return
     show_queue()
     beat = LIVE_S if any(is_live(r.status()) for r in runs) else CALM_S
-    st.fragment(live_table, run_every=beat)(run)
+    st.fragment(show_live_table, run_every=beat)(run)
     with st.container(border=True):
         with show_errors():
-            show_acts(run)
+            show_actions(run)
         live = is_live(run.status())
-        st.fragment(show_now, run_every=LIVE_S if live else None)(run)
+        st.fragment(show_live, run_every=LIVE_S if live else None)(run)
         st.fragment(show_epochs, run_every=CALM_S if live else None)(run)
     show_deleted()
 
 
-def launch() -> None:
+def show_new_run() -> None:
     if not workspace().names("datasets"):
         st.info(
-            "There is no dataset to train on yet: draw one to try it, or bring your images in on "
+            "There is no dataset to train on yet. Create a demo dataset, or import your images on "
             "the Dataset page.",
             icon=":material/grid_view:",
         )
@@ -109,14 +122,14 @@ def launch() -> None:
     begun = draw_launch_form()
     if begun is not None:
         st.query_params["run"] = begun.id
-        st.session_state["next_view"] = "Watch"
+        st.session_state["next_view"] = RUNS
         st.rerun()
 
 
 heading(
     "Training",
-    "Launch runs, watch them, compare them. A run goes on when this page is closed, and can be "
-    "stopped and resumed at any batch.",
+    "Train networks and compare them. A run continues when this page is closed, and can be "
+    "stopped and resumed at any time.",
 )
 job = show_job()
 if job is not None and hasattr(job.result, "name"):
@@ -124,17 +137,19 @@ if job is not None and hasattr(job.result, "name"):
     st.rerun()
 
 runs = list_runs(workspace())
-st.session_state[DRAWN] = what_is_there(runs)
+st.session_state[DRAWN] = snapshot(runs)
 wake(workspace())
 if view := st.session_state.pop("next_view", None):
     st.session_state[VIEW] = view
 view = st.segmented_control(
     "View",
-    VIEWS,
-    default="Watch" if runs or st.query_params.get("run") else "Launch",
+    (RUNS, NEW_RUN, COMPARE),
+    default=RUNS if runs or st.query_params.get("run") else NEW_RUN,
     required=True,
     label_visibility="collapsed",
     key=VIEW,
     bind="query-params",
 )
-{"Watch": lambda: watch(runs), "Launch": launch, "Compare": lambda: show_comparison(runs)}[view]()
+{RUNS: lambda: show_runs(runs), NEW_RUN: show_new_run, COMPARE: lambda: show_comparison(runs)}[
+    view
+]()

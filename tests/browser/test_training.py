@@ -73,7 +73,7 @@ def launch_two(page: Any, address: str, home: Path, epochs: int) -> list[Run]:
     launch_tiny(page, epochs)
     page.get_by_text("Several seeds", exact=True).click()
     settled(page)
-    fill(page, "How many", "2")
+    fill(page, "Number of seeds", "2")
     button(page, "start").click()
     end = time.monotonic() + PATIENCE_S
     while len(runs := list_runs(Workspace(home))) < 2:
@@ -84,7 +84,7 @@ def launch_two(page: Any, address: str, home: Path, epochs: int) -> list[Run]:
 
 def does_not_jump(page: Any, run: Run) -> None:
     """While epochs pass, what the reader looks at stays where it is."""
-    page.get_by_text("Which cells are taken for which").scroll_into_view_if_needed()
+    page.get_by_text("Confusion matrix of the validation part").scroll_into_view_if_needed()
     main = page.get_by_test_id("stMain")
     place, epochs = main.evaluate("e => e.scrollTop"), len(run.metrics())
     assert place > 0
@@ -125,8 +125,8 @@ def test_runs_from_launch_to_comparison(page: Any, chromium: Any, busy_home: Pat
     page.set_default_timeout(1000 * PATIENCE_S)
     with serving(busy_home, tmp_path / "log.txt") as address:
         first, waits = launch_two(page, address, busy_home, LONG)
-        # The queue gives the first a place, and it is watched without a click; the second waits.
-        page.get_by_text("1 run waits").wait_for()
+        # The queue gives the first a slot, and it is shown without a click; the second waits.
+        page.get_by_text("1 run waiting").wait_for()
         at_work(page).wait_for()
         assert waits.status()["state"] == "queued"
         page.get_by_text("Validation accuracy, epoch").wait_for()
@@ -146,7 +146,7 @@ def test_runs_from_launch_to_comparison(page: Any, chromium: Any, busy_home: Pat
         button(page, "resume_run").wait_for()
         before = first.metrics()
 
-        # The place is free now: the other one begins by itself.
+        # The slot is free now: the other one begins by itself.
         wait_for_state(waits, "running")
         other.context.close()
         page.context.close()
@@ -188,7 +188,7 @@ def test_two_runs_are_compared_in_words(page: Any, busy_home: Path, tmp_path: Pa
             wait_for_state(run, "finished")
 
         page.get_by_text("Compare", exact=True).click()
-        page.get_by_role("heading", name="Is the difference real?").wait_for()
+        page.get_by_role("heading", name="Is the difference significant?").wait_for()
         page.get_by_text("Of 16 test images").wait_for()
         page.get_by_text("standard deviation").wait_for()
         settled(page)
@@ -208,7 +208,7 @@ def test_two_runs_are_compared_in_words(page: Any, busy_home: Path, tmp_path: Pa
         wait_for_state(runs[0], "finished")
 
         # Deleted, and brought back.
-        page.get_by_text("Judge and combine it").wait_for()
+        page.get_by_text("Evaluate it or add it").wait_for()
         settled(page)
         button(page, "delete_run").click()
         button(page, "undo_delete").wait_for()

@@ -1,4 +1,4 @@
-"""The Training page: launch, watch, act."""
+"""The Training page: start runs, follow them, manage them."""
 
 import dataclasses
 import json
@@ -55,7 +55,7 @@ def held_queue(demo_copy: Path):
 
 
 class TestLaunch:
-    def test_without_a_dataset_it_offers_to_draw_one(self, tmp_path: Path, open_page: Open):
+    def test_without_a_dataset_it_offers_a_demo(self, tmp_path: Path, open_page: Open):
         app = open_page(tmp_path, "training")
         assert not app.exception
         assert "no dataset to train on" in texts(app.info)
@@ -108,7 +108,7 @@ class TestLaunch:
     def test_refuses_weights_that_are_not_there(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
         app.button_group(key="train_cpu_weights").set_value("file").run()
-        assert "No weights are given" in texts(app.markdown)
+        assert "No initial weights for" in texts(app.markdown)
         path = app.text_input(key="train_cpu_weights_path_mobilenetv2")
         path.set_value("/nowhere/w.h5").run()
         assert "no weights file '/nowhere/w.h5'" in texts(app.markdown)
@@ -142,7 +142,7 @@ class TestLaunch:
         app.run()
         # 8 epochs of (128 + 16 / 3) / 12.8 s, and 20 s to begin: 103 s.
         assert "About 2\N{NO-BREAK SPACE}min" in texts(app.markdown)
-        assert "measured here over 12 batches on 2026-11-23" in texts(app.caption)
+        assert "measured on this machine over 12 batches on 2026-11-23" in texts(app.caption)
         assert "1.5 GB needed" in texts(app.markdown)
 
     def test_a_budget_too_short_for_all_epochs_is_said(self, demo_copy: Path, open_page: Open):
@@ -164,7 +164,7 @@ class TestLaunch:
             ("folds", ("split_fold",), {(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)}),
         ],
     )
-    def test_a_batch_is_queued_by_one_click_and_can_be_found_by_its_tag(
+    def test_a_sweep_is_queued_by_one_click_and_can_be_found_by_its_tag(
         self, held_queue: Path, open_page: Open, what: str, fields: tuple, expected: set
     ):
         app = open_page(held_queue, "training")
@@ -181,7 +181,7 @@ class TestLaunch:
         assert len(runs) == len(expected)
         (tag,) = {read_labels(run).tags for run in runs}
         assert len(tag) == 1
-        assert f"{len(runs)} runs wait" in texts(app.markdown)
+        assert f"{len(runs)} runs waiting" in texts(app.markdown)
 
 
 class TestQueue:
@@ -196,11 +196,11 @@ class TestQueue:
         app = open_page(held_queue, "training")
         assert not app.exception
         first, second, third = queued
-        app.button(key=f"Later_{first.id}").click().run()
-        app.button(key=f"Earlier_{third.id}").click().run()
+        app.button(key=f"arrow_downward_{first.id}").click().run()
+        app.button(key=f"arrow_upward_{third.id}").click().run()
         assert [r.id for r in waiting(Workspace(held_queue))] == [second.id, third.id, first.id]
-        assert app.button(key=f"Earlier_{second.id}").disabled
-        assert app.button(key=f"Later_{first.id}").disabled
+        assert app.button(key=f"arrow_upward_{second.id}").disabled
+        assert app.button(key=f"arrow_downward_{first.id}").disabled
 
     def test_a_waiting_run_can_be_cancelled_and_started_again(
         self, held_queue: Path, queued, open_page: Open
@@ -221,7 +221,7 @@ class TestQueue:
         assert not app.exception
         app.number_input(key=f"train_edit_{run.id}_epochs").set_value(7)
         app.text_input(key=f"train_edit_{run.id}_name").set_value("longer").run()
-        assert app.button(key="start").label == "Save the changes"
+        assert app.button(key="start").label == "Save changes"
         app.button(key="start").click().run()
         assert not app.exception
         assert run.config() == dataclasses.replace(queued[0].config(), seed=1, epochs=7)
@@ -242,7 +242,7 @@ class TestQueue:
         assert copy.record()["duplicate_of"] == run.id
 
 
-class TestWatch:
+class TestRuns:
     def test_lists_and_shows_a_finished_run(self, trained_home: Path, open_page: Open):
         run = only_run(trained_home)
         app = open_page(trained_home, "training", run=run.id)
@@ -307,7 +307,7 @@ class TestLife:
             wait(run, lambda s: s["state"] == "running" and s.get("batch", 0) > 0)
             app.run()
             assert "running" in texts(app.markdown)
-            assert any(metric.label == "Processor" for metric in app.metric)
+            assert any(metric.label == "CPU" for metric in app.metric)
             app.button(key="stop_run").click().run()
             stopped = wait(run, lambda s: s["state"] == "stopped")
             assert stopped["epoch"] < 400

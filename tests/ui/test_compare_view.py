@@ -4,7 +4,7 @@ import pytest
 
 from bloodcell.evaluation.compare import RunScore, Score, Shared
 from bloodcell.evaluation.intervals import PairedDifference
-from bloodcell.ui.training.compare import difference_words, score_table, spread_words
+from bloodcell.ui.training.compare import describe_difference, describe_spread, score_table
 
 
 def shared(only_a: int, only_b: int, p: float) -> Shared:
@@ -23,15 +23,15 @@ def row(accuracy: float | None, **values) -> RunScore:
 
 
 def test_the_better_one_is_named_first_and_its_gain_has_no_minus():
-    words = difference_words("A", "B", shared(10, 40, 0.001))
-    assert words.startswith("**B** is measurably better than **A**.")
-    assert "40 are right only with B and 10 only with A" in words
+    words = describe_difference("A", "B", shared(10, 40, 0.001))
+    assert words.startswith("**B** is significantly better than **A**.")
+    assert "40 are correct only with B and 10 only with A" in words
     assert "3.00 points, 95 % interval +2.00 to +4.00" in words
 
 
-def test_no_measurable_difference_is_said_aloud():
-    words = difference_words("A", "B", shared(12, 10, 0.83))
-    assert "no measurable difference" in words
+def test_no_significant_difference_is_said():
+    words = describe_difference("A", "B", shared(12, 10, 0.83))
+    assert "no significant difference" in words
     assert "better" not in words
 
 
@@ -39,13 +39,13 @@ def test_no_measurable_difference_is_said_aloud():
     ("key", "what"), [("seed", "Over 3 seeds"), ("split_fold", "Over 3 folds")]
 )
 def test_runs_that_differ_by_chance_alone_have_a_mean_and_a_spread(key: str, what: str):
-    words = spread_words([row(0.9, **{key: 1}), row(0.92, **{key: 2}), row(0.94, **{key: 3})])
+    words = describe_spread([row(0.9, **{key: 1}), row(0.92, **{key: 2}), row(0.94, **{key: 3})])
     assert words.startswith(what)
     assert "standard deviation 2.00 points" in words
 
 
 def test_runs_that_differ_in_more_have_none():
-    assert not spread_words([row(0.9, seed=1, epochs=3), row(0.92, seed=2, epochs=4)])
+    assert not describe_spread([row(0.9, seed=1, epochs=3), row(0.92, seed=2, epochs=4)])
 
 
 def test_a_run_without_answers_has_no_score():

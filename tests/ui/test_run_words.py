@@ -5,14 +5,14 @@ import pytest
 from bloodcell.training.config import make_config
 from bloodcell.ui.common.format import duration
 from bloodcell.ui.training.run_detail import largest_confusions, recall_table
-from bloodcell.ui.training.run_list import remaining_seconds
+from bloodcell.ui.training.run_list import estimate_remaining
 
 
 def test_remaining_time_counts_all_batches_that_are_left():
     config = make_config("demo", epochs=3, batch_size=10, backbone="tiny")
     status = {"epoch": 2, "batch": 5, "batches": 20, "images_per_second": 50.0}
-    assert remaining_seconds(config, status) == pytest.approx((20 + 15) * 10 / 50)
-    assert remaining_seconds(config, {"epoch": 1}) is None
+    assert estimate_remaining(config, status) == pytest.approx((20 + 15) * 10 / 50)
+    assert estimate_remaining(config, {"epoch": 1}) is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_largest_confusions_come_first_with_what_they_were():
     now[0][0], now[0][1], now[3][6] = 6, 2, 5
     table = largest_confusions({"val_confusion": now}, {"val_confusion": before})
     assert table["true"].tolist() == ["Immature granulocyte", "Basophil"]
-    assert table["taken for"].tolist() == ["Neutrophil", "Eosinophil"]
+    assert table["predicted"].tolist() == ["Neutrophil", "Eosinophil"]
     assert table["n"].tolist() == [5, 2]
     assert table["of"].tolist() == [5, 8]
     assert table["before"].tolist() == [0, 4]

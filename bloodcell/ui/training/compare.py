@@ -1,4 +1,4 @@
-"""Runs beside each other: curves, configs, figures, and whether a difference is real."""
+"""Compare runs: learning curves, metrics, paired tests and settings."""
 
 import html
 from pathlib import Path
@@ -14,24 +14,30 @@ from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_inter
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.training.run_list import COLUMNS, filter_rows, run_rows, table_height, title_of
+from bloodcell.ui.training.run_list import (
+    COLUMNS,
+    filter_rows,
+    list_run_rows,
+    name_run,
+    table_height,
+)
 
-__all__ = ["compared_names", "difference_words", "score_table", "show_comparison", "spread_words"]
+__all__ = ["describe_difference", "describe_spread", "name_runs", "score_table", "show_comparison"]
 
 # As many as there are colours that can be told apart.
 MOST = 6
 CURVES = (
-    ("Loss in validation", ("val_loss",), ("loss", "val_loss")),
-    ("Accuracy in validation", ("val_accuracy",), ("accuracy", "val_accuracy")),
-    ("Macro recall in validation", ("val_macro_recall",), ("macro_recall", "val_macro_recall")),
+    ("Validation loss", ("val_loss",), ("loss", "val_loss")),
+    ("Validation accuracy", ("val_accuracy",), ("accuracy", "val_accuracy")),
+    ("Validation macro recall", ("val_macro_recall",), ("macro_recall", "val_macro_recall")),
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PARTS = ("test", "validation")
 
 
-def compared_names(runs: list[Run]) -> list[str]:
+def name_runs(runs: list[Run]) -> list[str]:
     """A name for each run that no other of them has."""
-    names = [title_of(run) for run in runs]
+    names = [name_run(run) for run in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({run.id[-4:]})"
         for name, run in zip(names, runs, strict=True)
@@ -54,25 +60,25 @@ def score_table(names: list[str], rows: list[RunScore], part: str) -> pd.DataFra
     return pd.DataFrame(found, columns=columns)
 
 
-def difference_words(a: str, b: str, shared: Shared) -> str:
-    """What the paired test says about two runs, in words."""
+def describe_difference(a: str, b: str, shared: Shared) -> str:
+    """The result of the paired test of two runs, as a sentence."""
     d = shared.difference
     only_a, only_b, low, high = d.only_a, d.only_b, d.low, d.high
     if d.difference < 0:
-        # Said from the better one's side, so that a gain has no minus.
+        # Told from the better one's side, so that a gain has no minus.
         a, b, only_a, only_b, low, high = b, a, only_b, only_a, -high, -low
     p = "p < 0.001" if d.p_value < 0.001 else f"p = {d.p_value:.3f}"
     found = (
-        f"Of {d.n:,} test images {only_a:,} are right only with {a} and {only_b:,} only with {b}: "
-        f"{100 * abs(d.difference):.2f} points, 95 % interval {100 * low:+.2f} to "
+        f"Of {d.n:,} test images {only_a:,} are correct only with {a} and {only_b:,} only with "
+        f"{b}: {100 * abs(d.difference):.2f} points, 95 % interval {100 * low:+.2f} to "
         f"{100 * high:+.2f}, {p}."
     )
     if d.p_value >= 0.05:
-        return f"**{a}** and **{b}**: no measurable difference. {found}"
-    return f"**{a}** is measurably better than **{b}**. {found}"
+        return f"**{a}** and **{b}**: no significant difference. {found}"
+    return f"**{a}** is significantly better than **{b}**. {found}"
 
 
-def spread_words(rows: list[RunScore]) -> str:
+def describe_spread(rows: list[RunScore]) -> str:
     """Mean and standard deviation over runs that differ by seed or fold alone; "" otherwise."""
     keys = set().union(*(row.values for row in rows))
     scores = [row.scores["test"] for row in rows if "test" in row.scores]
@@ -87,7 +93,7 @@ def spread_words(rows: list[RunScore]) -> str:
     )
 
 
-def _proposal(table: pd.DataFrame) -> list[int]:
+def _default_rows(table: pd.DataFrame) -> list[int]:
     """The rows chosen at first: of the address, else the newest finished ones on one dataset."""
     asked = st.query_params.get("compare", "").split(",")
     found = [i for i, run_id in enumerate(table["id"]) if run_id in asked]
@@ -100,13 +106,13 @@ def _proposal(table: pd.DataFrame) -> list[int]:
     return list(same.index[:3])
 
 
-def _choose(runs: list[Run]) -> list[Run]:
-    table = filter_rows(run_rows(runs), "compare")
+def _choose_runs(runs: list[Run]) -> list[Run]:
+    table = filter_rows(list_run_rows(runs), "compare")
     if table.empty:
-        st.caption("No run is like that: remove a filter.")
+        st.caption("No run matches: remove a filter.")
         return []
     ids = list(table["id"])
-    default = _proposal(table)
+    default = _default_rows(table)
     chosen = st.dataframe(
         table,
         hide_index=True,
@@ -121,21 +127,21 @@ def _choose(runs: list[Run]) -> list[Run]:
     by_id = {run.id: run for run in runs}
     found = [by_id[ids[i]] for i in chosen if i < len(ids)]
     if len(found) > MOST:
-        st.caption(f"The first {MOST} of the {len(found)} chosen are shown.")
+        st.caption(f"The first {MOST} of the {len(found)} selected runs are shown.")
     found = found[:MOST]
     if found:
         st.query_params["compare"] = ",".join(run.id for run in found)
     return found
 
 
-def _curves(names: list[str], runs: list[Run]) -> None:
+def _show_curves(names: list[str], runs: list[Run]) -> None:
     metrics = {name: run.metrics() for name, run in zip(names, runs, strict=True)}
     metrics = {name: lines for name, lines in metrics.items() if lines}
     if not metrics:
-        st.caption("None of them has finished an epoch yet.")
+        st.caption("None of these runs has finished an epoch yet.")
         return
-    training = st.toggle("With training", key="compare_training", persist_state="session")
-    _legend(list(metrics))
+    training = st.toggle("Show training", key="compare_training", persist_state="session")
+    _show_legend(list(metrics))
     for column, (title, plain, both) in zip(st.columns(3), CURVES, strict=True):
         with column:
             figure = learning_curves(metrics, both if training else plain, title=title)
@@ -147,10 +153,10 @@ def _curves(names: list[str], runs: list[Run]) -> None:
                     trace.line.dash = dash
             st.plotly_chart(figure, config=CONFIG, key=f"compare_{plain[0]}", alt=title)
     if training:
-        st.caption("Solid: training, on augmented images. Dotted: validation.")
+        st.caption("Solid: training (augmented images). Dotted: validation.")
 
 
-def _legend(names: list[str]) -> None:
+def _show_legend(names: list[str]) -> None:
     dots = (
         f'<span style="white-space:nowrap;margin-right:1.2em"><span style="display:inline-block;'
         f"width:0.7em;height:0.7em;border-radius:50%;margin-right:0.4em;background:{colour}"
@@ -160,14 +166,14 @@ def _legend(names: list[str]) -> None:
     st.html(f"<div>{' '.join(dots)}</div>")
 
 
-def _figures(names: list[str], rows: list[RunScore]) -> None:
+def _show_metrics(names: list[str], rows: list[RunScore]) -> None:
     tables = {part: score_table(names, rows, part) for part in PARTS}
     if all(table.empty for table in tables.values()):
-        st.caption("None of them is finished: figures of the test part come with a run's end.")
+        st.caption("None of these runs is finished. Test metrics are computed when a run finishes.")
         return
     for part, column in zip(PARTS, st.columns(2), strict=True):
         with column:
-            title = f"Accuracy in {part}"
+            title = f"{part.capitalize()} accuracy"
             st.plotly_chart(
                 metric_intervals(tables[part], title=title),
                 config=CONFIG,
@@ -187,30 +193,29 @@ def _figures(names: list[str], rows: list[RunScore]) -> None:
     table = pd.DataFrame(shown)
     st.dataframe(table, hide_index=True, placeholder="–", height=table_height(len(table)))
     st.caption(
-        "Validation chose the epoch that is kept, so it is a little too good; test was not looked "
-        "at by the training. Choosing the best of many runs by their test figures makes those too "
-        "good as well."
+        "Validation metrics are slightly optimistic, because validation chose the epoch. Training "
+        "never used the test part; choosing the best of many runs by it makes it optimistic, too."
     )
-    if spread := spread_words(rows):
+    if spread := describe_spread(rows):
         st.markdown(spread)
 
 
-def _verdicts(names: list[str], runs: list[Run], rows: list[RunScore]) -> None:
+def _show_paired_tests(names: list[str], runs: list[Run], rows: list[RunScore]) -> None:
     done = [i for i, row in enumerate(rows) if "test" in row.scores]
     if len(done) < 2:
-        st.caption("Two finished runs are needed to tell.")
+        st.caption("A paired test needs two finished runs.")
         return
     reference = done[0]
     if len(done) > 2:
         best = max(done, key=lambda i: rows[i].scores["validation"].accuracy)
         reference = st.selectbox(
-            "Compared with",
+            "Baseline",
             done,
             index=done.index(best),
             format_func=names.__getitem__,
             key=f"compare_reference_{hash(tuple(names))}",
             width=320,
-            help="At first the one that is best in validation.",
+            help="By default the run with the highest validation accuracy.",
         )
     for i in done:
         if i == reference:
@@ -220,50 +225,51 @@ def _verdicts(names: list[str], runs: list[Run], rows: list[RunScore]) -> None:
         except BloodCellError as error:
             st.warning(str(error), icon=":material/link_off:")
             continue
-        st.markdown(difference_words(names[reference], names[i], shared))
+        st.markdown(describe_difference(names[reference], names[i], shared))
         if shared.left_out:
             st.caption(
-                f"{shared.left_out:,} test images are not in both or labelled differently, and "
-                "left out."
+                f"{shared.left_out:,} test images are left out: not in both runs, or labelled "
+                "differently."
             )
     several = len(done) > 2
     st.caption(
-        "McNemar's exact test on the same test images; the interval is Bonett and Price's."
-        + (" Of twenty comparisons without any difference, one looks real." if several else "")
+        "McNemar's exact test on the same test images, with the interval of Bonett and Price. "
+        "Significant: p < 0.05."
+        + (" One of twenty comparisons is significant by chance alone." if several else "")
     )
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A setting as text; of a path only the last part, which is what tells files apart."""
     text = str(value)
     return Path(text).name if isinstance(value, str) and "/" in text else text
 
 
 def show_comparison(runs: list[Run]) -> None:
-    """Choose runs and see them beside each other."""
+    """Draw the choice of runs and their comparison."""
     if not runs:
-        st.info("No run yet: launch some, then compare them here.", icon=":material/info:")
+        st.info("No runs yet. Start some, then compare them here.", icon=":material/info:")
         return
-    chosen = _choose(runs)
+    chosen = _choose_runs(runs)
     if len(chosen) < 2:
-        st.caption("Choose two runs or more in the table.")
+        st.caption("Select two or more runs in the table.")
         return
     with show_errors():
-        names, rows = compared_names(chosen), compare_runs(chosen)
-        st.subheader("How they learned", anchor=False)
-        _curves(names, chosen)
-        st.subheader("How good they are", anchor=False)
-        _figures(names, rows)
-        st.subheader("Is the difference real?", anchor=False)
-        _verdicts(names, chosen, rows)
-        st.subheader("What differs in their settings", anchor=False)
+        names, rows = name_runs(chosen), compare_runs(chosen)
+        st.subheader("Learning curves", anchor=False)
+        _show_curves(names, chosen)
+        st.subheader("Metrics", anchor=False)
+        _show_metrics(names, rows)
+        st.subheader("Is the difference significant?", anchor=False)
+        _show_paired_tests(names, chosen, rows)
+        st.subheader("Settings that differ", anchor=False)
         keys = list(rows[0].values)
         if not keys:
-            st.caption("Nothing: they have the same settings.")
+            st.caption("None: the settings are the same.")
             return
         table = pd.DataFrame(
             {
-                name: [_value(row.values[k]) for k in keys]
+                name: [_format_value(row.values[k]) for k in keys]
                 for name, row in zip(names, rows, strict=True)
             }
         )

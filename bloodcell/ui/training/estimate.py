@@ -22,10 +22,9 @@ from bloodcell.runs.run import ACTIVE, list_runs
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, estimate, known_speed
 from bloodcell.ui.common.dataset_index import DatasetIndex
-from bloodcell.ui.common.format import duration
+from bloodcell.ui.common.format import duration, format_bytes
 from bloodcell.ui.common.jobs import start_job
 from bloodcell.ui.common.state import workspace
-from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.workspace import Workspace
 
 __all__ = ["measure_here", "show_estimate"]
@@ -162,7 +161,7 @@ def _show_known(
     for speed in {s.source + s.when: s for s in speeds}.values():
         shared = [e for e, s in zip(estimates, speeds, strict=True) if s == speed]
         epochs = shared[0].epochs
-        memory = f", {readable_bytes(speed.memory_bytes)} of memory" if speed.memory_bytes else ""
+        memory = f", {format_bytes(speed.memory_bytes)} of memory" if speed.memory_bytes else ""
         start = f" and {duration(speed.startup_s)} to start" if speed.startup_s else ""
         each = "" if len(shared) == 1 else f", {len(shared)} times"
         st.caption(

@@ -118,8 +118,7 @@ class Prefill:
         return {**preset_values(self.preset, backbone), **self.values}.get(name, default)
 
     def widget(self, name: str, backbone: str = "") -> dict[str, str]:
-        """Key and persistence of a widget; the tiny network has defaults and so widgets of its "
-        "own."""
+        """Key and persistence of a widget; those of the tiny network are its own."""
         own = f"{backbone}_" if backbone == "tiny" and not self.values else ""
         return {"key": f"train_{self.key}_{own}{name}", "persist_state": "session"}
 
@@ -135,7 +134,7 @@ def field_help() -> dict[str, str]:
     return found
 
 
-def _label(name: str) -> str:
+def _edit_labels_dialog(name: str) -> str:
     text = name.replace("_", " ")
     return LABELS.get(name, text[0].upper() + text[1:])
 
@@ -208,7 +207,7 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
     for name, (low, high) in whole.items():
         with (columns if name in ("input_size", "seed") else second)[places[name]]:
             values[name] = st.number_input(
-                _label(name),
+                _edit_labels_dialog(name),
                 low,
                 high,
                 int(prefill.value(name, first)),
@@ -321,7 +320,7 @@ def draw_advanced_fields(prefill: Prefill, dataset: Dataset) -> dict[str, Any]:
     for place, field in enumerate(fields):
         value = prefill.value(field.name)
         about = {
-            "label": _label(field.name),
+            "label": _edit_labels_dialog(field.name),
             "help": told.get(field.name),
             **prefill.widget(field.name),
         }

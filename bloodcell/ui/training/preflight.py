@@ -19,9 +19,10 @@ from bloodcell.runs.weights import runs_named
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, disk_bytes
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index
+from bloodcell.ui.common.format import format_bytes
 from bloodcell.workspace import Workspace
 
-__all__ = ["Check", "check_launch", "readable_bytes", "show_checks"]
+__all__ = ["Check", "check_launch", "show_checks"]
 
 # Below this a recall has an interval of some 40 points: it says next to nothing.
 FEW_VALIDATION = 20
@@ -52,11 +53,6 @@ class Check:
 
     level: str
     words: str
-
-
-def readable_bytes(n: float) -> str:
-    """ "85 MB", "1.6 GB"."""
-    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n / 1e6, 1):.0f} MB"
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -99,7 +95,7 @@ def _classes(index: DatasetIndex) -> Check:
         )
     smallest, n = min(rows, key=lambda row: row[1].sum())
     return Check(
-        "good",
+        "ok",
         f"All {len(rows)} classes are in each part; the smallest is {smallest.title} ({n[0]:,} "
         f"train, {n[1]:,} validation, {n[2]:,} test).",
     )
@@ -122,7 +118,7 @@ def _weights(home: Workspace, backbone: str, weights: str) -> Check:
         words = f"{name} starts from the mean of the best epochs of {', '.join(runs)}."
         return Check("ok", words)
     return Check(
-        "bad",
+        "error",
         f"There is no weights file {weights!r}: enter the path of a file on the server, or "
         "choose ImageNet or random weights.",
     )
@@ -166,7 +162,7 @@ def _disk(home: Path, configs: list[TrainConfig]) -> Check:
     while not home.exists():
         home = home.parent
     needed, free = sum(map(disk_bytes, configs)), shutil.disk_usage(home).free
-    words = f"Disk: {readable_bytes(free)} free, at most {readable_bytes(needed)} needed"
+    words = f"Disk: {format_bytes(free)} free, at most {format_bytes(needed)} needed"
     if needed > free:
         return Check("error", f"{words}. Free some space first.")
     return Check("warning" if 2 * needed > free else "ok", f"{words}.")
@@ -177,7 +173,7 @@ def _memory(speeds: list[Speed]) -> Check | None:
     if not needed:
         return None
     free = psutil.virtual_memory().available
-    words = f"Memory: {readable_bytes(free)} free, {readable_bytes(needed)} needed"
+    words = f"Memory: {format_bytes(free)} free, {format_bytes(needed)} needed"
     if needed > free:
         return Check("warning", f"{words}. Close other programs, or choose a smaller batch size.")
     return Check("ok", f"{words}.")

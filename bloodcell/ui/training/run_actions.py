@@ -1,4 +1,4 @@
-"""What can be done with a run: stop, resume, copy, go on, label, take along, delete."""
+"""What can be done with a run: stop, resume, duplicate, continue, label, export, delete."""
 
 import tempfile
 from pathlib import Path
@@ -15,20 +15,21 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
+from bloodcell.ui.common.format import format_bytes
 from bloodcell.ui.common.state import dialog, workspace
 from bloodcell.ui.training.launch_form import prefill_from
-from bloodcell.ui.training.preflight import readable_bytes
 from bloodcell.ui.training.run_list import (
-    STATE_LOOK,
+    STATE_STYLES,
+    describe_state,
     is_starting,
-    labels_of,
-    state_words,
-    title_of,
+    name_run,
+    read_labels_of,
 )
 
-__all__ = ["VIEW", "show_acts", "show_deleted", "show_undo"]
+__all__ = ["COMPARE", "NEW_RUN", "RUNS", "VIEW", "show_actions", "show_deleted", "show_undo"]
 
 VIEW = "training_view"
+RUNS, NEW_RUN, COMPARE = "Runs", "New run", "Compare"
 PROBLEM = "run_problem"
 UNDO = "deleted_run"
 RESUMABLE = ("stopped", "failed", "lost")
@@ -39,27 +40,27 @@ def _resume(run: Run) -> None:
     wake(workspace())
 
 
-def _copy(run: Run, how: str) -> None:
+def _open_form(run: Run, how: str) -> None:
     prefill_from(run, how)
-    st.session_state[VIEW] = "Launch"
+    st.session_state[VIEW] = NEW_RUN
 
 
 def _delete(run: Run) -> None:
-    name = title_of(run)
+    name = name_run(run)
     delete(workspace(), run)
     st.session_state[UNDO] = (run.id, name)
     st.query_params.pop("run", None)
 
 
-def _undo(run_id: str) -> None:
+def _restore(run_id: str) -> None:
     restore(workspace(), run_id)
     st.session_state.pop(UNDO, None)
     st.query_params["run"] = run_id
 
 
 @dialog("Name, tags and note")
-def _label(run: Run) -> None:
-    labels = labels_of(run)
+def _edit_labels_dialog(run: Run) -> None:
+    labels = read_labels_of(run)
     name = st.text_input("Name", labels.name, placeholder=run.id, max_chars=80)
     tags = st.multiselect(
         "Tags", list(labels.tags), default=list(labels.tags), accept_new_options=True
@@ -71,18 +72,18 @@ def _label(run: Run) -> None:
             st.rerun()
 
 
-@dialog("Continue for more epochs")
-def _go_on(run: Run) -> None:
+@dialog("Train for more epochs")
+def _continue_dialog(run: Run) -> None:
     config, done = run.config(), len(run.metrics())
     st.markdown(
-        f"It has done {done} of {config.epochs} epochs and goes on from its last state: weights, "
-        "optimizer and averages are those it ended with."
+        f"{done} of {config.epochs} epochs are done. Training continues from the last checkpoint, "
+        "with the same optimizer state."
     )
     if done >= MOST_EPOCHS:
-        st.info(f"It has done {MOST_EPOCHS:,} epochs, the most there can be.")
+        st.info(f"This run has the most epochs there can be, {MOST_EPOCHS:,}.")
         return
     epochs = st.number_input(
-        "Epochs in all",
+        "Total epochs",
         done + 1,
         MOST_EPOCHS,
         min(done + max(done, 1), MOST_EPOCHS),
@@ -91,18 +92,23 @@ def _go_on(run: Run) -> None:
     patience = config.early_stopping
     if patience:
         patience = st.number_input(
-            "Early stopping", 0, 1000, patience, key="more_patience", help="0 = never."
+            "Early stopping (patience in epochs)",
+            0,
+            1000,
+            patience,
+            key="more_patience",
+            help="0 = off.",
         )
     budget = config.time_budget
     if budget:
         budget = st.number_input(
-            "Time budget in all (minutes)", 0.0, 100_000.0, budget, key="more_budget",
+            "Total time budget (minutes)", 0.0, 100_000.0, budget, key="more_budget",
             help="0 = no limit.",
         )  # fmt: skip
     if config.schedule == "cosine":
         st.caption(
-            "The learning rate follows the longer cosine from where it would be now: it rises "
-            "again at first."
+            "The cosine schedule is stretched to the new number of epochs, so the learning rate "
+            "rises again at first."
         )
     with show_errors():
         if st.button("Continue", type="primary", icon=":material/play_arrow:", key="go_on"):
@@ -111,26 +117,26 @@ def _go_on(run: Run) -> None:
             st.rerun()
 
 
-def _zipped(run: Run, checkpoint: bool) -> bytes:
+def _zip_run(run: Run, checkpoint: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = export_run(run, Path(folder) / "run.zip", checkpoint=checkpoint)
         return path.read_bytes()
 
 
-def _size(folder: Path) -> int:
+def _folder_size(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-@dialog("Take the run along")
-def _take(run: Run) -> None:
+@dialog("Export the run")
+def _export_dialog(run: Run) -> None:
     whole = st.toggle(
-        f"With the state to continue from ({readable_bytes(_size(run.checkpoint))})",
+        f"Include the checkpoint ({format_bytes(_folder_size(run.checkpoint))})",
         key="zip_checkpoint",
-        help="Needed to resume it on another machine; not to combine or judge it.",
+        help="Needed to resume the run on another machine, not to use or evaluate its network.",
     )
     st.download_button(
         f"{run.id}.zip",
-        lambda: _zipped(run, whole),
+        lambda: _zip_run(run, whole),
         f"{run.id}.zip",
         "application/zip",
         icon=":material/download:",
@@ -138,10 +144,10 @@ def _take(run: Run) -> None:
         on_click="ignore",
         key="run_zip",
     )
-    st.caption("Unpacked into the runs folder of another workspace it is a run there.")
+    st.caption("To import it, unpack it into the runs folder of another workspace.")
 
 
-def _steer(run: Run, status: dict[str, Any]) -> None:
+def _show_start_or_stop(run: Run, status: dict[str, Any]) -> None:
     """The one button that fits the run's state."""
     state = status["state"]
     if state == "running" or is_starting(status):
@@ -149,16 +155,16 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             "Stop",
             icon=":material/stop_circle:",
             key="stop_run",
-            help="After the present batch, with its whole state saved.",
+            help="Stops after the current batch and saves a checkpoint.",
             on_click=attempt,
             args=(PROBLEM, cancel, workspace(), run),
         )
     elif state == "stopping":
         st.button(
-            "End at once",
+            "Force stop",
             icon=":material/dangerous:",
             key="end_run",
-            help="Only if it does not answer: what it did since its last saved state is lost.",
+            help="Only if it does not respond. Progress since the last checkpoint is lost.",
             on_click=attempt,
             args=(PROBLEM, end_at_once, run),
         )
@@ -168,7 +174,7 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
             type="primary",
             icon=":material/play_arrow:",
             key="resume_run",
-            help="As the next one.",
+            help="Moves it to the front of the queue.",
             on_click=attempt,
             args=(PROBLEM, _resume, run),
         )
@@ -183,55 +189,55 @@ def _steer(run: Run, status: dict[str, Any]) -> None:
         )
 
 
-def _more(run: Run, status: dict[str, Any]) -> None:
+def _show_other_actions(run: Run, status: dict[str, Any]) -> None:
     idle = status["state"] not in ACTIVE and not is_starting(status)
     if idle and not begun(run) and status["state"] in ("queued", "stopped"):
         st.button(
             "Edit",
             icon=":material/edit:",
             key="edit_run",
-            on_click=_copy,
+            on_click=_open_form,
             args=(run, "edit"),
         )
     st.button(
         "Duplicate",
         icon=":material/content_copy:",
         key="duplicate_run",
-        help="A new run with these settings; change what you like before it begins.",
-        on_click=_copy,
+        help="New run with these settings, which can be changed before it starts.",
+        on_click=_open_form,
         args=(run, "duplicate"),
     )
-    can_go_on = idle and status["state"] != "queued" and run.metrics()
-    if can_go_on and st.button("More epochs", icon=":material/fast_forward:", key="more_run"):
-        _go_on(run)
+    can_continue = idle and status["state"] != "queued" and run.metrics()
+    if can_continue and st.button("More epochs", icon=":material/fast_forward:", key="more_run"):
+        _continue_dialog(run)
     if st.button("Name, tags, note", icon=":material/label:", key="label_run"):
-        _label(run)
-    if st.button("Take along", icon=":material/folder_zip:", key="take_run"):
-        _take(run)
+        _edit_labels_dialog(run)
+    if st.button("Export", icon=":material/folder_zip:", key="export_run"):
+        _export_dialog(run)
     st.button(
         "Delete",
         icon=":material/delete:",
         key="delete_run",
         disabled=not idle,
-        help="Into the workspace's trash; it can be brought back." if idle else "Stop it first.",
+        help="Moves it to the trash; it can be restored." if idle else "Stop it first.",
         on_click=attempt,
         args=(PROBLEM, _delete, run),
     )
 
 
-def show_acts(run: Run) -> None:
-    """The run's state, name, labels and buttons."""
-    status, config, labels = run.status(), run.config(), labels_of(run)
-    words = state_words(status)
-    colour, icon = STATE_LOOK[words]
+def show_actions(run: Run) -> None:
+    """Show the run's state, name, labels and buttons."""
+    status, config, labels = run.status(), run.config(), read_labels_of(run)
+    words = describe_state(status)
+    colour, icon = STATE_STYLES[words]
     with st.container(horizontal=True, vertical_alignment="center", key="run_head"):
         st.badge(words, color=colour, icon=f":material/{icon}:")
-        st.markdown(f"**{title_of(run)}** on **{Path(config.dataset).name}**, `{run.id}`")
+        st.markdown(f"**{name_run(run)}** on **{Path(config.dataset).name}**, `{run.id}`")
         for tag in labels.tags:
             st.badge(tag, color="gray")
-    with st.container(horizontal=True, gap="small", key="run_acts"):
-        _steer(run, status)
-        _more(run, status)
+    with st.container(horizontal=True, gap="small", key="run_actions"):
+        _show_start_or_stop(run, status)
+        _show_other_actions(run, status)
     show_problem(PROBLEM)
     if labels.note:
         # A note is text, whatever marks it holds.
@@ -239,24 +245,24 @@ def show_acts(run: Run) -> None:
     if status["state"] == "finished":
         st.page_link(
             "pages/evaluation.py",
-            label="Judge and combine it: Evaluation",
+            label="Evaluate it or add it to an ensemble",
             icon=":material/fact_check:",
         )
 
 
 def show_undo() -> None:
-    """After a deletion: what is gone, and the way back."""
+    """After a deletion: say what was deleted, and offer to undo it."""
     if UNDO not in st.session_state:
         return
     run_id, name = st.session_state[UNDO]
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        st.markdown(f":material/delete: **{name}** (`{run_id}`) is deleted.")
+        st.markdown(f":material/delete: **{name}** (`{run_id}`) was deleted.")
         st.button(
             "Undo",
             icon=":material/undo:",
             key="undo_delete",
             on_click=attempt,
-            args=(PROBLEM, _undo, run_id),
+            args=(PROBLEM, _restore, run_id),
         )
         st.button(
             "Dismiss",
@@ -267,7 +273,7 @@ def show_undo() -> None:
 
 
 def show_deleted() -> None:
-    """The runs in the trash, to be brought back."""
+    """List the runs in the trash, to be restored."""
     gone = deleted(workspace())
     if not gone:
         return
@@ -276,9 +282,9 @@ def show_deleted() -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"`{run.id}`")
                 st.button(
-                    "Bring back",
+                    "Restore",
                     key=f"restore_{run.id}",
                     on_click=attempt,
-                    args=(PROBLEM, _undo, run.id),
+                    args=(PROBLEM, _restore, run.id),
                 )
-        st.caption(f"They lie in {workspace().trash / 'runs'} until you empty it.")
+        st.caption(f"They stay in {workspace().trash / 'runs'} until the trash is emptied.")

@@ -1,4 +1,4 @@
-"""One run as it is now: how far it is, what it takes, its curves, confusions and log."""
+"""One run: its progress, resources, learning curves, confusion matrix and log."""
 
 from typing import Any
 
@@ -21,9 +21,8 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.errors import show_errors
-from bloodcell.ui.common.format import PERCENT, duration, interval, percent
-from bloodcell.ui.training.preflight import readable_bytes
-from bloodcell.ui.training.run_list import graphics, is_starting, load_of, remaining_seconds
+from bloodcell.ui.common.format import PERCENT, duration, format_bytes, interval, percent
+from bloodcell.ui.training.run_list import estimate_remaining, is_starting, list_gpus, measure_load
 
 __all__ = [
     "largest_confusions",
@@ -31,7 +30,7 @@ __all__ = [
     "show_confusions",
     "show_curves",
     "show_epochs",
-    "show_now",
+    "show_live",
     "show_numbers",
     "show_progress",
     "show_recalls",
@@ -49,9 +48,9 @@ LOG_LINES = 30
 def show_progress(
     config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]
 ) -> None:
-    """Bars of the run and of the epoch while it is going on."""
+    """Progress bars of the run and of the epoch while it is running."""
     if is_starting(status):
-        st.progress(0.0, text="Its process is loading TensorFlow, which takes ten seconds or so")
+        st.progress(0.0, text="Loading TensorFlow, which takes about ten seconds")
         return
     if status["state"] not in ACTIVE:
         return
@@ -60,27 +59,25 @@ def show_progress(
         st.progress(0.0, text="Reading the dataset and building the network")
         return
     done = min(((epoch - 1) * batches + batch) / (config.epochs * batches), 1.0)
-    left = remaining_seconds(config, status)
+    left = estimate_remaining(config, status)
     text = f"Epoch {epoch} of {config.epochs}"
     if left:
         bounded = config.early_stopping or config.time_budget
-        text += f", {'at most' if bounded else 'about'} {duration(left)} of training left"
+        text += f", {'at most' if bounded else 'about'} {duration(left)} left"
     if config.time_budget:
         used = sum(m["seconds"] for m in metrics)
-        text += f" ({duration(used)} of the budget of {config.time_budget:g} min used)"
+        text += f" ({duration(used)} of the time budget of {config.time_budget:g} min used)"
     st.progress(done, text=text)
     if batch >= batches:
         text = (
-            "Judging the epoch on the validation part"
-            if len(metrics) < epoch
-            else "Writing down what was learned"
+            "Evaluating on the validation part" if len(metrics) < epoch else "Saving the checkpoint"
         )
     else:
         text = f"Batch {batch:,} of {batches:,}"
     st.progress(min(batch / batches, 1.0), text=text)
 
 
-def _tile(name: str, value: str, below: str, words: str = "") -> None:
+def _show_metric(name: str, value: str, below: str, words: str = "") -> None:
     st.metric(
         name,
         value,
@@ -96,47 +93,49 @@ def _tile(name: str, value: str, below: str, words: str = "") -> None:
 def show_numbers(
     run: Run, config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]
 ) -> None:
-    """The figures that matter, each with its interval or what it is of."""
+    """The main numbers of a run, each with its interval or what it refers to."""
     with st.container(horizontal=True, key="run_numbers"):
         if metrics:
             best = min(metrics, key=selection_loss)
             matrix = np.array(best["val_confusion"])
             right, n = int(np.trace(matrix)), int(matrix.sum())
-            _tile(
+            _show_metric(
                 f"Validation accuracy, epoch {best['epoch']}",
                 percent(best["val_accuracy"], 2),
                 f"{interval(wilson(right, n))}, n = {n:,}",
-                "With its 95 % interval (Wilson). Of the epoch with the lowest validation loss, "
-                "which is the one that is kept. Chosen on this part, it is a little too good: "
-                "the test part tells.",
+                "With its 95 % interval (Wilson), at the epoch with the lowest validation loss, "
+                "whose weights are kept. It is slightly optimistic, because this part chose the "
+                "epoch: use the test part for a final result.",
             )
-            _tile(
-                "Macro recall of that epoch",
+            _show_metric(
+                f"Macro recall, epoch {best['epoch']}",
                 percent(best["val_macro_recall"], 2),
-                "mean over the classes",
+                "validation, mean over the classes",
             )
             last = metrics[-1]
-            _tile(
-                "Epochs done",
+            _show_metric(
+                "Epochs",
                 f"{len(metrics)} of {config.epochs}",
                 f"{duration(last['seconds'])} each, {last['images_per_second']:,.0f} images/s",
             )
-        load = load_of(run)
+        load = measure_load(run)
         if load is not None:
             speed = status.get("images_per_second", 0)
             if speed:
-                _tile("Images a second", f"{speed:,.0f}", "in this epoch")
-            _tile(
-                "Processor",
+                _show_metric("Images/s", f"{speed:,.0f}", "in this epoch")
+            _show_metric(
+                "CPU",
                 f"{load.cpu:.1f} of {load.cores} cores",
-                f"the machine {psutil.cpu_percent(None):.0f}{PERCENT} busy",
-                "Of this run's process since the last look.",
+                f"machine {psutil.cpu_percent(None):.0f}{PERCENT} busy",
+                "Used by the process of this run.",
             )
-            _tile("Memory", readable_bytes(load.memory), f"of {readable_bytes(load.memory_total)}")
-            for gpu in graphics():
+            _show_metric(
+                "Memory", format_bytes(load.memory), f"of {format_bytes(load.memory_total)}"
+            )
+            for gpu in list_gpus():
                 busy = "" if gpu.share is None else f"{gpu.share:.0%} busy, "
-                memory = f"{readable_bytes(gpu.memory)} of {readable_bytes(gpu.memory_total)}"
-                _tile(gpu.name, f"{busy}{memory}", "with all that runs on it")
+                memory = f"{format_bytes(gpu.memory)} of {format_bytes(gpu.memory_total)}"
+                _show_metric(gpu.name, f"{busy}{memory}", "used by all processes")
 
 
 def show_curves(metrics: list[dict[str, Any]]) -> None:
@@ -156,14 +155,14 @@ def show_curves(metrics: list[dict[str, Any]]) -> None:
             )
     with columns[3]:
         st.plotly_chart(
-            learning_rate_curve(metrics, title="Learning rate at the end of the epoch"),
+            learning_rate_curve(metrics, title="Learning rate"),
             config=CONFIG,
             key="curve_rate",
             alt="Learning rate over the epochs, logarithmic",
         )
     st.caption(
-        "Training is measured on augmented images while the network changes, validation on plain "
-        "ones at the end of the epoch: so validation can be the better of the two."
+        "Training metrics are averaged over the epoch on augmented images. Validation uses "
+        "original images at the end of the epoch, so it can be better than training."
     )
 
 
@@ -188,11 +187,11 @@ def recall_table(record: dict[str, Any]) -> pd.DataFrame:
 
 
 def show_recalls(metrics: list[dict[str, Any]]) -> None:
-    """Recall class by class: over the epochs, and of the last one with its intervals."""
+    """Recall per class: over the epochs, and at the last one with its intervals."""
     last = metrics[-1]
     left, right = st.columns(2)
     with left:
-        title = "Recall by class in validation, epoch by epoch"
+        title = "Validation recall per class"
         st.plotly_chart(
             recall_by_epoch(metrics, title=title),
             config=CONFIG,
@@ -200,30 +199,30 @@ def show_recalls(metrics: list[dict[str, Any]]) -> None:
             alt=f"{title}, over the epochs",
         )
     with right:
-        title = f"The same with intervals, epoch {last['epoch']}"
+        title = f"Epoch {last['epoch']}, with 95 % intervals"
         st.plotly_chart(
             metric_intervals(recall_table(last), title=title),
             config=CONFIG,
             key="recalls",
-            alt=f"Recall by class in validation, epoch {last['epoch']}, with 95 % intervals",
+            alt=f"Validation recall per class, epoch {last['epoch']}, with 95 % intervals",
         )
     st.caption(
-        "Intervals: 95 % (Wilson), from the cells of each class in the validation part; hold the "
-        "pointer over a dot for their number."
+        "95 % intervals (Wilson) from the validation images of each class. Hover over a dot for "
+        "their number."
     )
 
 
 def largest_confusions(
     record: dict[str, Any], before: dict[str, Any] | None = None, most: int = MOST_CONFUSIONS
 ) -> pd.DataFrame:
-    """Which cells are most often taken for which in the validation part.
+    """The most frequent confusions in the validation part.
 
     Args:
         record: of an epoch, with ``val_confusion`` (rows true). before: of the epoch before it.
         most: rows at most.
 
     Returns:
-        Columns true, taken for, n, of (cells of the true class), share (of them, 0 to 1) and
+        Columns true, predicted, n, of (cells of the true class), share (of them, 0 to 1) and
         before (n then; None without `before`); the largest n first.
     """
     matrix = np.array(record["val_confusion"])
@@ -235,7 +234,7 @@ def largest_confusions(
         [
             {
                 "true": CLASSES[i].title,
-                "taken for": CLASSES[j].title,
+                "predicted": CLASSES[j].title,
                 "n": int(matrix[i, j]),
                 "of": int(totals[i]),
                 "share": matrix[i, j] / totals[i],
@@ -243,7 +242,7 @@ def largest_confusions(
             }
             for i, j in pairs
         ],
-        columns=["true", "taken for", "n", "of", "share", "before"],
+        columns=["true", "predicted", "n", "of", "share", "before"],
     )
 
 
@@ -251,10 +250,10 @@ def show_confusions(metrics: list[dict[str, Any]], run_id: str) -> None:
     """The confusion matrix of the validation part after an epoch, and its largest confusions."""
     epochs = [line["epoch"] for line in metrics]
     chosen = st.selectbox(
-        "After epoch",
+        "Epoch",
         [None, *epochs[::-1]],
         # The text of an option must not change with the epochs: it would be another option.
-        format_func=lambda e: "the latest" if e is None else str(e),
+        format_func=lambda e: "latest" if e is None else str(e),
         key=f"confusions_of_{run_id}",
         width=200,
     )
@@ -274,44 +273,43 @@ def show_confusions(metrics: list[dict[str, Any]], run_id: str) -> None:
         table = largest_confusions(record, metrics[place - 1] if place else None)
         wrong = int(np.array(record["val_confusion"]).sum() - np.trace(record["val_confusion"]))
         n = int(np.sum(record["val_confusion"]))
-        st.markdown(
-            f"**{wrong:,} of {n:,} cells are taken for another class after epoch "
-            f"{record['epoch']}**"
-        )
+        st.markdown(f"**{wrong:,} of {n:,} cells misclassified at epoch {record['epoch']}**")
         if table.empty:
-            st.caption("Not one error in the validation part after this epoch.")
+            st.caption("No error in the validation part at this epoch.")
             return
         for row in table.to_dict("records"):
             st.markdown(
-                f"{row['true']} → {row['taken for']}: **{row['n']:,}** of {row['of']:,} "
-                f"({row['share']:.1%}){_change(row)}"
+                f"{row['true']} → {row['predicted']}: **{row['n']:,}** of {row['of']:,} "
+                f"({row['share']:.1%}){_format_change(row)}"
             )
-        st.caption("The largest first, with the change since the epoch before.")
+        st.caption("Most frequent first, with the change since the previous epoch.")
 
 
-def _change(row: dict[str, Any]) -> str:
+def _format_change(row: dict[str, Any]) -> str:
     if row["before"] is None or row["before"] != row["before"]:
         return ""
     change = int(row["n"] - row["before"])
     if not change:
-        return ", as before"
+        return ", unchanged"
     colour = "orange" if change > 0 else "green"
     return f", :{colour}[{change:+d}]"
 
 
-def _reason(config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
+def _show_reason(
+    config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]
+) -> None:
     state, reason = status["state"], status.get("reason", "")
     if state in ("failed", "lost"):
         kept = (
-            "What was learned up to the last epoch is kept: Resume goes on from there."
+            "Resume continues from the last checkpoint."
             if metrics
-            else "No epoch was finished: Resume begins again."
+            else "No epoch was finished, so Resume starts over."
         )
         st.error(f"{reason[:1].upper()}{reason[1:]}. {kept}", icon=":material/error:")
     elif state == "stopping":
-        st.caption("It stops after the present batch, with its whole state saved.")
+        st.caption("It stops after the current batch and saves a checkpoint.")
     elif state == "queued" and "launched" not in status:
-        st.caption("It waits for a free place in the queue.")
+        st.caption("It waits for a free slot in the queue.")
     elif reason:
         where = ""
         if state == "stopped" and status.get("batches"):
@@ -322,18 +320,18 @@ def _reason(config: TrainConfig, status: dict[str, Any], metrics: list[dict[str,
         st.caption(f"{reason[0].upper()}{reason[1:]}{where}.")
 
 
-def _details(run: Run, config: TrainConfig, state: str, metrics: list[dict[str, Any]]) -> None:
+def _show_details(run: Run, config: TrainConfig, state: str, metrics: list[dict[str, Any]]) -> None:
     with st.expander("Log", expanded=state in ("failed", "lost"), key=f"log_{run.id}"):
-        st.code(run.log_tail(LOG_LINES) or "Nothing yet.", language=None, wrap_lines=True)
+        st.code(run.log_tail(LOG_LINES) or "No log yet.", language=None, wrap_lines=True)
     record = run.record()
     with st.expander("Configuration", key=f"config_{run.id}"):
         st.json(config.to_json(), expanded=1)
-        st.caption("Policy, versions and fingerprints")
+        st.caption("Policy, library versions and fingerprints")
         st.json({k: v for k, v in record.items() if k != "config"}, expanded=False)
     if metrics:
         plain = pd.DataFrame(metrics).drop(columns=["val_recall", "val_confusion"])
         st.download_button(
-            "Metrics as CSV",
+            "Download metrics (CSV)",
             plain.to_csv(index=False),
             file_name=f"{run.id}_metrics.csv",
             mime="text/csv",
@@ -342,25 +340,25 @@ def _details(run: Run, config: TrainConfig, state: str, metrics: list[dict[str, 
         )
 
 
-def show_now(run: Run) -> None:
-    """How far a run is and what it takes: what changes from second to second."""
+def show_live(run: Run) -> None:
+    """Show progress and resources, which change from second to second."""
     with show_errors():
         config, status, metrics = run.config(), run.status(), run.metrics()
-        _reason(config, status, metrics)
+        _show_reason(config, status, metrics)
         show_progress(config, status, metrics)
         show_numbers(run, config, status, metrics)
 
 
 def show_epochs(run: Run) -> None:
-    """Curves, recalls, confusions and the log: what changes with the epochs."""
+    """Show curves, recalls, confusions and the log, which change with the epochs."""
     with show_errors():
         metrics = run.metrics()
         if metrics:
             show_curves(metrics)
-            st.subheader("Class by class", anchor=False)
+            st.subheader("Recall per class", anchor=False)
             show_recalls(metrics)
-            st.subheader("Which cells are taken for which in validation", anchor=False)
+            st.subheader("Confusion matrix of the validation part", anchor=False)
             show_confusions(metrics, run.id)
         else:
-            st.caption("The curves begin with the end of the first epoch.")
-        _details(run, run.config(), run.status()["state"], metrics)
+            st.caption("Learning curves appear after the first epoch.")
+        _show_details(run, run.config(), run.status()["state"], metrics)

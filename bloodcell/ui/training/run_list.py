@@ -18,21 +18,21 @@ from bloodcell.ui.common.format import interval
 
 __all__ = [
     "COLUMNS",
-    "STATE_LOOK",
+    "STATE_STYLES",
+    "describe_state",
+    "estimate_remaining",
     "filter_rows",
-    "graphics",
     "is_live",
     "is_starting",
-    "labels_of",
-    "load_of",
-    "remaining_seconds",
-    "run_rows",
-    "state_words",
+    "list_gpus",
+    "list_run_rows",
+    "measure_load",
+    "name_run",
+    "read_labels_of",
     "table_height",
-    "title_of",
 ]
 
-STATE_LOOK: dict[str, tuple[str, str]] = {
+STATE_STYLES: dict[str, tuple[str, str]] = {
     "starting": ("violet", "hourglass_top"),
     "queued": ("gray", "schedule"),
     "running": ("violet", "play_circle"),
@@ -40,16 +40,17 @@ STATE_LOOK: dict[str, tuple[str, str]] = {
     "stopped": ("gray", "stop_circle"),
     "finished": ("green", "check_circle"),
     "failed": ("red", "error"),
-    "lost": ("red", "heart_broken"),
+    "lost": ("red", "link_off"),
 }
 
 SHORTEST_S = 0.5
 FILTERS = ("state", "backbone", "dataset", "tag")
 COLUMNS = {
     "validation accuracy": st.column_config.NumberColumn(
-        format="%.2f %%", help="Of the epoch with the lowest validation loss."
+        format="%.2f %%",
+        help="At the epoch with the lowest validation loss, whose weights are kept.",
     ),
-    "minutes": st.column_config.NumberColumn(format="%.1f", help="Of training."),
+    "minutes": st.column_config.NumberColumn(format="%.1f", help="Training time."),
     "tags": st.column_config.ListColumn(),
     "id": None,
     "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
@@ -57,12 +58,12 @@ COLUMNS = {
 
 
 def is_starting(status: dict[str, Any]) -> bool:
-    """Whether a run was launched and its process has not spoken up yet."""
+    """Whether a run was launched and its process has not reported yet."""
     return status["state"] == "queued" and "launched" in status
 
 
-def state_words(status: dict[str, Any]) -> str:
-    """A key of `STATE_LOOK`."""
+def describe_state(status: dict[str, Any]) -> str:
+    """A key of `STATE_STYLES`."""
     return "starting" if is_starting(status) else status["state"]
 
 
@@ -71,7 +72,7 @@ def is_live(status: dict[str, Any]) -> bool:
     return status["state"] in (*ACTIVE, "queued")
 
 
-def labels_of(run: Run) -> Labels:
+def read_labels_of(run: Run) -> Labels:
     """Name, tags and note; none where they cannot be read."""
     try:
         return read_labels(run)
@@ -79,13 +80,13 @@ def labels_of(run: Run) -> Labels:
         return Labels()
 
 
-def title_of(run: Run) -> str:
+def name_run(run: Run) -> str:
     """The run's name, else its network and the end of its id."""
-    name = labels_of(run).name
+    name = read_labels_of(run).name
     return name or f"{BACKBONES[run.config().backbone].split(' ')[0]} {run.id[-4:]}"
 
 
-def remaining_seconds(config: TrainConfig, status: dict[str, Any]) -> float | None:
+def estimate_remaining(config: TrainConfig, status: dict[str, Any]) -> float | None:
     """Seconds of training left if all epochs are run, or None while nobody can tell.
 
     Validation is not counted, and early stopping or the time budget may end it before.
@@ -98,31 +99,31 @@ def remaining_seconds(config: TrainConfig, status: dict[str, Any]) -> float | No
 
 
 @st.cache_resource(show_spinner=False)
-def _taken() -> dict[str, Resources]:
+def _last_loads() -> dict[str, Resources]:
     return {}
 
 
 @st.cache_data(ttl=4.0, show_spinner=False)
-def graphics() -> list[Gpu]:
-    """The graphics processors of this machine, as they were some seconds ago at most."""
+def list_gpus() -> list[Gpu]:
+    """The list_gpus processors of this machine, as they were some seconds ago at most."""
     return gpus()
 
 
-def load_of(run: Run) -> Resources | None:
-    """What a run's process takes since the last look of any visitor; None if it does not run."""
-    before = _taken().get(run.id)
+def measure_load(run: Run) -> Resources | None:
+    """What a run's process uses since it was last measured; None if it does not run."""
+    before = _last_loads().get(run.id)
     now = resources(run, before)
     if now is None:
-        _taken().pop(run.id, None)
-    # Two browsers look at nearly the same moment: in an instant nothing is measured.
+        _last_loads().pop(run.id, None)
+    # Two browsers ask at nearly the same moment: too short a time to measure anything.
     elif before is None or before.pid != now.pid or now.at - before.at > SHORTEST_S:
-        _taken()[run.id] = now
+        _last_loads()[run.id] = now
     else:
         now = before
     return now
 
 
-def run_rows(runs: list[Run]) -> pd.DataFrame:
+def list_run_rows(runs: list[Run]) -> pd.DataFrame:
     """A row for each run: run (name), state, backbone, dataset, epochs, ..., id."""
     rows: list[dict[str, Any]] = []
     for run in runs:
@@ -130,15 +131,15 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
             s, status = run.summary(), run.status()
             rows.append(
                 {
-                    "run": title_of(run),
-                    "state": state_words(status),
+                    "run": name_run(run),
+                    "state": describe_state(status),
                     "backbone": s["backbone"],
                     "dataset": Path(s["dataset"]).name,
                     "epochs": f"{s['epoch']} of {s['epochs']}",
                     "validation accuracy": s["val_accuracy"] and 100 * s["val_accuracy"],
-                    "95 % interval": _accuracy_interval(s["val_accuracy"], s["val_images"]),
+                    "95 % interval": _format_interval(s["val_accuracy"], s["val_images"]),
                     "minutes": s["seconds"] / 60,
-                    "tags": list(labels_of(run).tags),
+                    "tags": list(read_labels_of(run).tags),
                     "started": pd.Timestamp(status.get("created", 0), unit="s"),
                     "id": run.id,
                 }
@@ -148,7 +149,7 @@ def run_rows(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _accuracy_interval(accuracy: float | None, n: int | None) -> str | None:
+def _format_interval(accuracy: float | None, n: int | None) -> str | None:
     if accuracy is None or not n:
         return None
     return f"{interval(wilson(round(accuracy * n), n))}, n = {n:,}"

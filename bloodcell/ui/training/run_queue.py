@@ -1,4 +1,4 @@
-"""The runs that wait: their order, and how many go on at a time."""
+"""The queue: which runs wait, in which order, and how many run at a time."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from bloodcell.runs.run import Run
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.state import workspace
 from bloodcell.ui.training.launch_form import prefill_from
-from bloodcell.ui.training.run_actions import VIEW
-from bloodcell.ui.training.run_list import title_of
+from bloodcell.ui.training.run_actions import NEW_RUN, VIEW
+from bloodcell.ui.training.run_list import name_run
 
 __all__ = ["show_queue"]
 
@@ -19,61 +19,59 @@ PROBLEM = "queue_problem"
 
 def _edit(run: Run) -> None:
     prefill_from(run, "edit")
-    st.session_state[VIEW] = "Launch"
+    st.session_state[VIEW] = NEW_RUN
 
 
-def _places() -> None:
+def _set_slots() -> None:
     places = int(st.session_state["queue_places"])
     change_settings(workspace(), places=places)
 
 
 def show_queue() -> None:
-    """The waiting runs in their order, each with the buttons to move, edit and cancel it."""
+    """Show the waiting runs in their order, with buttons to move, edit and cancel each."""
     runs = waiting(workspace())
     show_problem(PROBLEM)
     if not runs:
         return
     with st.container(border=True, key="queue"), show_errors():
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown(
-                f"**{len(runs)} {'runs wait' if len(runs) > 1 else 'run waits'}** for a free place."
-            )
+            st.markdown(f"**Queue: {len(runs)} {'runs' if len(runs) > 1 else 'run'} waiting**")
             st.number_input(
-                "Runs at a time",
+                "Queue slots",
                 1,
                 64,
                 settings(workspace()).places,
                 key="queue_places",
                 width=150,
-                help="On two cores one at a time is quickest.",
+                help="How many runs train at the same time. On two CPU cores one is fastest.",
                 on_change=attempt,
                 args=(
                     PROBLEM,
-                    _places,
+                    _set_slots,
                 ),
             )
         for place, run in enumerate(runs, 1):
-            _row(run, place, len(runs))
+            _show_row(run, place, len(runs))
 
 
-def _row(run: Run, place: int, last: int) -> None:
+def _show_row(run: Run, place: int, last: int) -> None:
     config = run.config()
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key=f"waits_{run.id}"
     ):
         st.markdown(
-            f"{place}. **{title_of(run)}** on {Path(config.dataset).name}, "
+            f"{place}. **{name_run(run)}** on {Path(config.dataset).name}, "
             f"{config.epochs} epochs, {config.policy}",
             width="stretch",
         )
         for text, icon, to, off in (
-            ("Earlier", "arrow_upward", place - 1, place == 1),
-            ("Later", "arrow_downward", place + 1, place == last),
+            ("Move up", "arrow_upward", place - 1, place == 1),
+            ("Move down", "arrow_downward", place + 1, place == last),
         ):
             st.button(
                 "",
                 icon=f":material/{icon}:",
-                key=f"{text}_{run.id}",
+                key=f"{icon}_{run.id}",
                 disabled=off,
                 help=text,
                 on_click=attempt,
@@ -91,7 +89,7 @@ def _row(run: Run, place: int, last: int) -> None:
             "",
             icon=":material/close:",
             key=f"cancel_{run.id}",
-            help="Cancel: it can be started later",
+            help="Remove from the queue; it can be started later",
             on_click=attempt,
             args=(PROBLEM, cancel, workspace(), run),
         )

@@ -25,7 +25,7 @@ from tests.pages.test_training import only_run, texts
 Open = Callable[..., AppTest]
 
 
-class TestAct:
+class TestActions:
     def test_a_deleted_run_can_be_brought_back(self, home: Path, open_page: Open):
         run = only_run(home)
         app = open_page(home, "training")
@@ -65,9 +65,28 @@ class TestAct:
         app = open_page(home, "training", run=copy.id)
         app.button(key="duplicate_run").click().run()
         assert not app.exception
-        chosen = [m.value for m in app.multiselect if "to start from" in m.label]
+        chosen = [m.value for m in app.multiselect if "Initial weights" in m.label]
         assert chosen == [[earlier.id]]
         assert f"the best epoch of {earlier.id}" in texts(app.markdown)
+
+    def test_the_picker_of_initial_weights_shows_the_epoch_that_is_used(
+        self, home: Path, open_page: Open
+    ):
+        run = only_run(home)
+        # The most accurate epoch is not the one of lowest loss, whose weights are kept.
+        first, second = run.metrics()
+        first |= {"val_loss": 0.1, "val_calibrated_loss": 0.1, "val_accuracy": 0.5}
+        second |= {"val_loss": 9.0, "val_calibrated_loss": 9.0, "val_accuracy": 0.75}
+        lines = "".join(json.dumps(line) + "\n" for line in (first, second))
+        run.metrics_path.write_text(lines, encoding="utf-8")
+        app = open_page(home, "training", training_view="New run")
+        app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
+        app.button_group(key="train_cpu_weights_tiny").set_value("run").run()
+        (picker,) = (m for m in app.multiselect if "Initial weights" in m.label)
+        (option,) = picker.options
+        assert option.replace("\N{NO-BREAK SPACE}", " ") == (
+            f"{run.id}: epoch 1, 50.0 % validation accuracy"
+        )
 
     def test_one_that_does_not_answer_is_ended_at_once(self, home: Path, open_page: Open):
         run = only_run(home)
@@ -149,7 +168,7 @@ class TestCopy:
         app.button(key="duplicate_run").click().run()
         field = app.selectbox(key=f"train_duplicate_{run.id}_policy")
         assert field.value == "mine"
-        assert "mine (as the run has it)" in field.options
+        assert "mine (stored in the run)" in field.options
         app.button(key="start").click().run()
         assert not app.exception
         assert self.copied(held_home, known).policy() == policy
