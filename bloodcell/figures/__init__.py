@@ -11,7 +11,7 @@ from bloodcell.figures.evaluation import (
     roc_figure,
 )
 from bloodcell.figures.prediction import differential, field_of_view, probabilities_bar
-from bloodcell.figures.robustness import home_and_away, stress_curves
+from bloodcell.figures.robustness import corruption_curves, external_accuracy
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
 from bloodcell.figures.training import learning_curves, learning_rate_curve, recall_by_epoch
 
@@ -24,9 +24,10 @@ __all__ = [
     "class_counts",
     "confusion",
     "confusion_difference",
+    "corruption_curves",
     "differential",
+    "external_accuracy",
     "field_of_view",
-    "home_and_away",
     "learning_curves",
     "learning_rate_curve",
     "members_figure",
@@ -37,6 +38,5 @@ __all__ = [
     "reliability_diagram",
     "review_figure",
     "roc_figure",
-    "stress_curves",
     "style",
 ]

@@ -64,13 +64,13 @@ def confusion(
     def words(i: int, j: int) -> str:
         n = f"{counts[i, j]:,} of {rows[i, 0]:,} ({shares[i, j]:.1%})"
         if i == j:
-            return f"{names[i]} recognised as such: {n}"
-        return f"{names[i]} taken for {names[j].lower()}: {n}"
+            return f"{names[i]} predicted correctly: {n}"
+        return f"{names[i]} predicted as {names[j].lower()}: {n}"
 
     text = [[written(i, j) for j in range(k)] for i in range(k)]
     fig = _matrix(_shades(counts, shares), text, words)
     style(fig, 520, title=title)
-    return _axes(fig, "predicted" + (", % of row" if normalise else ""))
+    return _axes(fig, "predicted class" + (" (% of row)" if normalise else ""))
 
 
 def confusion_difference(
@@ -95,13 +95,13 @@ def confusion_difference(
     shades = np.sign(favour) * np.minimum(size, 1)
 
     def words(i: int, j: int) -> str:
-        what = f"{CLASSES[i].title} answered {CLASSES[j].title.lower()}"
-        return f"{what}: {names[0]} {apart[i, j]:+,} against {names[1]}"
+        what = f"{CLASSES[i].title} predicted as {CLASSES[j].title.lower()}"
+        return f"{what}: {names[0]} {apart[i, j]:+,} compared with {names[1]}"
 
     text = [[f"{n:+d}" if n else "" for n in row] for row in apart]
     fig = _matrix(shades, text, words)
     style(fig, 520)
-    return _axes(fig, f"predicted; {names[0]} minus {names[1]}")
+    return _axes(fig, f"predicted class ({names[0]} minus {names[1]})")
 
 
 def _matrix(

@@ -1,4 +1,4 @@
-"""How good an ensemble is: metrics with their intervals, reliability, ROC, what to review."""
+"""How good an ensemble is: metrics with their intervals, reliability, ROC, review."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,8 +21,8 @@ __all__ = [
 
 # BloodCellCNN as published.
 PUBLISHED = {
-    "BloodCellCNN, published: 97.74 %": (0.9774,),
-    "its networks alone: 96.5, 95.2, 94.5 %": (0.965, 0.952, 0.945),
+    "BloodCellCNN ensemble (published): 97.74 %": (0.9774,),
+    "its members (published): 96.5, 95.2, 94.5 %": (0.965, 0.952, 0.945),
 }
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 # Lines that lie on each other are told apart by their dashes too.
@@ -32,7 +32,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px
 def reliability_diagram(
     table: pd.DataFrame, ece: float, interval: tuple[float, float], n: int
 ) -> go.Figure:
-    """Share of correct answers against the probability that was claimed.
+    """Observed accuracy against predicted probability.
 
     Args:
         table: from :func:`bloodcell.evaluation.reliability`.
@@ -71,22 +71,22 @@ def reliability_diagram(
         marker={"color": ACCENT, "size": 7 + 13 * (filled["n"] / largest) ** 0.5, "opacity": 1},
         customdata=filled["n"],
         hovertemplate=(
-            "claimed %{x:.1%}, correct %{y:.1%}<br>%{customdata:,} images<extra></extra>"
+            "predicted %{x:.1%}, observed %{y:.1%}<br>%{customdata:,} images<extra></extra>"
         ),
         showlegend=True,
     )
     low, high = interval
     style(fig, 420, title=f"ECE {ece:.2%} ({low:.2%} to {high:.2%}), n = {n:,}")
     fig.update_layout(margin={"t": 84})
-    fig.update_xaxes(range=[0, 1.02], tickformat=".0%", title="claimed probability")
-    fig.update_yaxes(range=[0, 1.05], tickformat=".0%", title="correct")
+    fig.update_xaxes(range=[0, 1.02], tickformat=".0%", title="predicted probability")
+    fig.update_yaxes(range=[0, 1.05], tickformat=".0%", title="observed accuracy")
     return fig
 
 
 def metric_intervals(
     table: pd.DataFrame, *, title: str = "", references: Mapping[str, Sequence[float]] | None = None
 ) -> go.Figure:
-    """Dots with 95 % intervals: what overlaps has no measurable difference at a glance.
+    """Dots with 95 % intervals, one row a name.
 
     Args:
         table: columns ``name`` (member or ensemble), ``metric``, ``value``, ``low``, ``high``
@@ -152,7 +152,7 @@ def metric_intervals(
 
 
 def members_figure(found: Evaluation) -> go.Figure:
-    """Accuracy of the ensemble and of each member, with the forerunner's published figures.
+    """Accuracy of the ensemble and of each member, with the published results of BloodCellCNN.
 
     Args:
         found: the evaluation.
@@ -212,7 +212,7 @@ def roc_figure(
     """
     fig = go.Figure()
     _lines(fig, table, "false_positive_rate", "true_positive_rate", notes or {})
-    _beside(fig, 520, "ROC, one class against the rest")
+    _beside(fig, 520, "ROC curves (one class against the rest)")
     fig.update_xaxes(range=[-0.002, most], tickformat=".0%", title="false positive rate")
     fig.update_yaxes(range=[0.75, 1.004], tickformat=".0%", title="true positive rate (recall)")
     return fig
@@ -229,19 +229,19 @@ def precision_recall_figure(
     """
     fig = go.Figure()
     _lines(fig, table, "recall", "precision", notes or {})
-    _beside(fig, 520, "Precision and recall")
+    _beside(fig, 520, "Precision-recall curves")
     fig.update_xaxes(range=[0.75, 1.004], tickformat=".0%", title="recall")
     fig.update_yaxes(range=[0.75, 1.004], tickformat=".0%", title="precision")
     return fig
 
 
 def review_figure(curve: pd.DataFrame, referred: float, caught: float, errors: int) -> go.Figure:
-    """Share of errors caught against the share of cells that a person looks at.
+    """Share of errors caught against the share of cells that a person reviews.
 
     Args:
         curve: from :func:`bloodcell.evaluation.review.review_curve`.
-        referred, caught: the place that was chosen, shares.
-        errors: wrong answers in all.
+        referred, caught: shares at the current threshold.
+        errors: their total number.
     """
     fig = go.Figure()
     fig.add_scatter(
@@ -249,7 +249,7 @@ def review_figure(curve: pd.DataFrame, referred: float, caught: float, errors: i
         y=[0, 1],
         mode="lines",
         line={"color": MUTED, "dash": "dash", "width": 1.5},
-        name="cells picked blindly",
+        name="random selection",
         hoverinfo="skip",
     )
     fig.add_scatter(
@@ -257,10 +257,10 @@ def review_figure(curve: pd.DataFrame, referred: float, caught: float, errors: i
         y=curve["caught"],
         mode="lines",
         line={"color": ACCENT, "width": 2.5, "shape": "hv"},
-        name="the least sure first",
+        name="least confident first",
         customdata=curve["threshold"],
         hovertemplate=(
-            "below %{customdata:.2%}: %{x:.1%} of cells reviewed, "
+            "threshold %{customdata:.2%}: %{x:.1%} of cells reviewed, "
             "%{y:.0%} of errors caught<extra></extra>"
         ),
     )
@@ -269,16 +269,16 @@ def review_figure(curve: pd.DataFrame, referred: float, caught: float, errors: i
         y=[caught],
         mode="markers",
         marker={"color": ACCENT, "size": 14, "line": {"width": 2, "color": "#ffffff"}},
-        name="chosen",
+        name="current threshold",
         hoverinfo="skip",
         cliponaxis=False,
     )
-    style(fig, 400, title=f"{errors:,} errors")
+    style(fig, 400, title=f"{errors:,} errors in total")
     fig.update_layout(margin={"t": 84})
     fig.update_xaxes(
         range=[-0.01, max(0.3, min(1.0, 1.3 * referred))],
         tickformat=".0%",
-        title="cells that a person looks at",
+        title="cells reviewed",
     )
     fig.update_yaxes(range=[0, 1.03], tickformat=".0%", title="errors caught")
     return fig

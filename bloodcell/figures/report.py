@@ -34,7 +34,7 @@ from bloodcell.figures.evaluation import (
     review_figure,
     roc_figure,
 )
-from bloodcell.figures.robustness import stress_curves
+from bloodcell.figures.robustness import corruption_curves
 
 __all__ = ["evaluation_report"]
 
@@ -104,7 +104,7 @@ def _headline(found: Evaluation) -> str:
     j, document = found.judgement, found.to_json()
     # Log loss is no share: it has a row of its own.
     names = {k: words for k, words in METRIC_NAMES.items() if k != "log_loss"}
-    names["recognised"] = "Recognised as one of the eight"
+    names["recognised"] = "Recognised (novelty below the threshold)"
     rows = [
         [words, _share(document[key]), _range(*document["intervals"][key]), f"{j.n:,}"]
         for key, words in names.items()
@@ -114,7 +114,7 @@ def _headline(found: Evaluation) -> str:
     rows.append(
         [METRIC_NAMES["log_loss"], f"{j.log_loss:.4f}", f"{low:.4f} to {high:.4f}", f"{j.n:,}"]
     )
-    return _table(rows, ["", "value", "95 % interval", "n"])
+    return _table(rows, ["metric", "value", "95 % interval", "n"])
 
 
 def _members(found: Evaluation, info: dict[str, Any]) -> str:
@@ -136,7 +136,7 @@ def _members(found: Evaluation, info: dict[str, Any]) -> str:
         rows,
         [
             *("member", "paired test", "weight", "accuracy", "95 % interval"),
-            *("ensemble better by, points", "McNemar p", "ensemble without it"),
+            *("ensemble better by (points)", "McNemar p", "ensemble without it"),
         ],
         texts=2,
     )
@@ -152,8 +152,8 @@ def _members(found: Evaluation, info: dict[str, Any]) -> str:
         for p in pair_table(found).itertuples()
     ]
     if agreement:
-        head = ["members", "differ on", "95 % interval", "both wrong", "kappa", "Q"]
-        text += "<h3>Do they err together?</h3>" + _table(agreement, head)
+        head = ["members", "disagree on", "95 % interval", "both wrong", "kappa", "Q"]
+        text += "<h3>Agreement between members</h3>" + _table(agreement, head)
     return text
 
 
@@ -167,7 +167,7 @@ def _classes(found: Evaluation) -> str:
         rows.append(row)
     head = ["class", "n"]
     for key in ("recall", "precision", "F1", "AUC"):
-        head += [key, "95 %"]
+        head += [key, "95 % interval"]
     return _table(rows, head)
 
 
@@ -192,19 +192,23 @@ def _errors(found: Evaluation, dataset: Dataset) -> str:
     ]
     if not rows:
         return "<p>None.</p>"
-    return _table(rows, ["image", "true", "answer", "probability", "votes"], texts=3)
+    return _table(rows, ["image", "true", "predicted", "probability", "votes"], texts=3)
 
 
-def _stress(study: Study) -> str:
+def _robustness(study: Study) -> str:
     rows = []
     for place, name in enumerate(study.networks):
         value, pair = study.mean(place)
         rows.append([name, _share(value, 1), _range(*pair, digits=1), f"{study.n:,}"])
-    part = "" if study.complete else " The study is not complete."
+    part = "" if study.complete else " The study is incomplete."
     return (
-        "<h2>Under stress</h2><p>Eleven corruptions at five strengths; mean over all of them."
-        f"{part}</p>{_table(rows, ['network', 'mean accuracy', '95 % interval', 'n'])}"
-        + _figure("stress", stress_curves(study.table(), CORRUPTIONS, columns=3), "Under stress")
+        "<h2>Robustness</h2><p>Mean accuracy over eleven image corruptions at five severities."
+        f"{part}</p>{_table(rows, ['model', 'mean accuracy', '95 % interval', 'n'])}"
+        + _figure(
+            "robustness",
+            corruption_curves(study.table(), CORRUPTIONS, columns=3),
+            "Accuracy against severity of each corruption",
+        )
     )
 
 
@@ -217,7 +221,7 @@ def evaluation_report(
 
     Args:
         found: the evaluation.
-        dataset: what was judged on.
+        dataset: what it was evaluated on.
         info: the content of ``ensemble.json``.
         study: the corruption study, if there is one.
     """
@@ -241,26 +245,26 @@ def evaluation_report(
     ]
     title = f"{found.ensemble} on {found.dataset}, {found.part} part"
     warning = (
-        f'<p class="open">{found.seen:,} of these images were seen in training or validation: '
-        "these figures are not of unseen cells.</p>"
+        f'<p class="open">{found.seen:,} of these images were used in training or validation: '
+        "this is not a result on unseen cells.</p>"
         if found.seen
         else ""
     )
     table = reliability(found.labels, answers.probabilities)
     pieces = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{j.n:,} images; {found.set_aside:,} set aside because a member saw them. "
+        f"<p>{j.n:,} images; {found.set_aside:,} excluded because a member saw them. "
         "<strong>For research use only. Not a medical device.</strong></p>" + warning,
         _headline(found),
-        '<p class="note">The images come from one laboratory and carry no patient ids: parts were '
-        "divided by image, so cells of one patient may lie on both sides. Read these figures as "
-        "optimistic.</p>",
-        "<h2>Which cells are taken for which</h2>",
+        '<p class="note">The images come from one laboratory and have no patient ids. They were '
+        "split by image, so cells of one patient may be in both training and test: these results "
+        "are optimistic.</p>",
+        "<h2>Confusion matrix</h2>",
         _figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
         "<h2>Ensemble and members</h2>",
-        _figure("members", members_figure(found), "Accuracy of each network"),
+        _figure("members", members_figure(found), "Accuracy of each model"),
         _members(found, info),
-        "<h2>Class by class</h2>",
+        "<h2>Metrics per class</h2>",
         _classes(found),
         _figure("roc", roc_figure(roc_curves(found.labels, answers.probabilities), aucs), "ROC"),
         _figure(
@@ -268,13 +272,13 @@ def evaluation_report(
             precision_recall_figure(precision_recall_curves(found.labels, answers.probabilities)),
             "Precision and recall",
         ),
-        "<h2>Can its probabilities be taken at their word?</h2>",
+        "<h2>Calibration</h2>",
         _figure(
             "reliability",
             reliability_diagram(table, j.ece, j.intervals["ece"], j.n),
             "Reliability diagram",
         ),
-        "<h2>How much to review</h2>",
+        "<h2>Review by a person</h2>",
         _figure(
             "review",
             review_figure(
@@ -285,17 +289,22 @@ def evaluation_report(
             ),
             "Errors caught against cells reviewed",
         ),
-        f"<p>Below a probability of {100 * REVIEWED_BELOW:.0f} %, or not recognised: "
-        f"{at.referred:,} of {at.n:,} cells ({_range(*at.referred_interval, digits=1)}) go to a "
-        f"person, with {at.caught:,} of the {at.errors:,} errors "
+        f"<p>With a confidence threshold of {100 * REVIEWED_BELOW:.0f} %, "
+        f"{at.referred:,} of {at.n:,} cells ({_range(*at.referred_interval, digits=1)}) are "
+        f"reviewed: below the threshold or not recognised. Among them are {at.caught:,} of the "
+        f"{at.errors:,} errors "
         f"({_range(*at.caught_interval, digits=1)}).</p>",
-        "<h3>Prediction sets</h3><p>The coverage aimed at was fitted on validation images; it "
-        "holds for data like these and not elsewhere.</p>",
-        _table(sets, ["aimed at", "covered", "95 % interval", "mean size", "one class"], texts=0),
-        _stress(study) if study is not None and len(study.done) > 1 else "",
-        "<h2>Errors, the surest first</h2>",
+        "<h3>Prediction sets</h3><p>The target coverage was fitted on validation images and holds "
+        "only for similar data.</p>",
+        _table(
+            sets,
+            ["target coverage", "coverage", "95 % interval", "mean set size", "one class"],
+            texts=0,
+        ),
+        _robustness(study) if study is not None and len(study.done) > 1 else "",
+        "<h2>Errors, most confident first</h2>",
         _errors(found, dataset),
-        "<h2>Each network alone</h2>",
+        "<h2>Confusion matrix of each member</h2>",
         *(
             f"<h3>{html.escape(name)}</h3>"
             + _figure(
@@ -305,10 +314,8 @@ def evaluation_report(
             )
             for place, (name, _) in enumerate(found.members)
         ),
-        "<h2>Checklist, after CLAIM</h2><div class=wide><table>"
-        + "".join(known)
-        + "</table></div>",
-        f'<p class="note">BloodCell Lab {__version__}; ensemble made '
+        "<h2>CLAIM checklist</h2><div class=wide><table>" + "".join(known) + "</table></div>",
+        f'<p class="note">BloodCell Lab {__version__}; ensemble created '
         f"{html.escape(info['created'])}, dataset {html.escape(dataset.fingerprint[:12])}.</p>",
     ]
     return (

@@ -1,4 +1,4 @@
-"""Accuracy under corruption, and home beside away."""
+"""Accuracy on corrupted images, and on an external dataset."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,16 +9,16 @@ from plotly.subplots import make_subplots
 
 from bloodcell.figures.theme import MUTED, RUN_COLOURS, style
 
-__all__ = ["home_and_away", "stress_curves"]
+__all__ = ["corruption_curves", "external_accuracy"]
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 PANEL_PX = 190
 
 
-def stress_curves(
+def corruption_curves(
     table: pd.DataFrame, titles: Mapping[str, str], *, columns: int = 4, clean: str = "clean"
 ) -> go.Figure:
-    """A small figure for each corruption: accuracy against strength, a line a network.
+    """A small figure for each corruption: accuracy against severity, a line a model.
 
     Args:
         table: from :meth:`bloodcell.evaluation.stress.Study.table`; its first network is drawn
@@ -71,7 +71,7 @@ def stress_curves(
                 else None,
                 customdata=line[["low", "high", "n"]].to_numpy(),
                 hovertemplate=(
-                    f"{network}, strength %{{x}}: %{{y:.1%}} (%{{customdata[0]:.1%}} to "
+                    f"{network}, severity %{{x}}: %{{y:.1%}} (%{{customdata[0]:.1%}} to "
                     "%{customdata[1]:.1%}, n = %{customdata[2]:,})<extra></extra>"
                 ),
                 row=place // columns + 1,
@@ -86,12 +86,12 @@ def stress_curves(
     return fig
 
 
-def home_and_away(table: pd.DataFrame, names: Sequence[str]) -> go.Figure:
-    """Accuracy of each network on two datasets, with 95 % intervals.
+def external_accuracy(table: pd.DataFrame, names: Sequence[str]) -> go.Figure:
+    """Accuracy of each model on two datasets, with 95 % intervals.
 
     Args:
         table: columns ``network``, ``dataset``, ``accuracy``, ``low``, ``high``, ``n``.
-        names: the two datasets, home first.
+        names: the two datasets, the external one last.
     """
     networks = list(dict.fromkeys(table["network"]))
     fig = go.Figure()

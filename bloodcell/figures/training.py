@@ -1,4 +1,4 @@
-"""What a run did, epoch by epoch."""
+"""Learning curves of runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ __all__ = ["learning_curves", "learning_rate_curve", "recall_by_epoch"]
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 WORDS = {
-    "loss": "loss, training",
-    "val_loss": "loss, validation",
-    "accuracy": "accuracy, training",
-    "val_accuracy": "accuracy, validation",
-    "macro_recall": "macro recall, training",
-    "val_macro_recall": "macro recall, validation",
+    "loss": "training loss",
+    "val_loss": "validation loss",
+    "accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "macro_recall": "training macro recall",
+    "val_macro_recall": "validation macro recall",
 }
 SYMBOLS = (
     "circle",

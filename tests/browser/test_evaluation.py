@@ -48,14 +48,14 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     figure = page.locator(".js-plotly-plot").first
     mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
-    said = f"{title(true)} taken for {title(predicted).lower()}"
+    said = f"{title(true)} predicted as {title(predicted).lower()}"
     point_at(page, mark, figure.locator(".hoverlayer .hovertext", has_text=said))
     page.mouse.down()
     page.mouse.up()
 
     page.get_by_text(f"{title(true)} → {title(predicted)}").wait_for()
     tiles = page.locator("button.tile")
-    words = f"{title(true)}, answered {title(predicted).lower()} with"
+    words = f"{title(true)}, predicted {title(predicted).lower()} with"
     # The gallery before goes, and the new one comes to its end.
     page.locator(f"button.tile:not([title^='{words}'])").first.wait_for(state="hidden")
     tiles.nth(min(n, 24) - 1).wait_for()
@@ -76,8 +76,8 @@ def test_the_report_opens_without_a_network(page: Any, address: str, tmp_path: P
     page.goto(f"{address}/evaluation")
     page.get_by_text("Click a cell of the matrix").wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.get_by_role("tab", name="Take along").click()
-    button = page.get_by_role("button", name="Report, HTML")
+    page.get_by_role("tab", name="Export").click()
+    button = page.get_by_role("button", name="Report (HTML)")
     button.wait_for()
     with page.expect_download() as download:
         button.click()

@@ -90,8 +90,8 @@ def test_confusion_writes_counts_or_shares_of_the_row_and_nothing_where_there_is
 
 def test_confusion_says_each_cell_in_words():
     hover = traces(confusion(matrix()))[-1]["text"]
-    assert hover[3 * 8 + 5] == "Immature granulocyte taken for monocyte: 3 of 33 (9.1%)"
-    assert hover[0] == "Basophil recognised as such: 600 of 601 (99.8%)"
+    assert hover[3 * 8 + 5] == "Immature granulocyte predicted as monocyte: 3 of 33 (9.1%)"
+    assert hover[0] == "Basophil predicted correctly: 600 of 601 (99.8%)"
 
 
 def test_one_error_among_hundreds_stands_out_from_empty_cells_and_hits():
@@ -109,7 +109,7 @@ def test_learning_curves_follow_the_epochs_and_leave_gaps_where_nothing_was_meas
     assert list(loss["x"]) == [1, 2, 3]
     assert list(loss["y"]) == [2.0, 1.0, 0.5]
     assert list(val["y"]) == [2.5, 1.5, None]
-    assert val["name"] == "loss, validation"
+    assert val["name"] == "validation loss"
     assert loss["line"]["dash"] != val["line"]["dash"]
 
 
@@ -118,7 +118,7 @@ def test_several_runs_have_a_colour_each_and_a_dash_per_metric():
     a, a_val, b, _ = traces(fig)
     assert a["line"]["color"] == a_val["line"]["color"] != b["line"]["color"]
     assert a["line"]["dash"] == b["line"]["dash"] != a_val["line"]["dash"]
-    assert b["name"] == "b · loss, training"
+    assert b["name"] == "b · training loss"
     assert len(b["x"]) == 2
 
 

@@ -1,4 +1,4 @@
-"""The Evaluation page: combine, judge, look at each error, take along."""
+"""The Evaluation page: create an ensemble, evaluate it, review each error, export."""
 
 import io
 import json
@@ -27,16 +27,16 @@ from bloodcell.figures import confusion
 from bloodcell.ui.common.format import interval, percent
 from bloodcell.ui.common.similar import _similar_pictures
 from bloodcell.ui.evaluation import compose_form
-from bloodcell.ui.evaluation.compose_form import default_runs
-from bloodcell.ui.evaluation.export import zipped_tables
+from bloodcell.ui.evaluation.compose_form import choose_default_runs
+from bloodcell.ui.evaluation.export import zip_tables
 from bloodcell.ui.evaluation.images import (
     ORDERS,
-    answers_of,
-    chosen_images,
-    clicked_cell,
-    image_rows,
-    pair_rows,
-    pictures,
+    count_pair,
+    draw_tiles,
+    list_image_rows,
+    read_clicked_cell,
+    select_images,
+    select_predictions,
 )
 from bloodcell.workspace import Workspace
 from tests.pages.opened import open_page, settled, words
@@ -74,7 +74,7 @@ def test_without_an_ensemble_the_runs_are_offered(demo_home: Path, monkeypatch):
     assert "No run is finished yet" in text
 
 
-def test_it_judges_the_test_part_unasked_with_intervals(
+def test_it_evaluates_the_test_part_unasked_with_intervals(
     trained_home: Path, ensemble: Ensemble, dataset: Dataset, monkeypatch
 ):
     app = open_page(trained_home, "evaluation", monkeypatch)
@@ -87,7 +87,7 @@ def test_it_judges_the_test_part_unasked_with_intervals(
     text = words(app)
     assert "one laboratory" in text
     assert "optimistic" in text
-    on_view(app, "Networks")
+    on_view(app, "Members")
     forerunner = app.dataframe[0].value.iloc[-1]
     assert [f.replace("\N{NO-BREAK SPACE}", " ") for f in forerunner[["Accuracy", "Recall"]]] == [
         "97.74 %",
@@ -100,7 +100,7 @@ def test_images_seen_in_training_are_warned_of(trained_home: Path, monkeypatch):
     assert not app.warning
     app.get("button_group")[0].set_value("train")
     settled(app.run())
-    assert "128 of these 128 images were seen" in app.warning[0].value
+    assert "128 of these 128 images were used" in app.warning[0].value
 
 
 def test_the_two_lists_choose_a_cell_of_the_matrix(trained_home: Path, found, monkeypatch):
@@ -119,11 +119,11 @@ def test_the_two_lists_choose_a_cell_of_the_matrix(trained_home: Path, found, mo
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        ("Hard pair", "Right, but closest to the line"),
-        ("Classes", "Behind each class: its AUC"),
-        ("Trust", "Split conformal prediction"),
+        ("Class pair", "Correct, but closest to the boundary"),
+        ("Per class", "Each class is listed with its AUC"),
+        ("Calibration", "split conformal prediction"),
         ("Images", "16 images"),
-        ("All figures", "1,000 simulated test sets"),
+        ("All metrics", "1,000 simulated test sets"),
     ],
 )
 def test_each_view_opens_from_its_link(home: Path, monkeypatch, view: str, text: str):
@@ -133,22 +133,22 @@ def test_each_view_opens_from_its_link(home: Path, monkeypatch, view: str, text:
     assert not app.error
 
 
-def test_the_threshold_says_how_many_cells_a_person_looks_at(
+def test_the_threshold_says_how_many_cells_a_person_reviews(
     trained_home: Path, ensemble: Ensemble, dataset: Dataset, monkeypatch
 ):
     app = open_page(trained_home, "evaluation", monkeypatch)
-    on_view(app, "Trust")
+    on_view(app, "Calibration")
     app.slider(key="review_threshold").set_value(99.9)
     settled(app.run())
     answers = evaluate(ensemble, dataset, "test").answers
     sent = (answers.probabilities.max(1) < 0.999) | ~answers.recognised
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Goes to a person"] == percent(sent.mean())
+    assert shown["Reviewed"] == percent(sent.mean())
 
 
 def test_a_second_opening_reads_what_was_kept(home: Path, monkeypatch):
     shutil.rmtree(home / "datasets" / "demo" / "evaluations", ignore_errors=True)
-    st.cache_resource.clear()  # what earlier tests judged is at hand in this process
+    st.cache_resource.clear()  # what earlier tests evaluated is in the memory of this process
     open_page(home, "evaluation", monkeypatch)
     (kept,) = (home / "datasets" / "demo" / "evaluations").glob("*.npz")
     before = kept.stat().st_mtime_ns
@@ -158,35 +158,35 @@ def test_a_second_opening_reads_what_was_kept(home: Path, monkeypatch):
     assert kept.stat().st_mtime_ns == before
 
 
-def test_a_study_under_stress_is_started_and_kept(home: Path, ensemble: Ensemble, monkeypatch):
+def test_a_robustness_study_is_started_and_kept(home: Path, ensemble: Ensemble, monkeypatch):
     app = open_page(home, "evaluation", monkeypatch)
-    on_tab(app, "Under stress")
-    app.button(key="stress_start").click()
-    on_tab(app, "Under stress")
+    on_tab(app, "Robustness")
+    app.button(key="robustness_start").click()
+    on_tab(app, "Robustness")
     for _ in range(100):
         if "Stop" not in {b.label for b in app.button}:
             break
         settled(app.run())
-    on_tab(app, "Under stress")
+    on_tab(app, "Robustness")
     demo = open_dataset(Workspace(home), "demo")
     assert load_study(ensemble.info, demo).complete
     assert len(app.dataframe[0].value) == 2
-    assert not any(b.label.startswith(("Start", "Go on")) for b in app.button)
+    assert not any(b.label.startswith(("Start", "Resume")) for b in app.button)
     assert len(CONDITIONS) == 56
 
 
-def test_combining_runs_makes_an_ensemble_and_makes_it_active(home: Path, monkeypatch):
+def test_a_new_ensemble_becomes_the_active_one(home: Path, monkeypatch):
     app = open_page(home, "evaluation", monkeypatch)
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     app.text_input(key="compose_name").set_value("second")
     app.button(key="compose").click()
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     settled(app.run())
     assert (home / "ensembles" / "second" / "ensemble.json").is_file()
     assert app.session_state["active_ensembles"] == "second"
 
 
-def test_a_second_click_does_not_combine_twice(home: Path, monkeypatch):
+def test_a_second_click_does_not_create_it_twice(home: Path, monkeypatch):
     going, calls = threading.Event(), []
 
     def slow(*arguments, **more):
@@ -196,15 +196,15 @@ def test_a_second_click_does_not_combine_twice(home: Path, monkeypatch):
 
     monkeypatch.setattr(compose_form, "compose", slow)
     app = open_page(home, "evaluation", monkeypatch)
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     app.text_input(key="compose_name").set_value("second")
     button = app.button(key="compose")
     for _ in range(2):
-        app.session_state["evaluation_tab_first"] = "Combine runs"
+        app.session_state["evaluation_tab_first"] = "New ensemble"
         button.click().run()
         assert app.button(key="compose").disabled
     going.set()
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     settled(app.run())
     assert len(calls) == 1
     assert app.session_state["active_ensembles"] == "second"
@@ -212,24 +212,24 @@ def test_a_second_click_does_not_combine_twice(home: Path, monkeypatch):
 
 def test_a_name_that_is_taken_is_a_sentence(home: Path, monkeypatch):
     app = open_page(home, "evaluation", monkeypatch)
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     app.text_input(key="compose_name").set_value("first")
     app.button(key="compose").click()
-    on_tab(app, "Combine runs")
+    on_tab(app, "New ensemble")
     assert "The ensemble name 'first' is taken" in app.error[0].value
 
 
-def test_the_card_and_the_zip_can_be_taken_along(trained_home: Path, monkeypatch):
+def test_the_card_and_the_zip_can_be_downloaded(trained_home: Path, monkeypatch):
     app = open_page(trained_home, "evaluation", monkeypatch)
-    on_tab(app, "Take along")
+    on_tab(app, "Export")
     assert "Not a medical device" in words(app)
     assert "## Limits" in words(app)
     assert "Checklist, after CLAIM" in words(app)
     assert [b.proto.label for b in app.get("download_button")] == [
-        "Report, HTML",
-        "Every table, CSV",
-        "Figures of evaluate, JSON",
-        "Card and checklist",
+        "Report (HTML)",
+        "All tables (CSV)",
+        "Metrics (JSON)",
+        "Model card with checklist",
         "first.zip",
     ]
 
@@ -246,21 +246,21 @@ class TestTheRunsToCombine:
             run("b", "mobilenetv2", "other", 1.0),
             run("a", "resnet50", "demo", 0.7),
         ]
-        assert default_runs(summaries) == ["c", "a"]
-        assert default_runs([]) == []
+        assert choose_default_runs(summaries) == ["c", "a"]
+        assert choose_default_runs([]) == []
 
 
 class TestTheImagesOfACell:
     def test_every_cell_has_as_many_images_as_it_counts(self, found: Evaluation):
         for true, row in enumerate(found.judgement.confusion_matrix):
             for predicted, count in enumerate(row):
-                rows = chosen_images(found, true, predicted)
+                rows = select_images(found, true, predicted)
                 assert len(rows) == count
                 assert (found.labels[rows] == true).all()
                 assert (found.answers.labels[rows] == predicted).all()
 
     def test_errors_come_first_and_the_surest_of_them_foremost(self, found: Evaluation):
-        rows = chosen_images(found, None, None)
+        rows = select_images(found, None, None)
         assert sorted(rows) == list(range(len(found.labels)))
         wrong = (found.answers.labels != found.labels)[rows]
         errors = int(wrong.sum())
@@ -268,32 +268,32 @@ class TestTheImagesOfACell:
         assert wrong[:errors].all()
         of_truth = found.answers.probabilities[rows, found.labels[rows]]
         assert (np.diff(of_truth[:errors]) >= 0).all()
-        assert list(chosen_images(found, None, None, "errors")) == list(rows[:errors])
+        assert list(select_images(found, None, None, "errors")) == list(rows[:errors])
 
     def test_the_orders_and_the_pair_are_what_they_say(self, found: Evaluation):
         unsure = found.answers.probabilities.max(1)[
-            chosen_images(found, None, None, order=ORDERS[1])
+            select_images(found, None, None, order=ORDERS[1])
         ]
         assert (np.diff(unsure) >= 0).all()
         apart = disagreement(found.answers.members)
-        rows = chosen_images(found, None, None, order=ORDERS[2])
+        rows = select_images(found, None, None, order=ORDERS[2])
         assert (np.diff(apart[rows]) <= 0).all()
-        strange = found.answers.novelty[chosen_images(found, None, None, order=ORDERS[3])]
+        strange = found.answers.novelty[select_images(found, None, None, order=ORDERS[3])]
         assert (np.diff(strange) <= 0).all()
-        for row in chosen_images(found, None, None, pair=(3, 6)):
+        for row in select_images(found, None, None, pair=(3, 6)):
             assert {found.labels[row], found.answers.labels[row]} <= {3, 6}
-        assert len(chosen_images(found, None, None, "networks differ")) == 0
+        assert len(select_images(found, None, None, "members disagree")) == 0
 
     def test_of_a_member_are_by_its_own_answers(self, found: Evaluation):
-        said, probabilities = answers_of(found, 1)
+        said, probabilities = select_predictions(found, 1)
         assert np.array_equal(probabilities, found.answers.members[0])
-        rows = chosen_images(found, 2, None, "errors", network=1)
+        rows = select_images(found, 2, None, "errors", network=1)
         assert set(rows) == set(np.flatnonzero((found.labels == 2) & (said != 2)))
 
     def test_the_pair_is_counted_both_ways(self, found: Evaluation):
-        table = pair_rows(found, (3, 6))
+        table = count_pair(found, (3, 6))
         matrix = found.judgement.confusion_matrix
-        assert table["Network"].tolist() == ["first", "tiny"]
+        assert table["Model"].tolist() == ["first", "tiny"]
         assert table.iloc[0, 1] == f"{matrix[3][6]} of 20"
         assert table.iloc[0, 3] == f"{matrix[6][3]} of 20"
 
@@ -304,12 +304,12 @@ class TestTheImagesOfACell:
             assert tile.caption == title(int(dataset.labels[tile.id]))
 
     def test_not_recognised_are_those_above_the_threshold(self, found: Evaluation):
-        rows = chosen_images(found, None, None, "not recognised")
+        rows = select_images(found, None, None, "not recognised")
         assert len(rows) == int((~found.answers.recognised).sum())
 
     def test_the_tiles_say_what_was_answered(self, found: Evaluation, dataset: Dataset):
-        rows = chosen_images(found, None, None)[:3]
-        tiles = pictures(found, dataset, rows)
+        rows = select_images(found, None, None)[:3]
+        tiles = draw_tiles(found, dataset, rows)
         assert [t.id for t in tiles] == list(rows)
         for tile, row in zip(tiles, rows, strict=True):
             assert title(int(found.labels[row])) in tile.alt
@@ -319,23 +319,23 @@ class TestTheImagesOfACell:
     def test_a_click_on_any_marker_names_its_cell(self, found: Evaluation):
         marks = confusion(found.judgement.confusion_matrix).data[-1].customdata
         for place, data in enumerate(marks):
-            cell = clicked_cell({"points": [{"customdata": list(data)}]})
+            cell = read_clicked_cell({"points": [{"customdata": list(data)}]})
             assert cell == (place // 8, place % 8)
-        assert clicked_cell({"points": []}) is None
+        assert read_clicked_cell({"points": []}) is None
 
 
-class TestTakeAlong:
+class TestExport:
     def test_the_table_has_a_vote_of_each_member(self, found: Evaluation, dataset: Dataset):
-        rows = chosen_images(found, None, None)[:5]
-        table = image_rows(found, dataset, rows)
+        rows = select_images(found, None, None)[:5]
+        table = list_image_rows(found, dataset, rows)
         assert len(table) == 5
-        assert list(table["Right"]) == list(found.answers.labels[rows] == found.labels[rows])
+        assert list(table["Correct"]) == list(found.answers.labels[rows] == found.labels[rows])
         assert table["Votes"].str.contains(r"\d+$").all()
 
     def test_every_table_is_a_csv_and_agrees_with_the_document(
         self, found: Evaluation, ensemble: Ensemble, dataset: Dataset
     ):
-        with zipfile.ZipFile(io.BytesIO(zipped_tables(found, dataset, ensemble.info))) as packed:
+        with zipfile.ZipFile(io.BytesIO(zip_tables(found, dataset, ensemble.info))) as packed:
             tables = {
                 name.removesuffix(".csv"): pd.read_csv(packed.open(name), keep_default_na=False)
                 for name in packed.namelist()

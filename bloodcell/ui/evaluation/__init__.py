@@ -1,1 +1,1 @@
-"""The Evaluation page: combine runs, and judge what comes of it."""
+"""The Evaluation page: create ensembles, evaluate and export them."""

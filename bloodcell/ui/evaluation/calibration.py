@@ -1,4 +1,4 @@
-"""Whether a probability can be taken at its word, and how much a person has to look at."""
+"""Calibration, review by a person below a confidence threshold, and prediction sets."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ from bloodcell.evaluation.review import coverage, refer, review_curve
 from bloodcell.evaluation.tables import set_thresholds
 from bloodcell.ui.common.format import interval, percent
 
-__all__ = ["calibration", "review", "sets"]
+__all__ = ["show_calibration", "show_prediction_sets", "show_review"]
 
 TILE_PX = 210
 
 
-def calibration(found: Evaluation) -> None:
+def show_calibration(found: Evaluation) -> None:
     """The reliability diagram with the calibration error."""
     j = found.judgement
     table = reliability(found.labels, found.answers.probabilities)
@@ -29,50 +29,49 @@ def calibration(found: Evaluation) -> None:
         figures.reliability_diagram(table, j.ece, j.intervals["ece"], j.n),
         key="reliability",
         config=figures.CONFIG,
-        alt="Reliability diagram: share of right answers against the claimed probability",
+        alt="Reliability diagram: observed accuracy against predicted probability",
     )
     low, high = j.intervals["ece"]
     st.caption(
-        f"On the dashed line a claimed probability is the share that is right. Expected "
-        f"calibration error {percent(j.ece, 2)} (95 %: {interval((low, high), 2)}, n = {j.n:,}). "
-        "Calibration does not carry over to another laboratory."
+        f"On the dashed line the predicted probability equals the observed accuracy. Expected "
+        f"calibration error {percent(j.ece, 2)} (95 % interval {interval((low, high), 2)}, "
+        f"n = {j.n:,}). Calibration does not transfer to another laboratory."
     )
 
 
 @st.fragment
-def review(found: Evaluation) -> None:
-    """Which share of cells goes to a person at a threshold, and which errors that catches."""
+def show_review(found: Evaluation) -> None:
+    """The share of cells a person reviews at a threshold, and the share of errors that catches."""
     answers = found.answers
     threshold = st.slider(
-        "The ensemble answers alone from this probability on",
+        "Confidence threshold",
         50.0,
         99.9,
         90.0,
         0.1,
         format="%.1f %%",
         key="review_threshold",
-        help="Below it, and where a cell is not recognised, a person looks.",
+        help="Cells with a lower probability, or not recognised, are reviewed by a person.",
     )
-    found_at = refer(found.labels, answers.probabilities, threshold / 100, answers.recognised)
-    r = found_at
+    r = refer(found.labels, answers.probabilities, threshold / 100, answers.recognised)
     tiles = [
         (
-            "Goes to a person",
+            "Reviewed",
             percent(r.referred / r.n),
             r.referred_interval,
-            f"{r.referred:,} of {r.n:,} cells",
+            f"{r.referred:,} of {r.n:,} cells are below the threshold or not recognised",
         ),
         (
             "Errors caught",
             percent(r.caught / r.errors) if r.errors else "no errors",
             r.caught_interval,
-            f"{r.caught:,} of {r.errors:,} wrong answers are among them",
+            f"{r.caught:,} of {r.errors:,} errors are among the reviewed cells",
         ),
         (
-            "Right among the rest",
+            "Accuracy of the rest",
             "none left" if r.kept_accuracy is None else percent(r.kept_accuracy, 2),
             r.kept_interval,
-            f"of the {r.n - r.referred:,} cells that the ensemble answers alone",
+            f"of the {r.n - r.referred:,} cells that are not reviewed",
         ),
     ]
     with st.container(horizontal=True, gap="small"):
@@ -93,17 +92,17 @@ def review(found: Evaluation) -> None:
         figures.review_figure(curve, r.referred / r.n, caught, r.errors),
         key="review_figure",
         config=figures.CONFIG,
-        alt="Share of errors caught against the share of cells that a person looks at",
+        alt="Share of errors caught against share of cells reviewed",
     )
 
 
 @st.fragment
-def sets(found: Evaluation, info: dict[str, Any]) -> None:
+def show_prediction_sets(found: Evaluation, info: dict[str, Any]) -> None:
     """Prediction sets with a chosen coverage, measured on these images."""
     thresholds = set_thresholds(info)
     aimed = (
         st.select_slider(
-            "Coverage aimed at",
+            "Target coverage",
             list(thresholds),
             value=min(thresholds, key=lambda c: abs(c - info["conformal"]["coverage"])),
             format_func=lambda c: f"{100 * c:g} %",
@@ -116,19 +115,20 @@ def sets(found: Evaluation, info: dict[str, Any]) -> None:
     c = coverage(found.labels, chosen)
     with st.container(horizontal=True, gap="small"):
         st.metric(
-            "Sets that hold the truth",
+            "Coverage",
             percent(c.share, 2),
             interval(c.interval, 2),
             delta_color="off",
             delta_arrow="off",
-            help=f"{c.held:,} of {c.n:,}; aimed at {100 * aimed:g} %",
+            help=f"Share of sets that contain the true class: {c.held:,} of {c.n:,}. "
+            f"Target: {100 * aimed:g} %.",
             border=True,
             width=TILE_PX,
         )
         st.metric(
-            "Classes in a set",
+            "Mean set size",
             f"{c.mean_size:.2f}",
-            f"{percent(c.single)} have one",
+            f"{percent(c.single)} have one class",
             delta_color="off",
             delta_arrow="off",
             border=True,
@@ -141,19 +141,19 @@ def sets(found: Evaluation, info: dict[str, Any]) -> None:
                 {
                     "Class": title(k),
                     "n": n,
-                    "Sets that hold it": percent(held / n),
+                    "Coverage": percent(held / n),
                     "95 % interval": interval(wilson(held, n)),
-                    "Classes in a set": float(np.mean(chosen[found.labels == k].sum(1))),
+                    "Mean set size": float(np.mean(chosen[found.labels == k].sum(1))),
                 }
                 for k, n, held in worst
             ]
         ),
         hide_index=True,
-        column_config={"Classes in a set": st.column_config.NumberColumn(format="%.2f")},
-        alt="Coverage of the prediction sets in each class, the lowest first",
+        column_config={"Mean set size": st.column_config.NumberColumn(format="%.2f")},
+        alt="Coverage of the prediction sets per class, lowest first",
     )
     st.caption(
-        "Split conformal prediction: the threshold comes from validation images. The coverage "
-        "holds on average over all classes, and only for data like those: not for another "
-        "laboratory, stain or camera."
+        "A prediction set holds every class that is plausible for a cell (split conformal "
+        "prediction, fitted on validation images). The coverage holds on average over all classes, "
+        "and only for similar data: not for another laboratory, stain or camera."
     )

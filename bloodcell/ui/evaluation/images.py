@@ -1,4 +1,4 @@
-"""The images of an evaluation: from the confusion matrix or a table of them to one image."""
+"""The images of an evaluation, from the confusion matrix or as a table, and one in detail."""
 
 from functools import partial
 
@@ -29,52 +29,53 @@ from bloodcell.ui.common.table import chosen_row
 __all__ = [
     "ONLY",
     "ORDERS",
-    "answers_of",
-    "chosen_images",
-    "clicked_cell",
-    "confusion_and_images",
-    "hard_pair",
-    "image_by_image",
-    "image_dialog",
-    "image_rows",
-    "networks",
-    "pair_rows",
-    "pictures",
+    "count_pair",
+    "draw_tiles",
+    "list_image_rows",
+    "name_models",
+    "open_image",
+    "read_clicked_cell",
+    "select_images",
+    "select_predictions",
+    "show_class_pair",
+    "show_confusion",
+    "show_images",
 ]
 
-ONLY = ("all", "errors", "not recognised", "networks differ")
+ONLY = ("all", "errors", "not recognised", "members disagree")
 ORDERS = (
     "confident errors first",
-    "least sure first",
-    "most disagreement first",
-    "strangest first",
+    "lowest confidence first",
+    "highest disagreement first",
+    "highest novelty first",
 )
 SHORT = [SHORT_TITLES[name] for name in CLASS_NAMES]
 SIDE = 192
 OPACITY = 0.6
 ANY = "any"
+COUNTS, NORMALISED = "Counts", "Row percent"
 CHOICES = [ANY, *range(len(CLASSES))]
 SHOWN = 24
 MOST_ROWS = 300
 PAIR = (class_id("immature_granulocyte") or 0, class_id("neutrophil") or 0)
 
 
-def networks(evaluation: Evaluation) -> list[str]:
+def name_models(evaluation: Evaluation) -> list[str]:
     """The ensemble's name, then its members'."""
     return [evaluation.ensemble, *(name for name, _ in evaluation.members)]
 
 
-def answers_of(evaluation: Evaluation, network: int) -> tuple[np.ndarray, np.ndarray]:
-    """Answers (int64, n) and probabilities (n×8) of a network: 0 the ensemble, 1 the first member.
+def select_predictions(evaluation: Evaluation, network: int) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted classes (int64, n) and probabilities (n×8): of 0 the ensemble, 1 the first member.
 
     A member's probabilities are uncalibrated.
     """
     answers = evaluation.answers
-    said = answers.members[network - 1] if network else answers.probabilities
-    return said.argmax(1), said
+    probabilities = answers.members[network - 1] if network else answers.probabilities
+    return probabilities.argmax(1), probabilities
 
 
-def chosen_images(
+def select_images(
     evaluation: Evaluation,
     true: int | None,
     predicted: int | None,
@@ -84,35 +85,35 @@ def chosen_images(
     pair: tuple[int, int] | None = None,
     order: str = ORDERS[0],
 ) -> np.ndarray:
-    """Rows of an evaluation, filtered and in order.
+    """Rows of an evaluation, filtered and sorted.
 
     Args:
         true: the true class, or None for any.
-        predicted: the class answered, or None for any.
+        predicted: the predicted class, or None for any.
         only: one of ONLY.
-        network: whose answers count, see :func:`answers_of`.
-        pair: two classes, for images that are one of them and were given one of them.
+        network: whose predictions count, see :func:`select_predictions`.
+        pair: two classes, for images whose true and predicted class are among them.
         order: one of ORDERS; "confident errors first": the least probable true class foremost.
 
     Returns:
         int64, rows of ``evaluation.indices``.
     """
     labels = evaluation.labels
-    said, probabilities = answers_of(evaluation, network)
-    wrong = said != labels
-    keep = np.ones(len(labels), bool)
+    predictions, probabilities = select_predictions(evaluation, network)
+    wrong = predictions != labels
+    shown = np.ones(len(labels), bool)
     if true is not None:
-        keep &= labels == true
+        shown &= labels == true
     if predicted is not None:
-        keep &= said == predicted
+        shown &= predictions == predicted
     if pair is not None:
-        keep &= np.isin(labels, pair) & np.isin(said, pair)
+        shown &= np.isin(labels, pair) & np.isin(predictions, pair)
     votes = evaluation.answers.members.argmax(2)
-    keep &= {
+    shown &= {
         "all": np.True_,
         "errors": wrong,
         "not recognised": ~evaluation.answers.recognised,
-        "networks differ": (votes != votes[0]).any(0),
+        "members disagree": (votes != votes[0]).any(0),
     }[only]
     of_truth = probabilities[np.arange(len(labels)), labels]
     keys = {
@@ -122,31 +123,31 @@ def chosen_images(
         ORDERS[3]: (-evaluation.answers.novelty,),
     }[order]
     rows = np.lexsort((evaluation.indices, *keys))
-    return rows[keep[rows]]
+    return rows[shown[rows]]
 
 
-def _votes(evaluation: Evaluation, row: int) -> str:
+def _format_votes(evaluation: Evaluation, row: int) -> str:
     of_members = evaluation.answers.members[:, row]
     return " · ".join(f"{SHORT[int(p.argmax())]} {100 * p.max():.0f}" for p in of_members)
 
 
-def image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd.DataFrame:
-    """The table that is shown: a line an image, with its picture; probabilities in percent."""
+def list_image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd.DataFrame:
+    """The table of images, one a row, with a thumbnail; probabilities in percent."""
     answers, labels = evaluation.answers, evaluation.labels
     names = dataset.items["name"].to_numpy(dtype=str)
     images = dataset.images
     return pd.DataFrame(
         {
-            "Picture": [thumbnail(images[i]) for i in evaluation.indices[rows]],
+            "Image": [thumbnail(images[i]) for i in evaluation.indices[rows]],
             "True": [title(int(k)) for k in labels[rows]],
-            "Answer": [title(int(k)) for k in answers.labels[rows]],
-            "Right": answers.labels[rows] == labels[rows],
+            "Predicted": [title(int(k)) for k in answers.labels[rows]],
+            "Correct": answers.labels[rows] == labels[rows],
             "Probability": 100 * answers.probabilities[rows].max(1),
-            "Votes": [_votes(evaluation, int(row)) for row in rows],
+            "Votes": [_format_votes(evaluation, int(row)) for row in rows],
             "Disagreement": 100 * disagreement(answers.members[:, rows]),
             "Novelty": answers.novelty[rows],
             "Recognised": answers.recognised[rows],
-            "Could be": [
+            "Prediction set": [
                 ", ".join(SHORT[k] for k in np.flatnonzero(answers.prediction_sets[row]))
                 for row in rows
             ],
@@ -155,28 +156,28 @@ def image_rows(evaluation: Evaluation, dataset: Dataset, rows: np.ndarray) -> pd
     )
 
 
-def pictures(
+def draw_tiles(
     evaluation: Evaluation, dataset: Dataset, rows: np.ndarray, network: int = 0
 ) -> list[Picture]:
     """Tiles for a gallery; a tile's id is its row."""
-    said, probabilities = answers_of(evaluation, network)
+    predictions, probabilities = select_predictions(evaluation, network)
     side = dataset.size[0]
     made = []
     images = read_images(dataset, evaluation.indices[rows], side) if len(rows) else []
     for row, image in zip(map(int, rows), images, strict=True):
-        true, label = int(evaluation.labels[row]), int(said[row])
+        true, label = int(evaluation.labels[row]), int(predictions[row])
         p = percent(float(probabilities[row, label]), 0)
-        words = f"{title(true)}, answered {title(label).lower()} with {p}"
+        words = f"{title(true)}, predicted {title(label).lower()} with {p}"
         caption = f"{SHORT[label]} {p}"
-        note = f"true: {SHORT[true]}" if true != label else "right"
+        note = f"true: {SHORT[true]}" if true != label else "correct"
         colour = CLASSES[label].colour
         made.append(Picture(row, image, words, caption=caption, note=note, colour=colour))
     return made
 
 
-@st.dialog("One image", width="large")
-def image_dialog(found: Evaluation, dataset: Dataset, name: str, row: int) -> None:
-    """All that is known of one image.
+@st.dialog("Image", width="large")
+def open_image(found: Evaluation, dataset: Dataset, name: str, row: int) -> None:
+    """Show all that is known of one image.
 
     Args:
         name: the ensemble's in the workspace.
@@ -185,34 +186,34 @@ def image_dialog(found: Evaluation, dataset: Dataset, name: str, row: int) -> No
     ensemble = load_ensemble(name)
     index = int(found.indices[row])
     image = read_images(dataset, np.array([index]), ensemble.size)[0]
-    # Maps are not kept with an evaluation: they are worked out for this image.
+    # Maps are not kept with an evaluation: they are computed for this image.
     evidence = find_evidence(ensemble, image)
     called = str(dataset.items["name"].iloc[index])
     truth = int(found.labels[row])
     cell = cell_of(found.answers, row, called, image, evidence.whole, truth)
-    cell_card(cell, ensemble.info, "judged")
+    cell_card(cell, ensemble.info, "evaluated")
     if len(evidence.members) > 1:
-        _each_network(cell, ensemble, evidence)
-    show_similar_cells(image, ensemble, dataset, "judged_similar")
+        _show_members(cell, ensemble, evidence)
+    show_similar_cells(image, ensemble, dataset, "evaluated_similar")
 
 
-def _each_network(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
-    st.markdown("**What each network looks at for its own answer**")
+def _show_members(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
+    st.markdown("**Evidence of each member for its own prediction**")
     photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     columns = st.columns(max(3, len(cell.members)))
     members = zip(ensemble.info["members"], cell.members, evidence.members, strict=True)
-    for column, (member, said, maps) in zip(columns, members, strict=False):
-        vote = int(said.argmax())
-        words = f"{member['name']}: {title(vote).lower()} {percent(float(said[vote]))}"
+    for column, (member, own, maps) in zip(columns, members, strict=False):
+        vote = int(own.argmax())
+        words = f"{member['name']}: {title(vote).lower()} {percent(float(own[vote]))}"
         column.image(
             overlaid(photo, shown_evidence(maps, vote, SIDE), OPACITY),
             caption=words,
             width="stretch",
-            alt=f"Where {words} is seen on photograph {cell.name}",
+            alt=f"Evidence for {words} on image {cell.name}",
         )
 
 
-def _words(choice: int | str) -> str:
+def _title_of(choice: int | str) -> str:
     return "any class" if choice == ANY else title(int(choice))
 
 
@@ -220,7 +221,7 @@ def _class(choice: int | str) -> int | None:
     return None if choice == ANY else int(choice)
 
 
-def clicked_cell(selection: dict) -> tuple[int, int] | None:
+def read_clicked_cell(selection: dict) -> tuple[int, int] | None:
     """(true, predicted) of the marker chosen in the confusion matrix, or None."""
     points = selection.get("points") or []
     data = points[0].get("customdata") if points else None
@@ -231,7 +232,7 @@ def clicked_cell(selection: dict) -> tuple[int, int] | None:
 
 
 def _on_click(key: str) -> None:
-    cell = clicked_cell(st.session_state[key]["selection"])
+    cell = read_clicked_cell(st.session_state[key]["selection"])
     st.session_state["review_true"] = cell[0] if cell else ANY
     st.session_state["review_predicted"] = cell[1] if cell else ANY
 
@@ -242,41 +243,40 @@ def _on_select() -> None:
 
 
 @st.fragment
-def confusion_and_images(found: Evaluation, dataset: Dataset, name: str) -> None:
-    """The confusion matrix and, beside it, the images of the cell that was chosen."""
-    names = networks(found)
+def show_confusion(found: Evaluation, dataset: Dataset, name: str) -> None:
+    """Show the confusion matrix and, beside it, the images of the selected cell."""
+    names = name_models(found)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         network = 0
         other = None
         if len(names) > 2:
             network = st.selectbox(
-                "Answers of", range(len(names)), format_func=names.__getitem__, key="review_network"
+                "Model", range(len(names)), format_func=names.__getitem__, key="review_network"
             )
             others = [None, *(i for i in range(len(names)) if i != network)]
             other = st.selectbox(
-                "Minus those of",
+                "Compare with",
                 others,
-                format_func=lambda i: "nobody" if i is None else names[i],
+                format_func=lambda i: "none" if i is None else names[i],
                 key="review_other",
-                help="The difference of two confusion matrices on the same images.",
+                help="Shows the difference of the two confusion matrices.",
             )
         shares = st.segmented_control(
-            "Numbers",
-            ["Counts", "Row shares"],
-            default="Counts",
+            "Values",
+            [COUNTS, NORMALISED],
+            default=COUNTS,
             required=True,
             key="review_numbers",
             disabled=other is not None,
         )
     left, right = st.columns([11, 9], gap="medium")
-    said, _ = answers_of(found, network)
-    matrix = confusion_matrix(found.labels, said)
+    matrix = confusion_matrix(found.labels, select_predictions(found, network)[0])
     with left:
         key = f"confusion_{st.session_state.get('review_drawn', 0)}_{network}_{other}"
         if other is None:
-            fig = figures.confusion(matrix, normalise=shares == "Row shares")
+            fig = figures.confusion(matrix, normalise=shares == NORMALISED)
         else:
-            second = confusion_matrix(found.labels, answers_of(found, other)[0])
+            second = confusion_matrix(found.labels, select_predictions(found, other)[0])
             fig = figures.confusion_difference(matrix, second, (names[network], names[other]))
         st.plotly_chart(
             fig,
@@ -284,115 +284,121 @@ def confusion_and_images(found: Evaluation, dataset: Dataset, name: str) -> None
             on_select=partial(_on_click, key),
             selection_mode="points",
             config=figures.CONFIG,
-            alt="Confusion matrix; the two lists beside it choose a cell by keyboard",
+            alt="Confusion matrix; the two lists beside it select a cell by keyboard",
         )
         if other is not None:
             st.caption(
-                f"Violet: in favour of {names[network]}; orange: of {names[other]}. On the "
-                "diagonal more is better, elsewhere less."
+                f"Violet favours {names[network]}, orange {names[other]}. On the diagonal more is "
+                "better, elsewhere less."
             )
     with right:
-        _chosen_cell(found, dataset, name, network, other)
+        _show_cell_images(found, dataset, name, network, other)
 
 
-def _chosen_cell(
+def _show_cell_images(
     found: Evaluation, dataset: Dataset, name: str, network: int, other: int | None
 ) -> None:
-    st.caption("Click a cell of the matrix, or choose here:")
+    st.caption("Click a cell of the matrix, or select one here:")
     sides = st.columns(2)
     true = sides[0].selectbox(
-        "True class", CHOICES, format_func=_words, key="review_true", on_change=_on_select
+        "True class", CHOICES, format_func=_title_of, key="review_true", on_change=_on_select
     )
     predicted = sides[1].selectbox(
-        "Answered", CHOICES, format_func=_words, key="review_predicted", on_change=_on_select
+        "Predicted class",
+        CHOICES,
+        format_func=_title_of,
+        key="review_predicted",
+        on_change=_on_select,
     )
     nothing = true == ANY and predicted == ANY
     wanted = _class(true), _class(predicted)
     only = "errors" if nothing else "all"
-    rows = chosen_images(found, *wanted, only, network=network)
-    what = "answered wrong" if nothing else f"{_words(true)} → {_words(predicted)}"
+    rows = select_images(found, *wanted, only, network=network)
+    what = "misclassified" if nothing else f"{_title_of(true)} → {_title_of(predicted)}"
     if other is not None:
-        also = chosen_images(found, *wanted, only, network=other)
+        also = select_images(found, *wanted, only, network=other)
         rows = np.concatenate([np.setdiff1d(rows, also), np.setdiff1d(also, rows)])
-        what += ", by one of the two only"
+        what += ", by only one of the two models"
     more = f", the first {SHOWN}" if len(rows) > SHOWN else ""
     count = "1 image" if len(rows) == 1 else f"{len(rows):,} images"
     st.markdown(f"**{count}**: {what}{more}")
     with st.container(height=430, border=False):
-        shown = pictures(found, dataset, rows[:SHOWN], network)
+        shown = draw_tiles(found, dataset, rows[:SHOWN], network)
         key = f"review_{true}_{predicted}_{network}_{other}"
         clicked = gallery(shown, key, side=92)
     if clicked is not None:
-        image_dialog(found, dataset, name, clicked)
+        open_image(found, dataset, name, clicked)
 
 
-def pair_rows(found: Evaluation, pair: tuple[int, int]) -> pd.DataFrame:
-    """How often each network takes one class of a pair for the other, both ways."""
+def count_pair(found: Evaluation, pair: tuple[int, int]) -> pd.DataFrame:
+    """How often each model confuses the two classes of a pair, both ways."""
     rows = []
     a, b = pair
-    for place, network in enumerate(networks(found)):
-        said, _ = answers_of(found, place)
-        row: dict[str, str | int] = {"Network": network}
+    for place, network in enumerate(name_models(found)):
+        predictions, _ = select_predictions(found, place)
+        row: dict[str, str | int] = {"Model": network}
         for true, other in ((a, b), (b, a)):
             n = int((found.labels == true).sum())
-            count = int((said[found.labels == true] == other).sum())
+            count = int((predictions[found.labels == true] == other).sum())
             way = f"{title(true)} → {title(other).lower()}"
             row[way] = f"{count:,} of {n:,}"
-            row[f"95 %, {way}"] = interval(wilson(count, n)) if n else ""
+            row[f"95 % interval, {way}"] = interval(wilson(count, n)) if n else ""
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 @st.fragment
-def hard_pair(found: Evaluation, dataset: Dataset, name: str) -> None:
-    """Two classes that are hard to tell apart: counts both ways, and the images between them."""
+def show_class_pair(found: Evaluation, dataset: Dataset, name: str) -> None:
+    """Show how often two classes are confused, both ways, and the images between them."""
     st.caption(
-        "Neutrophils ripen out of immature granulocytes without a step: band cells lie between, "
-        "and people draw the line differently. Any other two classes can be looked at too."
+        "Immature granulocytes mature into neutrophils gradually; experts draw the line "
+        "differently for band cells between them. Select any two classes to compare."
     )
     sides = st.columns(2)
     every = range(len(CLASSES))
-    a = sides[0].selectbox("One class", every, PAIR[0], format_func=title, key="pair_a")
-    b = sides[1].selectbox("The other", every, PAIR[1], format_func=title, key="pair_b")
+    a = sides[0].selectbox("First class", every, PAIR[0], format_func=title, key="pair_a")
+    b = sides[1].selectbox("Second class", every, PAIR[1], format_func=title, key="pair_b")
     if a == b:
-        st.info("Choose two classes.", icon=":material/info:")
+        st.info("Select two different classes.", icon=":material/info:")
         return
     st.dataframe(
-        pair_rows(found, (a, b)),
+        count_pair(found, (a, b)),
         hide_index=True,
-        alt=f"How often each network takes {title(a).lower()} and {title(b).lower()} for another",
+        alt=f"How often each model confuses {title(a).lower()} and {title(b).lower()}",
     )
     between = np.minimum(found.answers.probabilities[:, a], found.answers.probabilities[:, b])
-    wrong = chosen_images(found, None, None, "errors", pair=(a, b))
-    rest = chosen_images(found, None, None, pair=(a, b))
+    wrong = select_images(found, None, None, "errors", pair=(a, b))
+    rest = select_images(found, None, None, pair=(a, b))
     rest = np.setdiff1d(rest, wrong)
     closest = rest[np.argsort(-between[rest], kind="stable")][: SHOWN // 2]
     clicked = None
     for rows, words, key in (
-        (wrong[:SHOWN], f"Taken for one another ({len(wrong):,})", "pair_wrong"),
-        (closest, "Right, but closest to the line", "pair_close"),
+        (wrong[:SHOWN], f"Confused with each other ({len(wrong):,})", "pair_wrong"),
+        (closest, "Correct, but closest to the boundary", "pair_close"),
     ):
         st.markdown(f"**{words}**")
         if len(rows):
-            tile = gallery(pictures(found, dataset, rows), f"{key}_{a}_{b}", side=104)
+            tile = gallery(draw_tiles(found, dataset, rows), f"{key}_{a}_{b}", side=104)
             clicked = tile if tile is not None else clicked
         else:
             st.caption("None.")
     if clicked is not None:
-        image_dialog(found, dataset, name, clicked)
+        open_image(found, dataset, name, clicked)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def _rows(key: str, _found: Evaluation, _dataset: Dataset, _rows: np.ndarray) -> pd.DataFrame:
-    return image_rows(_found, _dataset, _rows)
+def _cached_rows(
+    key: str, _found: Evaluation, _dataset: Dataset, _rows: np.ndarray
+) -> pd.DataFrame:
+    return list_image_rows(_found, _dataset, _rows)
 
 
 @st.fragment
-def image_by_image(found: Evaluation, dataset: Dataset, name: str, limit: float) -> None:
-    """A table of the images, confident errors first; a row opens the image.
+def show_images(found: Evaluation, dataset: Dataset, name: str, limit: float) -> None:
+    """Show a table of the images, confident errors first; a row opens the image.
 
     Args:
-        limit: the novelty above which an image is none of the eight.
+        limit: the novelty above which an image is not recognised.
     """
     only = st.segmented_control(
         "Show",
@@ -404,60 +410,66 @@ def image_by_image(found: Evaluation, dataset: Dataset, name: str, limit: float)
         label_visibility="collapsed",
     )
     with st.container(horizontal=True):
-        true = st.selectbox("True class", CHOICES, format_func=_words, key="images_true")
-        said = st.selectbox("Answered", CHOICES, format_func=_words, key="images_predicted")
-        order = st.selectbox("Order", ORDERS, format_func=str.capitalize, key="images_order")
-    rows = chosen_images(found, _class(true), _class(said), only, order=order)
+        true = st.selectbox("True class", CHOICES, format_func=_title_of, key="images_true")
+        predicted = st.selectbox(
+            "Predicted class", CHOICES, format_func=_title_of, key="images_predicted"
+        )
+        order = st.selectbox("Sort by", ORDERS, format_func=str.capitalize, key="images_order")
+    rows = select_images(found, _class(true), _class(predicted), only, order=order)
     if not len(rows):
-        st.info("No image here.", icon=":material/info:")
+        st.info("No image matches.", icon=":material/info:")
         return
     part = rows[:MOST_ROWS]
-    more = f", the first {MOST_ROWS} shown; the CSV has all" if len(rows) > MOST_ROWS else ""
+    more = (
+        f", the first {MOST_ROWS} shown (all are in the CSV under Export)"
+        if len(rows) > MOST_ROWS
+        else ""
+    )
     st.markdown(f"**{len(rows):,}** of {len(found.labels):,} images{more}")
-    said_of_all = found.answers.probabilities.tobytes()
+    answers = found.answers.probabilities.tobytes()
     labels = found.labels[part].tobytes()
-    key = f"{dataset.path}_{hash(said_of_all)}_{hash(part.tobytes())}_{hash(labels)}"
+    key = f"{dataset.path}_{hash(answers)}_{hash(part.tobytes())}_{hash(labels)}"
     event = st.dataframe(
-        _rows(key, found, dataset, part),
+        _cached_rows(key, found, dataset, part),
         hide_index=True,
         row_height=44,
         height=38 + 44 * min(len(part), 8),
-        key=f"review_table_{only}_{true}_{said}_{order}",
+        key=f"review_table_{only}_{true}_{predicted}_{order}",
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         column_config={
-            "Picture": st.column_config.ImageColumn("", width=52),
+            "Image": st.column_config.ImageColumn("", width=52),
             "True": st.column_config.TextColumn(width=140),
-            "Answer": st.column_config.TextColumn(width=140),
-            "Right": st.column_config.CheckboxColumn(width=50),
+            "Predicted": st.column_config.TextColumn(width=140),
+            "Correct": st.column_config.CheckboxColumn(width=70),
             "Probability": st.column_config.ProgressColumn(
                 format="%.1f %%", min_value=0, max_value=100, width=110
             ),
             "Votes": st.column_config.TextColumn(
-                width=190, help="Each network's own answer and its probability in percent."
+                width=190, help="Prediction of each member and its probability in percent."
             ),
             "Disagreement": st.column_config.NumberColumn(
                 format="%.0f %%",
                 width=100,
-                help="Jensen-Shannon divergence of the networks' probabilities: 0 all say the "
-                "same, 100 each is sure of another class.",
+                help="Jensen-Shannon divergence of the members' probabilities: 0 = identical, "
+                "100 = each is certain of a different class.",
             ),
             "Novelty": st.column_config.NumberColumn(
                 format="%.2f", width=70, help=f"Not recognised above {limit:.2f}."
             ),
             "Recognised": st.column_config.CheckboxColumn(width=90),
-            "Could be": st.column_config.TextColumn(
-                width=130, help="The prediction set at 95 % coverage."
+            "Prediction set": st.column_config.TextColumn(
+                width=130, help="Plausible classes, at the coverage of the ensemble."
             ),
         },
-        alt="The judged images",
+        alt="The evaluated images",
     )
     chosen = chosen_row(event["selection"], -1)
     # A table keeps its selection: without this a filter would open the image once more.
     last = st.session_state.get("review_opened")
-    now = (only, true, said, order, chosen)
+    now = (only, true, predicted, order, chosen)
     st.session_state["review_opened"] = now
     if chosen >= 0 and now != last:
-        image_dialog(found, dataset, name, int(part[chosen]))
-    sure = percent(float(found.answers.probabilities.max(1).mean()))
-    st.caption(f"Choose a row to open its image. Mean top probability of all images: {sure}.")
+        open_image(found, dataset, name, int(part[chosen]))
+    confidence = percent(float(found.answers.probabilities.max(1).mean()))
+    st.caption(f"Select a row to open the image. Mean confidence over all images: {confidence}.")

@@ -1,4 +1,4 @@
-"""What an evaluation measured: of the ensemble, of each class, of each member."""
+"""Metrics of an evaluation: of the ensemble, per class, and of each member."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.evaluation.tables import METRIC_NAMES, member_table, pair_table
 from bloodcell.ui.common.format import interval, percent
-from bloodcell.ui.evaluation.images import answers_of, networks
+from bloodcell.ui.evaluation.images import name_models, select_predictions
 
-__all__ = ["all_figures", "by_class", "headline", "side_by_side"]
+__all__ = ["show_all_metrics", "show_classes", "show_headline", "show_members"]
 
 # Two beside each other on a phone.
 TILE_PX = 168
 OPTIMISM = (
-    "Below each number is its 95 % interval. The images come from one laboratory and carry no "
-    "patient ids: parts were divided by image, so cells of one patient may lie on both sides. "
-    "Read these figures as optimistic."
+    "Below each number is its 95 % interval. The images come from one laboratory and have no "
+    "patient ids. They were split by image, so cells of one patient may be in both training and "
+    "test: these results are optimistic."
 )
 # The published result of BloodCellCNN's ensemble of three.
 FORERUNNER = {
-    "Network": "BloodCellCNN, as published",
+    "Model": "BloodCellCNN (published)",
     "Accuracy": "97.74\N{NO-BREAK SPACE}%",
     "95 % interval": "not given",
     "Precision": "97.97\N{NO-BREAK SPACE}%",
@@ -34,24 +34,24 @@ FORERUNNER = {
 }
 
 
-def headline(found: Evaluation) -> None:
-    """The metrics with their 95 % intervals, and what they are not."""
+def show_headline(found: Evaluation) -> None:
+    """Show the main metrics with their 95 % intervals, and their limits."""
     j = found.judgement
     n = len(found.labels)
     known = int(found.answers.recognised.sum())
     numbers = [
-        ("Accuracy", j.accuracy, j.intervals["accuracy"], "Share of images answered right."),
+        ("Accuracy", j.accuracy, j.intervals["accuracy"], "Share of images classified correctly."),
         (
             "Precision",
             j.macro_precision,
             j.intervals["macro_precision"],
-            "Of the images given a class, the share that is of it; mean over the classes.",
+            "Share of the images predicted as a class that belong to it; mean over the classes.",
         ),
         (
             "Recall",
             j.macro_recall,
             j.intervals["macro_recall"],
-            "Of the images of a class, the share that is found; mean over the classes.",
+            "Share of the images of a class that are found; mean over the classes.",
         ),
         (
             "F1",
@@ -69,14 +69,15 @@ def headline(found: Evaluation) -> None:
             "Calibration error",
             j.ece,
             j.intervals["ece"],
-            "Expected calibration error in 15 bins: how far a claimed probability is from the "
-            "share that is right.",
+            "Expected calibration error (ECE), 15 bins: difference between predicted probability "
+            "and observed accuracy.",
         ),
         (
             "Recognised",
             known / n,
             wilson(known, n),
-            "Share of these cells that is not called none of the eight.",
+            "Share of these cells whose novelty is below the threshold. The others are flagged as "
+            "none of the eight classes.",
         ),
     ]
     with st.container(horizontal=True, gap="small", key="headline"):
@@ -94,29 +95,29 @@ def headline(found: Evaluation) -> None:
                 border=True,
                 width=TILE_PX,
             )
-        aside = f"{found.set_aside:,} set aside" if found.set_aside else "none set aside"
+        aside = f"{found.set_aside:,} excluded" if found.set_aside else "none excluded"
         st.metric(
             "Images",
             f"{n:,}",
             aside,
             delta_color="off",
             delta_arrow="off",
-            help="Images of the part that a network saw in training or validation are set aside "
-            "from the test part: they would flatter the score.",
+            help="Test images that a member saw in training or validation are excluded, because "
+            "they would inflate the metrics.",
             border=True,
             width=TILE_PX,
         )
     if found.seen:
         st.warning(
-            f"{found.seen:,} of these {n:,} images were seen in training or validation: these "
-            "figures are not of unseen cells.",
+            f"{found.seen:,} of these {n:,} images were used in training or validation: this is "
+            "not a result on unseen cells.",
             icon=":material/warning:",
         )
     st.caption(OPTIMISM)
 
 
-def all_figures(found: Evaluation) -> None:
-    """Every metric of the ensemble, macro and weighted, with its interval and n."""
+def show_all_metrics(found: Evaluation) -> None:
+    """Show every metric of the ensemble, macro and weighted, with its interval and n."""
     j = found.judgement
     rows = []
     for key, words in METRIC_NAMES.items():
@@ -130,29 +131,29 @@ def all_figures(found: Evaluation) -> None:
         rows.append({"Metric": words, "Value": texts[0], "95 % interval": texts[1], "n": j.n})
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Every metric with its 95 % interval")
     st.caption(
-        "Of 1,000 simulated test sets of a calibrated classifier each of these intervals held the "
-        "truth in 93 to 97 %."
+        "Checked on 1,000 simulated test sets of a calibrated classifier: these intervals "
+        "contained the true value in 93 to 97 % of them."
     )
 
 
 @st.fragment
-def by_class(found: Evaluation) -> None:
-    """Every class with its intervals; ROC and precision-recall curves."""
-    names = networks(found)
+def show_classes(found: Evaluation) -> None:
+    """Show every class with its intervals, and ROC and precision-recall curves."""
+    names = name_models(found)
     network = 0
     if len(names) > 2:
         network = st.selectbox(
-            "Answers of", range(len(names)), format_func=names.__getitem__, key="classes_network"
+            "Model", range(len(names)), format_func=names.__getitem__, key="classes_network"
         )
-    judged = found.members[network - 1][1] if network else found.judgement
+    metrics = found.members[network - 1][1] if network else found.judgement
     rows = []
-    for c in judged.per_class:
+    for c in metrics.per_class:
         row = {"Class": title(class_id(c["name"]) or 0), "n": c["n"]}
         for key, words in (("recall", "Recall"), ("precision", "Precision"), ("f1", "F1")):
             row[words] = 100 * c[key]
-            row[f"{words}, 95 %"] = interval(c[f"{key}_interval"])
+            row[f"{words}, 95 % interval"] = interval(c[f"{key}_interval"])
         row["AUC"] = None if c["auc"] is None else percent(c["auc"], 2)
-        row["AUC, 95 %"] = None if c["auc"] is None else interval(c["auc_interval"], 2)
+        row["AUC, 95 % interval"] = None if c["auc"] is None else interval(c["auc_interval"], 2)
         rows.append(row)
     bar = {"format": "%.1f %%", "min_value": 0, "max_value": 100, "width": 110}
     st.dataframe(
@@ -160,17 +161,17 @@ def by_class(found: Evaluation) -> None:
         hide_index=True,
         column_config={
             "Recall": st.column_config.ProgressColumn(
-                **bar, help="Of the cells of this class, the share that is found."
+                **bar, help="Share of the cells of this class that are found."
             ),
             "Precision": st.column_config.ProgressColumn(
-                **bar, help="Of the cells given this class, the share that is of it."
+                **bar, help="Share of the cells predicted as this class that belong to it."
             ),
             "F1": st.column_config.NumberColumn(format="%.1f %%"),
         },
-        alt="Recall, precision, F1 and AUC of each class with 95 % intervals",
+        alt="Recall, precision, F1 and AUC per class with 95 % intervals",
     )
-    _, probabilities = answers_of(found, network)
-    aucs = {c["name"]: percent(c["auc"], 2) for c in judged.per_class if c["auc"] is not None}
+    _, probabilities = select_predictions(found, network)
+    aucs = {c["name"]: percent(c["auc"], 2) for c in metrics.per_class if c["auc"] is not None}
     left, right = st.columns(2)
     left.plotly_chart(
         figures.roc_figure(roc_curves(found.labels, probabilities), aucs),
@@ -185,18 +186,18 @@ def by_class(found: Evaluation) -> None:
         alt="Precision-recall curve of each class",
     )
     st.caption(
-        "Behind each class: its AUC. The figures show the corner that matters; a double "
-        "click shows all of it."
+        "Each class is listed with its AUC. The axes are zoomed in; double-click a figure to see "
+        "all of it."
     )
 
 
-def side_by_side(found: Evaluation, info: dict[str, Any]) -> None:
-    """The ensemble beside its members and the forerunner."""
+def show_members(found: Evaluation, info: dict[str, Any]) -> None:
+    """Compare the ensemble with its members and with the published result."""
     rows = [(f"{found.ensemble} (ensemble)", found.judgement), *found.members]
     n = len(found.labels)
     table = [
         {
-            "Network": name,
+            "Model": name,
             "Accuracy": percent(j.accuracy, 2),
             "95 % interval": interval(j.intervals["accuracy"], 2),
             "Precision": percent(j.weighted_precision, 2),
@@ -209,37 +210,37 @@ def side_by_side(found: Evaluation, info: dict[str, Any]) -> None:
         pd.DataFrame([*table, FORERUNNER]),
         hide_index=True,
         placeholder="",
-        alt="Accuracy, precision and recall of the ensemble, its networks and the forerunner",
+        alt="Accuracy, precision and recall of the ensemble, its members and BloodCellCNN",
     )
     st.plotly_chart(
         figures.members_figure(found),
         key="members_figure",
         config=figures.CONFIG,
-        alt="Accuracy of the ensemble and of each network with 95 % intervals",
+        alt="Accuracy of the ensemble and of each member with 95 % intervals",
     )
     st.caption(
-        "Precision and recall here are weighted by the images of a class, as the forerunner's "
-        "seem to be (its recall equals its accuracy). Its figures (dotted: the ensemble, and its "
-        "networks alone) come from other images: they are a landmark, not a contest."
+        "Precision and recall are weighted by class frequency, as the published ones seem to be "
+        "(recall equals accuracy). The published results were measured on other images, so they "
+        "are a reference point and not a direct comparison."
     )
     if len(found.members) > 1:
-        _paired(found, info)
-        _together(found)
+        _show_contributions(found, info)
+        _show_agreement(found)
 
 
-def _paired(found: Evaluation, info: dict[str, Any]) -> None:
-    st.subheader("What each network adds", anchor=False)
+def _show_contributions(found: Evaluation, info: dict[str, Any]) -> None:
+    st.subheader("Contribution of each member", anchor=False)
     rows = [
         {
-            "Network": m.member,
+            "Member": m.member,
             "Weight": m.weight,
             "Paired test": m.verdict,
             "Ensemble better by": f"{100 * m.difference:+.2f} points",
             "95 % interval": f"{100 * m.difference_low:+.2f} to {100 * m.difference_high:+.2f}",
             "McNemar p": f"{m.p_value:.2g}",
             "Ensemble without it": percent(m.without, 2),
-            "Right only with it": m.gained,
-            "Right only without it": m.lost,
+            "Correct only with it": m.gained,
+            "Correct only without it": m.lost,
         }
         for m in member_table(found, info).itertuples()
     ]
@@ -247,20 +248,20 @@ def _paired(found: Evaluation, info: dict[str, Any]) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         column_config={"Weight": st.column_config.NumberColumn(format="%.3f")},
-        alt="The ensemble against each network, and without it",
+        alt="The ensemble compared with each member, and without it",
     )
     st.caption(
-        f"Paired tests on the same {len(found.labels):,} images (McNemar). Without it: the other "
-        "networks keep their proportions."
+        f"Paired tests (McNemar) on the same {len(found.labels):,} images. Without a member, the "
+        "others keep their relative weights."
     )
 
 
-def _together(found: Evaluation) -> None:
-    st.subheader("Do they err together?", anchor=False)
+def _show_agreement(found: Evaluation) -> None:
+    st.subheader("Agreement between members", anchor=False)
     rows = [
         {
-            "Networks": f"{p.a} and {p.b}",
-            "Differ on": percent(p.differ, 2),
+            "Members": f"{p.a} and {p.b}",
+            "Disagree on": percent(p.differ, 2),
             "95 % interval": interval((p.low, p.high), 2),
             "Both wrong": p.both_wrong,
             "Kappa": p.kappa,
@@ -273,12 +274,13 @@ def _together(found: Evaluation) -> None:
         hide_index=True,
         column_config={
             "Kappa": st.column_config.NumberColumn(
-                format="%.3f", help="Cohen's kappa of their answers: 1 the same, 0 as by chance."
+                format="%.3f",
+                help="Cohen's kappa: 1 = identical predictions, 0 = agreement by chance.",
             ),
             "Q": st.column_config.NumberColumn(
                 format="%.3f",
-                help="Yule's Q of right and wrong: 1 they err on the same images, 0 independently.",
+                help="Yule's Q: 1 = errors on the same images, 0 = independent errors.",
             ),
         },
-        alt="Agreement of every two networks",
+        alt="Agreement of every two members",
     )

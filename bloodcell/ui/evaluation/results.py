@@ -1,4 +1,4 @@
-"""Evaluations and stress studies: at hand, on the disk, or at work for all visitors at once."""
+"""Evaluations and robustness studies: in memory, on disk, or being computed for all visitors."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,11 +18,23 @@ from bloodcell.progress import Progress
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import changed_at, load_ensemble, workspace
 
-__all__ = ["AT_ONCE", "effort", "ensemble_info", "held", "judging", "stressing"]
+__all__ = [
+    "AT_ONCE",
+    "TTA_HELP",
+    "count_predictions",
+    "find_evaluation",
+    "find_evaluation_job",
+    "find_robustness_job",
+    "read_ensemble_info",
+]
 
-# Network runs that are worth no question: some ten seconds on two cores.
+# Predictions that are made without being asked for: some ten seconds on two cores.
 AT_ONCE = 6000
 KEPT = 8
+TTA_HELP = (
+    "Average the predictions over eight flips and rotations of each image. Slower, often slightly "
+    "more accurate."
+)
 
 
 @st.cache_resource
@@ -31,7 +43,7 @@ def _jobs() -> OrderedDict[Any, Job]:
 
 
 @st.cache_resource
-def _at_hand() -> OrderedDict[tuple[str, ...], Evaluation]:
+def _memory() -> OrderedDict[tuple[str, ...], Evaluation]:
     return OrderedDict()
 
 
@@ -40,7 +52,7 @@ def _info(path: str, stamp: int) -> dict[str, Any]:
     return Bundle(Path(path)).info
 
 
-def ensemble_info(name: str) -> dict[str, Any]:
+def read_ensemble_info(name: str) -> dict[str, Any]:
     """The content of an ensemble's ``ensemble.json``, without loading its networks.
 
     Raises:
@@ -50,7 +62,9 @@ def ensemble_info(name: str) -> dict[str, Any]:
     return _info(str(path), changed_at(path))
 
 
-def effort(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[int, int, int]:
+def count_predictions(
+    info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+) -> tuple[int, int, int]:
     """Images of the part, networks, and views of each image: their product is the work."""
     images = len(split_of(info, dataset).indices(part))
     return images, len(info["members"]), len(VIEWS) if tta else 1
@@ -62,9 +76,11 @@ def _key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[
     return str(dataset.path), made, evaluation_key(info, dataset, part, tta)
 
 
-def held(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> Evaluation | None:
-    """The evaluation if it is at hand or on the disk."""
-    key, kept = _key(info, dataset, part, tta), _at_hand()
+def find_evaluation(
+    info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+) -> Evaluation | None:
+    """The evaluation if it is in memory or on disk."""
+    key, kept = _key(info, dataset, part, tta), _memory()
     found = kept.get(key) or load_evaluation(info, dataset, part, tta)
     if found is not None:
         kept[key] = found
@@ -84,25 +100,25 @@ def _job(key: Any, title: str, work: Callable[[Progress], Any], *, start: bool) 
     return job
 
 
-def judging(
+def find_evaluation_job(
     name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool, *, start: bool
 ) -> Job | None:
-    """The job that judges an ensemble; its result is an Evaluation, which is also kept.
+    """The job that evaluates an ensemble; its result is an Evaluation, which is also kept.
 
     Args:
         name: the ensemble's in the workspace.
-        start: whether to begin unless it is at work.
+        start: whether to start it unless it is running.
     """
     ensemble = load_ensemble(name) if start else None
     return _job(
-        (_key(info, dataset, part, tta), "judge"),
-        f"Judging {info['name']} on {dataset.name}",
+        (_key(info, dataset, part, tta), "evaluate"),
+        f"Evaluating {info['name']} on {dataset.name}",
         lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress),
         start=start,
     )
 
 
-def stressing(
+def find_robustness_job(
     name: str,
     info: dict[str, Any],
     dataset: Dataset,
@@ -112,11 +128,11 @@ def stressing(
     *,
     start: bool,
 ) -> Job | None:
-    """The job of a corruption study; its result is the Study, complete or as far as it came.
+    """The job of a robustness study; its result is the Study, complete or as far as it came.
 
     Args:
         images: how many; 0: all.
-        start: whether to begin, or go on, unless it is at work.
+        start: whether to start or resume it unless it is running.
     """
     ensemble = load_ensemble(name) if start else None
 
@@ -128,8 +144,8 @@ def stressing(
             return load_study(info, dataset, part, images=images, tta=tta)
 
     return _job(
-        (_key(info, dataset, part, tta), "stress", images),
-        f"{info['name']} under stress",
+        (_key(info, dataset, part, tta), "robustness", images),
+        f"Robustness of {info['name']} on {dataset.name}",
         work,
         start=start,
     )

@@ -1,4 +1,4 @@
-"""Under stress: corrupted images, and cells from another laboratory."""
+"""Robustness: accuracy on corrupted images, and on an external dataset."""
 
 from typing import Any
 
@@ -16,80 +16,87 @@ from bloodcell.ui.common.format import interval, percent
 from bloodcell.ui.common.gallery import Picture, gallery
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import workspace
-from bloodcell.ui.evaluation.results import effort, held, judging, stressing
+from bloodcell.ui.evaluation.results import (
+    count_predictions,
+    find_evaluation,
+    find_evaluation_job,
+    find_robustness_job,
+)
 
-__all__ = ["away", "stress"]
+__all__ = ["show_corruptions", "show_external"]
 
 # Some minutes with three networks on two cores.
 SOME = 300
 
 
-def stress(name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> None:
-    """The corruption study: look at it, start it, watch it, stop it, go on."""
+def show_corruptions(
+    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+) -> None:
+    """Show the robustness study, or start, follow, stop and resume it."""
     st.caption(
-        "Eleven faults of file, optics, light and slide, each at five strengths, after "
-        "BloodMNIST-C; our own implementation, scaled to the images."
+        "Accuracy under eleven image corruptions (file, optics, light, slide), each at five "
+        "severities. Modelled on BloodMNIST-C; own implementation."
     )
-    total, networks, views = effort(info, dataset, part, tta)
+    total, networks, views = count_predictions(info, dataset, part, tta)
     if not total:
-        st.info(f"The {part} part of {dataset.name} has no images: choose another part.")
+        st.info(f"The {part} part of {dataset.name} has no images: select another part.")
         return
-    with st.expander("What the corruptions look like"):
-        _sheet(info, dataset, part)
+    with st.expander("Examples of the corruptions"):
+        _show_examples(info, dataset, part)
     choices = [n for n in (SOME, 0) if n < total]
     images = st.segmented_control(
         "Images",
         choices,
         default=choices[0],
         required=True,
-        format_func=lambda n: f"all {total:,}" if n == 0 else f"{n:,}, spread over the classes",
-        key="stress_images",
+        format_func=lambda n: f"all {total:,}" if n == 0 else f"{n:,}, balanced over the classes",
+        key="robustness_images",
     )
-    job = stressing(name, info, dataset, part, tta, images, start=False)
+    job = find_robustness_job(name, info, dataset, part, tta, images, start=False)
     kept = load_study(info, dataset, part, images=images, tta=tta)
     if job is not None and job.running:
-        st.caption("It goes on when this page is closed, and what is done is kept.")
+        st.caption("It continues when this page is closed. Finished conditions are kept.")
         wait_for(job)
     elif kept is None or not kept.complete:
         if job is not None and job.state == "failed":
             wait_for(job)
         done = 0 if kept is None else len(kept.done)
         work = f"{len(CONDITIONS) - done} × {images or total:,} images × {networks} networks"
-        label = "Go on" if done else "Start"
+        label = "Resume" if done else "Start"
         if st.button(
             f"{label} ({work}{f' × {views} views' if views > 1 else ''})",
             type="primary",
             icon=":material/play_arrow:",
-            key="stress_start",
+            key="robustness_start",
         ):
-            stressing(name, info, dataset, part, tta, images, start=True)
+            find_robustness_job(name, info, dataset, part, tta, images, start=True)
             st.rerun()
         if done:
-            st.caption(f"{done} of {len(CONDITIONS)} conditions are done and kept.")
+            st.caption(f"{done} of {len(CONDITIONS)} conditions are finished.")
     if kept is not None and len(kept.done) > 1:
-        _report(kept)
+        _show_study(kept)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _corrupted(key: str, _image: np.ndarray) -> list[np.ndarray]:
+def _corrupt_once(key: str, _image: np.ndarray) -> list[np.ndarray]:
     return [corrupt(_image[None], name, s)[0] for name in CORRUPTIONS for s in STRENGTHS]
 
 
-def _sheet(info: dict[str, Any], dataset: Dataset, part: str) -> None:
+def _show_examples(info: dict[str, Any], dataset: Dataset, part: str) -> None:
     index = split_of(info, dataset).indices(part)[:1]
     image = read_images(dataset, index, info["input_size"])[0]
-    changed = _corrupted(f"{dataset.fingerprint}_{index}_{info['input_size']}", image)
+    changed = _corrupt_once(f"{dataset.fingerprint}_{index}_{info['input_size']}", image)
     made = []
     for place, picture in enumerate(changed):
         title = list(CORRUPTIONS.values())[place // len(STRENGTHS)]
         strength = STRENGTHS[place % len(STRENGTHS)]
         made.append(
-            Picture(place, picture, f"{title}, strength {strength}", caption=f"{title} {strength}")
+            Picture(place, picture, f"{title}, severity {strength}", caption=f"{title} {strength}")
         )
-    gallery(made, "stress_sheet", columns=len(STRENGTHS), clickable=False)
+    gallery(made, "robustness_sheet", columns=len(STRENGTHS), clickable=False)
 
 
-def _report(study: Study) -> None:
+def _show_study(study: Study) -> None:
     table = study.table()
     rows = []
     for place, network in enumerate(study.networks):
@@ -97,35 +104,37 @@ def _report(study: Study) -> None:
         clean = study.done[0].right[place].mean()
         rows.append(
             {
-                "Network": network,
-                "Clean": percent(float(clean)),
+                "Model": network,
+                "Original images": percent(float(clean)),
                 "Mean over the corruptions": percent(value),
                 "95 % interval": interval(pair),
-                "Lost, points": f"{100 * (value - clean):+.1f}",
+                "Change, points": f"{100 * (value - clean):+.1f}",
                 "n": study.n,
             }
         )
     if not study.complete:
         st.caption(f"So far: {len(study.done)} of {len(CONDITIONS)} conditions.")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Mean accuracy under corruption")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Mean accuracy on corrupted images")
     st.plotly_chart(
-        figures.stress_curves(table, CORRUPTIONS),
-        key="stress_curves",
+        figures.corruption_curves(table, CORRUPTIONS),
+        key="corruption_curves",
         config=figures.CONFIG,
-        alt="Accuracy of each network against the strength of each corruption",
+        alt="Accuracy of each model against the severity of each corruption",
     )
     st.download_button(
-        "Study, CSV",
+        "Download (CSV)",
         table.to_csv(index=False),
-        f"{study.ensemble}-{study.dataset}-stress.csv",
+        f"{study.ensemble}-{study.dataset}-robustness.csv",
         "text/csv",
         icon=":material/download:",
         on_click="ignore",
     )
 
 
-def away(name: str, info: dict[str, Any], home: Evaluation | None, dataset: Dataset) -> None:
-    """Home beside another dataset: how much of the accuracy travels.
+def show_external(
+    name: str, info: dict[str, Any], home: Evaluation | None, dataset: Dataset
+) -> None:
+    """Compare the accuracy with that on another dataset (external validation).
 
     Args:
         home: the evaluation on the active dataset, if there is one.
@@ -134,24 +143,27 @@ def away(name: str, info: dict[str, Any], home: Evaluation | None, dataset: Data
     others = [n for n in workspace().names("datasets") if n != dataset.name]
     if not others:
         st.info(
-            "Bring in cells of another laboratory on the Dataset page to see how much travels.",
+            "Import images of another laboratory on the Dataset page for an external validation.",
             icon=":material/info:",
         )
         return
     if home is None:
-        st.info(f"Judge {info['name']} on {dataset.name} first.", icon=":material/info:")
+        st.info(f"Evaluate {info['name']} on {dataset.name} first.", icon=":material/info:")
         return
-    other = open_dataset(workspace(), st.selectbox("Beside", others, key="away_dataset"))
-    found = held(info, other, "all", home.tta)
+    other = open_dataset(
+        workspace(), st.selectbox("External dataset", others, key="external_dataset")
+    )
+    found = find_evaluation(info, other, "all", home.tta)
     if found is None:
-        images, networks, views = effort(info, other, "all", home.tta)
-        job = judging(name, info, other, "all", home.tta, start=False)
+        images, networks, views = count_predictions(info, other, "all", home.tta)
+        job = find_evaluation_job(name, info, other, "all", home.tta, start=False)
         if (job is None or not job.running) and st.button(
-            f"Judge on all of {other.name} ({images:,} images × {networks} networks × {views})",
+            f"Evaluate on all of {other.name} ({images:,} images × {networks} networks × {views} "
+            "views)",
             icon=":material/play_arrow:",
-            key="away_start",
+            key="external_start",
         ):
-            job = judging(name, info, other, "all", home.tta, start=True)
+            job = find_evaluation_job(name, info, other, "all", home.tta, start=True)
         if job is None or not wait_for(job):
             return
         found = job.result
@@ -177,20 +189,20 @@ def away(name: str, info: dict[str, Any], home: Evaluation | None, dataset: Data
             )
     table = pd.DataFrame(rows)
     st.plotly_chart(
-        figures.home_and_away(table, (home.dataset, found.dataset)),
-        key="home_and_away",
+        figures.external_accuracy(table, (home.dataset, found.dataset)),
+        key="external_accuracy",
         config=figures.CONFIG,
-        alt="Accuracy of each network at home and away",
+        alt="Accuracy of each model on the active and the external dataset",
     )
     st.dataframe(
         pd.DataFrame(
             [
                 {
-                    "Network": r.network,
+                    "Model": r.network,
                     "Dataset": r.dataset,
                     "Accuracy": percent(r.accuracy),
                     "95 % interval": interval((r.low, r.high)),
-                    "Mean recall": percent(r.macro_recall),
+                    "Macro recall": percent(r.macro_recall),
                     "Calibration error": percent(r.ece),
                     "Recognised": "" if pd.isna(r.recognised) else percent(r.recognised),
                     "n": r.n,
@@ -199,11 +211,11 @@ def away(name: str, info: dict[str, Any], home: Evaluation | None, dataset: Data
             ]
         ),
         hide_index=True,
-        alt="Figures at home and away",
+        alt="Metrics on the active and the external dataset",
     )
     if found.seen:
         st.warning(
-            f"{found.seen:,} of the {found.judgement.n:,} images of {found.dataset} were seen in "
+            f"{found.seen:,} of the {found.judgement.n:,} images of {found.dataset} were used in "
             "training or validation.",
             icon=":material/warning:",
         )

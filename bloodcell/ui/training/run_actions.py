@@ -29,7 +29,9 @@ from bloodcell.ui.training.run_list import (
 __all__ = ["COMPARE", "NEW_RUN", "RUNS", "VIEW", "show_actions", "show_deleted", "show_undo"]
 
 VIEW = "training_view"
-RUNS, NEW_RUN, COMPARE = "Runs", "New run", "Compare"
+RUNS = "Runs"
+NEW_RUN = "New run"
+COMPARE = "Compare"
 PROBLEM = "run_problem"
 UNDO = "deleted_run"
 RESUMABLE = ("stopped", "failed", "lost")

@@ -145,7 +145,7 @@ def show_curves(metrics: list[dict[str, Any]]) -> None:
         figure = learning_curves(metrics, names, title=words)
         for trace in figure.data:
             # The title says of what; the whole names would run into it on a narrow page.
-            trace.name = trace.name.rsplit(", ", 1)[-1]
+            trace.name = trace.name.split(" ", 1)[0]
         with column:
             st.plotly_chart(
                 figure,

@@ -18,12 +18,12 @@ from bloodcell.evaluation.review import review_curve
 from bloodcell.evaluation.stress import CONDITIONS, Stressed, Study
 from bloodcell.figures import (
     confusion_difference,
-    home_and_away,
+    corruption_curves,
+    external_accuracy,
     members_figure,
     precision_recall_figure,
     review_figure,
     roc_figure,
-    stress_curves,
 )
 from bloodcell.figures.report import evaluation_report
 from bloodcell.workspace import Workspace
@@ -92,8 +92,8 @@ def test_the_review_curve_marks_what_was_chosen():
     assert "40 errors" in fig.layout.title.text
 
 
-def test_stress_has_a_small_figure_for_each_corruption_from_clean_to_5(study: Study):
-    fig = stress_curves(study.table(), CORRUPTIONS)
+def test_robustness_has_a_small_figure_for_each_corruption_from_clean_to_5(study: Study):
+    fig = corruption_curves(study.table(), CORRUPTIONS)
     assert [a.text for a in fig.layout.annotations] == list(CORRUPTIONS.values())
     assert len(fig.data) == 11 * 2
     assert all(list(line.x) == [0, 1, 2, 3, 4, 5] for line in fig.data)
@@ -102,7 +102,7 @@ def test_stress_has_a_small_figure_for_each_corruption_from_clean_to_5(study: St
 
 def test_a_study_that_has_only_begun_shows_what_is_there(study: Study):
     begun = Study("first", "demo", "test", study.networks, study.labels, study.done[:3])
-    fig = stress_curves(begun.table(), CORRUPTIONS)
+    fig = corruption_curves(begun.table(), CORRUPTIONS)
     assert [a.text for a in fig.layout.annotations] == ["Pixelated"]
     assert list(fig.data[0].x) == [0, 1, 2]
 
@@ -113,7 +113,7 @@ def test_home_and_away_has_both_for_each_network():
         for n in ("e", "m")
         for d, a in (("home", 0.9), ("away", 0.4))
     ]
-    fig = home_and_away(pd.DataFrame(rows), ("home", "away"))
+    fig = external_accuracy(pd.DataFrame(rows), ("home", "away"))
     assert [(bar.name, list(bar.x)) for bar in fig.data] == [
         ("home", [0.9, 0.9]),
         ("away", [0.4, 0.4]),
@@ -146,13 +146,13 @@ class TestTheReport:
         low, high = j.intervals["macro_f1"]
         assert f"{100 * j.macro_f1:.2f} %" in text
         assert f"{100 * low:.2f} to {100 * high:.2f} %" in text
-        for heading in ("Class by class", "How much to review", "Under stress", "Checklist"):
+        for heading in ("Metrics per class", "Review by a person", "Robustness", "CLAIM"):
             assert heading in text
 
     def test_its_figures_are_readable_json(self, text: str):
         figures = re.findall(r'<script type="application/json" id="([\w-]+)">(.*?)</script>', text)
         names = [name for name, _ in figures]
-        assert {"confusion", "members", "roc", "reliability", "review", "stress"} <= set(names)
+        assert {"confusion", "members", "roc", "reliability", "review", "robustness"} <= set(names)
         for _, content in figures:
             assert json.loads(content.replace("<\\/", "</"))["data"]
 
