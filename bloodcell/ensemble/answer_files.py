@@ -8,6 +8,7 @@ import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.ensemble.classify import Classified
+from bloodcell.ensemble.ensemble import DECIMALS
 
 __all__ = ["answers_csv", "answers_json"]
 
@@ -29,9 +30,10 @@ def answers_json(found: Classified) -> list[dict[str, Any]]:
             {
                 "file": file,
                 "label": CLASS_NAMES[label],
-                "probability": float(a.probabilities[i, label]),
+                "probability": round(float(a.probabilities[i, label]), DECIMALS),
                 "probabilities": {
-                    name: float(p) for name, p in zip(CLASS_NAMES, a.probabilities[i], strict=True)
+                    name: round(float(p), DECIMALS)
+                    for name, p in zip(CLASS_NAMES, a.probabilities[i], strict=True)
                 },
                 "prediction_set": [CLASS_NAMES[k] for k in np.flatnonzero(a.prediction_sets[i])],
                 "recognised": bool(a.recognised[i]),

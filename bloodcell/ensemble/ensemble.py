@@ -16,9 +16,12 @@ from bloodcell.models.litert import LiteModel, Outputs
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
-__all__ = ["VIEWS", "Answers", "Ensemble", "Raw", "open_ensemble", "run_members"]
+__all__ = ["DECIMALS", "VIEWS", "Answers", "Ensemble", "Raw", "open_ensemble", "run_members"]
 
 BATCH = 32
+# Of novelty, and of what is written of probabilities. What lies behind them depends on a machine's arithmetic and on the
+# place of an image in its batch.
+DECIMALS = 6
 # The eight flips and turns of a square.
 VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
 
@@ -48,7 +51,7 @@ class Answers:
         probabilities: float64, n×8, calibrated, rows sum to 1.
         members: float32, m×n×8, of each member, uncalibrated.
         prediction_sets: bool, n×8.
-        novelty: float64, n; above the threshold it is none of the eight.
+        novelty: float64, n, to six decimals; above the threshold it is none of the eight.
         recognised: bool, n.
         maps: a float32 array n×h×w×8 for each member.
     """
@@ -137,7 +140,7 @@ class Ensemble:
                 f"expected {expected}: make the ensemble again."
             )
         # Converted once here: at every answer it would cost more than the networks.
-        return found.astype(np.float32)
+        return found.astype(np.float64)
 
     def _detector(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
         found = self.bundle.array(member["detector"])
@@ -168,9 +171,9 @@ class Ensemble:
             count: of the known cells.
 
         Returns:
-            float32, count; None if a member knows other cells.
+            float64, count; None if a member knows other cells.
         """
-        total = np.zeros(count, np.float32)
+        total = np.zeros(count)
         for weight, known, found, basis in zip(
             self.weights / self.weights.sum(), self._known, features, self._bases, strict=True
         ):
@@ -205,7 +208,8 @@ class Ensemble:
             detect(found[:, : len(detector) - 1], detector)
             for found, detector in zip(raw.looks, self._detectors, strict=False)
         ]
-        novelty = novelty_of(distances, detections)
+        # An answer is the same wherever in a batch its image stands: see DECIMALS.
+        novelty = novelty_of(distances, detections).round(DECIMALS)
         return Answers(
             probabilities,
             raw.probabilities,

@@ -40,8 +40,8 @@ STRENGTH = 0.03
 
 
 def unit(features: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; float32."""
-    features = np.asarray(features, np.float32)
+    """Rows scaled to length 1; float64."""
+    features = np.asarray(features, np.float64)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
@@ -73,15 +73,16 @@ def neighbour_distance(
     Returns:
         float64, n, 0 to 2.
     """
-    # No copy of a reference that is float32 already: it is larger than all else here.
-    rows, known = unit(features), np.asarray(reference, np.float32)
+    # In double precision: how BLAS cuts a product into blocks depends on the other rows of the
+    # batch, and in single precision the difference would be seen in the sixth digit of a distance.
+    rows, known = unit(features), np.asarray(reference, np.float64)
     if basis is not None:
-        rows = rows @ np.asarray(basis, np.float32)
+        rows = rows @ np.asarray(basis, np.float64)
     # BLAS would wake threads for a single row, which wait for each other on a busy machine.
     one = len(rows) == 1
     similarity = np.einsum("rc,c->r", known, rows[0])[None] if one else rows @ known.T
     k = min(k, reference.shape[0])
-    return 1.0 - np.partition(similarity, -k, axis=1)[:, -k].astype(np.float64)
+    return 1.0 - np.partition(similarity, -k, axis=1)[:, -k]
 
 
 def novelty_of(distances: list[np.ndarray], detections: list[np.ndarray]) -> np.ndarray:

@@ -177,6 +177,12 @@ class TestFilesToTakeAlong:
         assert answers_csv(found).splitlines()[1].startswith("'=HYPERLINK")
 
 
+def test_an_answer_does_not_depend_on_its_place_in_a_batch(ensemble, cells):
+    files = [("a.png", png(cell)) for cell in cells] * 3
+    alone = [answers_json(classify(ensemble, [file]))[0] for file in files[: len(cells)]]
+    assert answers_json(classify(ensemble, files)) == alone * 3
+
+
 def test_there_are_200_bad_files():
     assert len(BAD_FILES) >= 200
 
