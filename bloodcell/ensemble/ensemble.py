@@ -19,8 +19,8 @@ from bloodcell.workspace import Workspace
 __all__ = ["DECIMALS", "VIEWS", "Answers", "Ensemble", "Raw", "open_ensemble", "run_members"]
 
 BATCH = 32
-# Of novelty, and of what is written of probabilities. What lies behind them depends on a machine's arithmetic and on the
-# place of an image in its batch.
+# Of novelty, and of what is written of probabilities: what lies behind them depends on a machine's
+# arithmetic and on the place of an image in its batch.
 DECIMALS = 6
 # The eight flips and turns of a square.
 VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
