@@ -1,43 +1,48 @@
-"""Augmentation: compose what training does to its images, and see it before it happens."""
+"""Augmentation: edit augmentation policies and preview them on cells."""
 
 import streamlit as st
 
 from bloodcell.augment import CATALOGUE
 from bloodcell.figures import CONFIG
 from bloodcell.figures.augmentation import pixel_histograms
-from bloodcell.ui.augmentation.cells import Shown, choose_cells
-from bloodcell.ui.augmentation.editor import choose_policy, edit_steps, edited_policy, step_names
-from bloodcell.ui.augmentation.preview import (
-    ladder_tiles,
-    mixes,
-    preview,
-    rungs_of,
-    show_cues,
-    tiles,
-    warn,
+from bloodcell.ui.augmentation.cells import UPLOAD, Shown, choose_cells
+from bloodcell.ui.augmentation.editor import (
+    draw_policy_choice,
+    draw_steps,
+    list_step_titles,
+    read_policy,
 )
-from bloodcell.ui.augmentation.save import keep
+from bloodcell.ui.augmentation.preview import (
+    augment_cells,
+    compute_strengths,
+    draw_strengths,
+    draw_variants,
+    mixes_images,
+    show_cues,
+    show_warning,
+)
+from bloodcell.ui.augmentation.save import draw_save
 from bloodcell.ui.augmentation.speed import show_speed
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.gallery import gallery
 
-VARIANTS, LADDER, HISTOGRAM = "Variants", "Strength ladder", "Pixel histogram"
+VARIANTS, STRENGTHS, HISTOGRAM = "Variants", "Strength", "Histogram"
 COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16
 
 
-def another(key: str) -> None:
+def increase(key: str) -> None:
     st.session_state[key] = (int(st.session_state[key]) + 1) % 2**31
 
 
-def dice(shown: Shown) -> int:
-    """Another cell, another draw; returns the seed of the draw."""
+def draw_seed(shown: Shown) -> int:
+    """Draw the choice of cell and seed; returns the seed."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.session_state["preview_mode"] != "Your pictures":
+        if st.session_state["preview_mode"] != UPLOAD:
             st.button(
                 "Another cell" if shown.one else "Other cells",
                 icon=":material/casino:",
-                on_click=another,
+                on_click=increase,
                 args=("preview_cell",),
             )
         seed = st.number_input(
@@ -46,115 +51,116 @@ def dice(shown: Shown) -> int:
             2**31 - 1,
             key="preview_seed",
             width=150,
-            help="The same seed, cell and policy give the same pictures.",
+            help="The same seed, cell and policy give the same images.",
             persist_state="session",
         )
-        st.button("Re-roll", icon=":material/refresh:", on_click=another, args=("preview_seed",))
+        st.button("Next seed", icon=":material/refresh:", on_click=increase, args=("preview_seed",))
     return int(seed)
 
 
-def variants(shown: Shown, seed: int) -> None:
+def show_variants(shown: Shown, seed: int) -> None:
     copies = COPIES if shown.one else COPIES_EACH
-    made, labels = preview(edited_policy(), shown.cells, copies, seed, shown.partners)
+    made, labels = augment_cells(read_policy(), shown.cells, copies, seed, shown.partners)
     gallery(
-        tiles(shown.cells, made, labels, small=not shown.one),
+        draw_variants(shown.cells, made, labels, small=not shown.one),
         key="preview_grid",
         columns=4 if shown.one else COPIES_EACH + 1,
         clickable=False,
     )
-    if mixes(edited_policy()):
+    if mixes_images(read_policy()):
         st.caption(
-            "A bar at the foot of a picture shows its mixed label in the colours of the classes; "
-            "hold the pointer over it for the shares."
+            "The bar below an image shows its mixed label in the colours of the classes. Hover for "
+            "the shares."
         )
 
 
-def strengths(shown: Shown, seed: int) -> None:
-    names = step_names()
+def show_strengths(shown: Shown, seed: int) -> None:
+    names = list_step_titles()
     if not names:
-        st.info("No step: add an augmentation to see it at several strengths.")
+        st.info("The policy has no steps. Add an augmentation to preview its strength.")
         return
-    steps = edited_policy(with_off=True).steps
+    steps = read_policy(with_off=True).steps
     graded = [i for i, s in enumerate(steps) if CATALOGUE[s.key].parameters[0].kind == "float"]
     chosen = st.selectbox(
         "Step",
         range(len(names)),
         index=graded[0] if graded else 0,
         format_func=names.__getitem__,
-        key="preview_ladder",
+        key="preview_step",
     )
     step = steps[chosen]
-    ladders = rungs_of(step, shown.cells, shown.partners, seed)
+    ladders = compute_strengths(step, shown.cells, shown.partners, seed)
     gallery(
-        ladder_tiles(step, shown.cells, ladders),
-        key="ladder_grid",
+        draw_strengths(step, shown.cells, ladders),
+        key="strength_grid",
         columns=len(ladders[0]),
         clickable=False,
     )
     strengths = [p.title.lower() for p in CATALOGUE[step.key].parameters if p.strength]
     st.caption(
-        f"From nothing to twice the setting (framed), always at the end of what the strength "
-        f"allows: {', '.join(strengths)}."
-        + (" The two rows go towards the two ends." if len(ladders) > 1 else "")
+        f"From off to twice the current setting (framed), always at the limit of the range: "
+        f"{', '.join(strengths)}."
+        + (" The two rows show the two directions." if len(ladders) > 1 else "")
     )
 
 
-def histograms(shown: Shown, seed: int) -> None:
-    made, _ = preview(edited_policy(), shown.cells, COPIES_COUNTED, seed, shown.partners)
+def show_histograms(shown: Shown, seed: int) -> None:
+    made, _ = augment_cells(read_policy(), shown.cells, COPIES_COUNTED, seed, shown.partners)
     st.plotly_chart(
         pixel_histograms(shown.cells.images, made),
         key="histogram",
         config=CONFIG,
         theme="streamlit",
-        alt="Shares of pixels at each value of red, green and blue, before and after the policy",
+        alt="Histograms of red, green and blue, before and after augmentation",
     )
     st.caption(
-        f"Grey: before. In colour: after, over {made.shape[0] * made.shape[1]} variants. A peak "
-        "at 0 or 255 is detail that was cut off."
+        f"Grey: original. Colour: augmented, over {made.shape[0] * made.shape[1]} variants. A peak "
+        "at 0 or 255 means clipped detail."
     )
 
 
-def look() -> None:
+def show_preview() -> None:
     st.session_state.setdefault("preview_cell", 0)
     st.session_state.setdefault("preview_seed", 0)
     cell = int(st.session_state["preview_cell"])
     shown = choose_cells(cell)
     if shown is None:
         return
-    seed = dice(shown)
+    seed = draw_seed(shown)
     view = st.segmented_control(
         "View",
-        [VARIANTS, LADDER, HISTOGRAM],
+        [VARIANTS, STRENGTHS, HISTOGRAM],
         default=VARIANTS,
         required=True,
         key="preview_view",
         label_visibility="collapsed",
         persist_state="session",
     )
-    policy = edited_policy(with_off=True)
-    # In a place of its own, so that the pictures below are redrawn and not made anew.
+    policy = read_policy(with_off=True)
+    # In a container of its own, so that the images below are redrawn and not made anew.
     with st.container():
-        warn(policy)
-    {VARIANTS: variants, LADDER: strengths, HISTOGRAM: histograms}[view](shown, seed)
+        show_warning(policy)
+    views = {VARIANTS: show_variants, STRENGTHS: show_strengths, HISTOGRAM: show_histograms}
+    views[view](shown, seed)
     show_cues(policy, shown.source, cell)
-    show_speed(edited_policy(), shown.cells)
+    show_speed(read_policy(), shown.cells)
 
 
 @st.fragment
-def playground() -> None:
-    # On a phone the pictures come first; the editor must still be read before they are made.
+def draw_playground() -> None:
+    # On a phone the images come first; the editor must still be read before they are made.
     left, right = st.columns([3, 2], gap="large")
     with right, show_errors():
-        choose_policy()
-        edit_steps()
+        draw_policy_choice()
+        draw_steps()
     with left, show_errors():
-        look()
+        show_preview()
     with right, show_errors():
-        keep()
+        draw_save()
 
 
 heading(
     "Augmentation",
-    "Compose what training does to its images, and see it on cells before it happens.",
+    "Edit an augmentation policy and preview it on cells.",
 )
-playground()
+draw_playground()

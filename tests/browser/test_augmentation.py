@@ -42,7 +42,7 @@ def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
         seen = now
     assert slider.evaluate("slider => slider === document.activeElement")
     assert slider.input_value() == "8"
-    page.get_by_text("Changed since gentle was loaded.").wait_for()
+    page.get_by_text("gentle was edited.").wait_for()
 
 
 def test_train_with_this_opens_the_training_page_with_the_policy(page: Any, address: str):

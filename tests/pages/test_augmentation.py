@@ -1,4 +1,4 @@
-"""The Augmentation page: compose a policy, see what it does, keep it."""
+"""The Augmentation page: edit a policy, preview it, save it."""
 
 import json
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from bloodcell.augment import (
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.runs.run import list_runs
-from bloodcell.ui.augmentation.cells import OWN, Cells, drawn_cells
+from bloodcell.ui.augmentation.cells import OWN, Cells, draw_cells
 from bloodcell.ui.augmentation.preview import (
-    cue_tiles,
-    label_words,
-    ladder_tiles,
-    preview,
-    rungs_of,
-    tiles,
+    augment_cells,
+    compute_strengths,
+    describe_label,
+    draw_cue,
+    draw_strengths,
+    draw_variants,
 )
-from bloodcell.ui.augmentation.speed import measure, trained_here
+from bloodcell.ui.augmentation.speed import list_trained_here, measure_speed
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace
 
@@ -61,7 +61,7 @@ def link(app: AppTest):
 
 
 def bring(app: AppTest, name: str, text: str) -> AppTest:
-    """The page after a file was dropped on "Bring a policy in"."""
+    """The page after a file was dropped on Import."""
     uploader = next(u for u in app.get("file_uploader") if u.key == "policy_upload")
     uploader.set_value([(name, text.encode(), "application/json")])
     return app.run()
@@ -74,13 +74,13 @@ def opened(app: AppTest, place: int) -> AppTest:
 
 
 class TestEditor:
-    def test_begins_with_a_preset_on_drawn_cells_when_there_is_nothing(
+    def test_begins_with_a_preset_on_synthetic_cells_when_there_is_nothing(
         self, tmp_path: Path, open_page: Open
     ):
         app = open_page(tmp_path, "augmentation")
         assert not app.exception
         assert [s.key for s in steps(app)] == [s.key for s in PRESETS["gentle"].steps]
-        assert "Drawn cells" in texts(app.caption)
+        assert "Synthetic cells" in texts(app.caption)
 
     def test_offers_every_preset_and_what_was_saved(self, demo_copy: Path, open_page: Open):
         save_policy(Workspace(demo_copy), Policy("own", (step("zoom", 0.5, amount=0.12),)))
@@ -111,7 +111,7 @@ class TestEditor:
 
     def test_adds_a_step_with_its_defaults(self, tmp_path: Path, open_page: Open):
         app = choose(open_page(tmp_path, "augmentation"), "none")
-        assert "No step" in texts(app.info)
+        assert "No steps" in texts(app.info)
         app.selectbox(key="step_to_add").set_value("defocus").run()
         button(app, "Add").click().run()
         assert not app.exception
@@ -119,18 +119,18 @@ class TestEditor:
             ("defocus", CATALOGUE["defocus"].defaults())
         ]
 
-    def test_moves_removes_and_switches_off(self, tmp_path: Path, open_page: Open):
+    def test_moves_deletes_and_switches_off(self, tmp_path: Path, open_page: Open):
         app = opened(choose(open_page(tmp_path, "augmentation"), "gentle"), 0)
         first, second = (s.key for s in steps(app)[:2])
-        button(app, "Later").click().run()
+        button(app, "Move down").click().run()
         assert [s.key for s in steps(app)[:2]] == [second, first]
         app.toggle(key=f"step_{steps(app)[0].number}_on").set_value(False).run()
         assert not steps(app)[0].on
-        assert "left out of what is kept" in texts(app.caption)
-        button(opened(app, 1), "Remove").click().run()
+        assert "are not saved" in texts(app.caption)
+        button(opened(app, 1), "Delete").click().run()
         assert first not in [s.key for s in steps(app)]
-        assert "Changed since gentle was loaded." in texts(app.caption)
-        button(app, "Undo the changes").click().run()
+        assert "gentle was edited." in texts(app.caption)
+        button(app, "Discard changes").click().run()
         assert len(steps(app)) == len(PRESETS["gentle"].steps)
 
     def test_warns_beyond_what_is_sensible_for_a_blood_cell(self, tmp_path: Path, open_page: Open):
@@ -139,12 +139,12 @@ class TestEditor:
         place = [s.key for s in steps(app)].index("hue")
         opened(app, place)
         app.slider(key=f"step_{steps(app)[place].number}_angle").set_value(90.0).run()
-        assert f"Step {place + 1} goes beyond what is sensible" in texts(app.markdown)
+        assert f"Step {place + 1} exceeds the recommended range" in texts(app.markdown)
         assert f"Step {place + 1}, Random hue" in texts(app.warning)
         assert "eosinophils from neutrophils" in texts(app.warning)
 
 
-class TestKeeping:
+class TestSaving:
     def test_saves_under_a_name_that_training_finds(self, demo_copy: Path, open_page: Open):
         app = choose(open_page(demo_copy, "augmentation"), "strong")
         app.text_input(key="policy_name").set_value("mine").run()
@@ -155,14 +155,14 @@ class TestKeeping:
         assert saved.steps == PRESETS["strong"].steps
         assert app.selectbox(key="policy_choice").value == "mine"
 
-    def test_a_preset_cannot_be_written_over(self, demo_copy: Path, open_page: Open):
+    def test_a_preset_cannot_be_overwritten(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "augmentation")
         app.text_input(key="policy_name").set_value("seed").run()
         button(app, "Save").click().run()
         assert "belongs to a preset" in texts(app.error)
         assert not Workspace(demo_copy).policies.exists()
 
-    def test_a_saved_policy_is_written_over_only_when_asked(self, demo_copy: Path, open_page: Open):
+    def test_a_saved_policy_is_overwritten_only_when_asked(self, demo_copy: Path, open_page: Open):
         workspace = Workspace(demo_copy)
         save_policy(workspace, Policy("mine", (step("flip"),)))
         app = open_page(demo_copy, "augmentation")
@@ -188,17 +188,17 @@ class TestKeeping:
         assert "mine" not in app.selectbox(key="policy_choice").options
         assert [s.key for s in steps(app)] == ["hue"]
         assert link(app).disabled
-        button(app, "Undo the deletion").click().run()
+        button(app, "Restore").click().run()
         assert find_policy(workspace, "mine") == mine
         assert app.selectbox(key="policy_choice").value == "mine"
         assert not link(app).disabled
-        assert "Undo the deletion" not in [b.label for b in app.button]
+        assert "Restore" not in [b.label for b in app.button]
 
-    def test_a_policy_is_brought_in_from_a_file(self, demo_copy: Path, open_page: Open):
+    def test_a_policy_is_imported_from_a_file(self, demo_copy: Path, open_page: Open):
         brought = Policy("theirs", (step("stain", 0.5, amount=0.15), step("flip")))
         app = open_page(demo_copy, "augmentation")
         bring(app, "theirs.json", json.dumps(policy_to_json(brought)))
-        assert "theirs.json is in the editor with 2 steps" in texts(app.success)
+        assert "Imported theirs.json with 2 steps into the editor" in texts(app.success)
         assert [(s.key, s.probability) for s in steps(app)] == [("stain", 0.5), ("flip", 1.0)]
         assert app.selectbox(key="policy_choice").value is None
         assert link(app).disabled
@@ -253,57 +253,57 @@ class TestKeeping:
 
 class TestPreview:
     def test_shows_the_original_beside_its_variants(self):
-        cells = drawn_cells((1, 5), 0)
-        made, labels = preview(PRESETS["none"], cells, 3, 0)
-        pictures = tiles(cells, made, labels)
+        cells = draw_cells((1, 5), 0)
+        made, labels = augment_cells(PRESETS["none"], cells, 3, 0)
+        pictures = draw_variants(cells, made, labels)
         assert [p.marked for p in pictures] == [True, False, False, False] * 2
         assert all((p.image == cells.images[0]).all() for p in pictures[:4])
 
     def test_the_same_seed_gives_the_same_pictures_and_another_one_others(self):
-        cells = drawn_cells((1,), 0)
-        first, second, other = (preview(PRESETS["strong"], cells, 4, s)[0] for s in (7, 7, 8))
+        cells = draw_cells((1,), 0)
+        first, second, other = (augment_cells(PRESETS["strong"], cells, 4, s)[0] for s in (7, 7, 8))
         assert (first == second).all()
         assert (first != other).any()
 
     def test_mixed_pictures_carry_their_mixed_labels(self):
-        cells, partners = drawn_cells((1,), 0), drawn_cells((4,) * 24, 1)
+        cells, partners = draw_cells((1,), 0), draw_cells((4,) * 24, 1)
         policy = Policy("mix", (step("mixup", alpha=1.0),))
-        made, labels = preview(policy, cells, 12, 0, partners)
+        made, labels = augment_cells(policy, cells, 12, 0, partners)
         mixed = [k for k in range(12) if 0.01 < labels[0, k, 4] < 0.99]
         assert mixed
         for k in mixed:
             assert labels[0, k, 1] == pytest.approx(1 - labels[0, k, 4], abs=1e-5)
             assert (made[0, k] != cells.images[0]).any()
-        captions = [p.caption for p in tiles(cells, made, labels)[1:]]
+        captions = [p.caption for p in draw_variants(cells, made, labels)[1:]]
         assert all(("Eosino" in captions[k]) and ("Lympho" in captions[k]) for k in mixed)
 
     def test_a_pure_label_needs_no_words(self):
-        assert label_words(np.eye(8, dtype=np.float32)[3]) == ""
+        assert describe_label(np.eye(8, dtype=np.float32)[3]) == ""
         label = np.array([0.25, 0, 0, 0, 0, 0, 0.75, 0], np.float32)
-        assert label_words(label) == "75% Neutro, 25% Baso"
+        assert describe_label(label) == "75% Neutro, 25% Baso"
 
     def test_shows_one_of_each_class_of_the_dataset(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "augmentation")
-        app.button_group(key="preview_mode").set_value("One of each class").run()
+        app.button_group(key="preview_mode").set_value("One per class").run()
         assert not app.exception
-        assert "Drawn cells" not in texts(app.caption)
+        assert "Synthetic cells" not in texts(app.caption)
 
     def test_shows_a_step_at_several_strengths(self, demo_home: Path, open_page: Open):
         app = choose(open_page(demo_home, "augmentation"), "gentle")
-        app.button_group(key="preview_view").set_value("Strength ladder").run()
+        app.button_group(key="preview_view").set_value("Strength").run()
         assert not app.exception
-        assert app.selectbox(key="preview_ladder").value == 2
-        assert "twice the setting" in texts(app.caption)
+        assert app.selectbox(key="preview_step").value == 2
+        assert "twice the current setting" in texts(app.caption)
         choose(app, "none")
-        assert "No step: add an augmentation" in texts(app.info)
+        assert "The policy has no steps" in texts(app.info)
 
     def test_a_ladder_says_its_strengths_and_where_they_go_too_far(self):
-        cells, partners = drawn_cells((7,), 0), drawn_cells((4,) * 8, 1)
+        cells, partners = draw_cells((7,), 0), draw_cells((4,) * 8, 1)
         setting = step("zoom", amount=0.12)
-        ladders = rungs_of(setting, cells, partners, 0)
-        pictures = ladder_tiles(setting, cells, ladders)
+        ladders = compute_strengths(setting, cells, partners, 0)
+        pictures = draw_strengths(setting, cells, ladders)
         assert [p.caption for p in pictures[:5]] == ["0", "0.06", "0.12", "0.18", "0.24"]
-        assert [p.note for p in pictures[:5]] == ["", "", "", "too far", "too far"]
+        assert [p.note for p in pictures[:5]] == ["", "", "", "too strong", "too strong"]
         assert [p.marked for p in pictures[:5]] == [False, False, True, False, False]
         assert len(ladders) == 2
         assert (pictures[0].image == cells.images[0]).all()
@@ -312,7 +312,7 @@ class TestPreview:
     def test_shows_what_is_left_of_a_cue(self, demo_home: Path):
         dataset = open_dataset(Workspace(demo_home), "demo")
         (caution,) = cautions(Policy("p", (step("zoom", amount=0.6),)))
-        before, larger, smaller, other = cue_tiles(caution, dataset, 0)
+        before, larger, smaller, other = draw_cue(caution, dataset, 0)
         assert (before.caption, other.caption) == ("Platelet", "Lymphocyte")
         platelets = dataset.images[np.flatnonzero(dataset.labels == 7)]
         assert any((before.image == p).all() for p in platelets)
@@ -322,7 +322,7 @@ class TestPreview:
 
     def test_shows_the_histogram_before_and_after(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "augmentation")
-        app.button_group(key="preview_view").set_value("Pixel histogram").run()
+        app.button_group(key="preview_view").set_value("Histogram").run()
         assert not app.exception
         assert len(app.get("plotly_chart")) == 1
 
@@ -330,7 +330,7 @@ class TestPreview:
         self, demo_home: Path, open_page: Open
     ):
         app = open_page(demo_home, "augmentation")
-        app.button_group(key="preview_mode").set_value("Your pictures").run()
+        app.button_group(key="preview_mode").set_value("Upload").run()
         assert not app.get("bidi_component")
         picture = png_bytes(draw_cell(1, np.random.default_rng(0), 120))
         (uploader,) = [u for u in app.get("file_uploader") if u.key == "own_upload"]
@@ -342,15 +342,15 @@ class TestPreview:
         assert (image.shape, name) == ((96, 96, 3), "a.png")
 
     def test_a_picture_of_unknown_class_can_be_mixed_too(self):
-        cells = Cells(drawn_cells((1,), 0).images, np.array([OWN]), ("a.png",))
+        cells = Cells(draw_cells((1,), 0).images, np.array([OWN]), ("a.png",))
         policy = Policy("mix", (step("cutmix", alpha=1.0),))
-        _, labels = preview(policy, cells, 20, 0, drawn_cells((4,) * 24, 1))
-        assert any("yours" in label_words(label) for label in labels[0])
+        _, labels = augment_cells(policy, cells, 20, 0, draw_cells((4,) * 24, 1))
+        assert any("upload" in describe_label(label) for label in labels[0])
         np.testing.assert_allclose(labels.sum(2), 1, atol=1e-5)
 
     def test_the_share_of_a_step_comes_from_runs_on_this_machine(self, home: Path):
         workspace = Workspace(home)
-        (trained,) = trained_here(workspace)
+        (trained,) = list_trained_here(workspace)
         (run,) = list_runs(workspace)
         rates = [m["images_per_second"] for m in run.metrics()]
         assert (trained.run, trained.backbone) == (run.id, "tiny")
@@ -358,14 +358,14 @@ class TestPreview:
         assert trained.share(2 * trained.rate) == pytest.approx(0.5 / trained.cores)
         status = json.loads(run.status_path.read_text())
         run.status_path.write_text(json.dumps(status | {"host": "another"}))
-        assert trained_here(workspace) == []
+        assert list_trained_here(workspace) == []
 
     def test_measures_the_speed_when_asked(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "augmentation")
-        button(app, "Measure the speed").click().run()
-        assert "images a second" in texts(app.markdown)
-        assert "when a run has finished on this machine" in texts(app.caption)
-        rate, n = measure(PRESETS["gentle"], drawn_cells((0, 1), 0), seconds=0.05)
+        button(app, "Measure speed").click().run()
+        assert "images/s" in texts(app.markdown)
+        assert "once a run has finished on this machine" in texts(app.caption)
+        rate, n = measure_speed(PRESETS["gentle"], draw_cells((0, 1), 0), seconds=0.05)
         assert rate > 0
         assert n > 0
         assert n % 32 == 0

@@ -1,4 +1,4 @@
-"""Which cells the Augmentation page shows: of the dataset, drawn, or brought by the visitor."""
+"""Which cells the Augmentation page shows: of the dataset, synthetic, or uploaded."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,12 @@ from bloodcell.errors import BadInput
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index
 from bloodcell.ui.common.state import active_dataset
 
-__all__ = ["OWN", "Cells", "Shown", "cells_of", "choose_cells", "drawn_cells", "example"]
+__all__ = ["OWN", "Cells", "Shown", "choose_cells", "draw_cells", "find_example", "take_cells"]
 
-ONE, EACH, MINE = "One cell", "One of each class", "Your pictures"
-# The label of a picture whose class nobody has said.
+ONE = "One cell"
+EACH = "One per class"
+UPLOAD = "Upload"
+# The label of an uploaded image, whose class is unknown.
 OWN = len(CLASSES)
 PARTNERS = 24
 MOST_OWN = 8
@@ -40,7 +42,7 @@ class Shown:
     Attributes:
         cells: the originals.
         partners: cells they may be mixed with, of the same size.
-        source: the dataset to take examples from, or None for drawn ones.
+        source: the dataset to take examples from, or None for synthetic ones.
     """
 
     cells: Cells
@@ -52,7 +54,7 @@ class Shown:
         return len(self.cells.images) == 1
 
 
-def cells_of(dataset: Dataset, index: DatasetIndex, indices: list[int]) -> Cells:
+def take_cells(dataset: Dataset, index: DatasetIndex, indices: list[int]) -> Cells:
     """The images `indices` of a dataset."""
     return Cells(
         np.ascontiguousarray(dataset.images[indices]),
@@ -62,25 +64,25 @@ def cells_of(dataset: Dataset, index: DatasetIndex, indices: list[int]) -> Cells
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def drawn_cells(labels: tuple[int, ...], seed: int, side: int = DRAWN_SIDE) -> Cells:
-    """Cells drawn by the program, one for each label."""
+def draw_cells(labels: tuple[int, ...], seed: int, side: int = DRAWN_SIDE) -> Cells:
+    """Synthetic cells, one for each label."""
     images = [draw_cell(k, np.random.default_rng([seed, i]), side) for i, k in enumerate(labels)]
-    return Cells(np.stack(images), np.array(labels, np.int64), ("drawn",) * len(labels))
+    return Cells(np.stack(images), np.array(labels, np.int64), ("synthetic",) * len(labels))
 
 
-def example(dataset: Dataset | None, label: int, seed: int) -> np.ndarray:
-    """A cell of a class, uint8, H×W×3: of the dataset if it has one, else drawn."""
+def find_example(dataset: Dataset | None, label: int, seed: int) -> np.ndarray:
+    """A cell of a class, uint8, H×W×3: of the dataset if it has one, else synthetic."""
     if dataset is not None:
         index = dataset_index(dataset)
         members = np.flatnonzero((index.labels == label) & index.kept)
         if len(members):
             return np.ascontiguousarray(dataset.images[members[seed % len(members)]])
     side = DRAWN_SIDE if dataset is None else dataset.size[0]
-    return drawn_cells((label,), seed, side).images[0]
+    return draw_cells((label,), seed, side).images[0]
 
 
-def _take_own() -> None:
-    """Decode what was dropped, once; nothing of it leaves the memory of the session."""
+def _decode_uploads() -> None:
+    """Decode uploads once; they stay in the memory of the session."""
     images, problems, files = [], [], st.session_state["own_upload"] or []
     for file in files[:MOST_OWN]:
         try:
@@ -88,43 +90,43 @@ def _take_own() -> None:
         except BadInput as error:
             problems.append(str(error))
     if len(files) > MOST_OWN:
-        problems.append(f"Of {len(files)} pictures the first {MOST_OWN} are shown.")
+        problems.append(f"The first {MOST_OWN} of {len(files)} images are shown.")
     st.session_state["own_cells"] = images
     st.session_state["own_problems"] = problems
 
 
-def _own_cells() -> Cells | None:
+def _upload_cells() -> Cells | None:
     st.file_uploader(
-        "Drop pictures of single cells here: JPEG, PNG, TIFF, BMP or WebP. They stay in memory "
-        f"and are not stored; the centre square is shown at {DRAWN_SIDE} pixels.",
+        "Images of single cells (JPEG, PNG, TIFF, BMP or WebP). They stay in memory and are not "
+        f"stored; the centre square is shown at {DRAWN_SIDE} pixels.",
         accept_multiple_files=True,
         max_upload_size=MOST_MIB,
         key="own_upload",
-        on_change=_take_own,
+        on_change=_decode_uploads,
     )
     for problem in st.session_state.get("own_problems", []):
         st.warning(problem, icon=":material/warning:")
     own = st.session_state.get("own_cells")
     if own and not st.session_state["own_upload"]:
-        # the drop zone forgets when another page is opened; the pictures do not
-        st.caption(f"Dropped before: {', '.join(name for _, name in own)}.")
+        # The upload field is emptied when another page is opened; the images are kept.
+        st.caption(f"Uploaded before: {', '.join(name for _, name in own)}.")
     if not own:
         return None
     images, names = zip(*own, strict=True)
     return Cells(np.stack(images), np.full(len(images), OWN), names)
 
 
-def _partners(dataset: Dataset | None, side: int, rng: np.random.Generator) -> Cells:
+def _choose_partners(dataset: Dataset | None, side: int, rng: np.random.Generator) -> Cells:
     if dataset is not None and dataset.size == (side, side):
         index = dataset_index(dataset)
         kept = np.flatnonzero(index.kept)
         if len(kept):
-            return cells_of(dataset, index, sorted(rng.choice(kept, PARTNERS).tolist()))
-    return drawn_cells(tuple(i % len(CLASSES) for i in range(PARTNERS)), 1, side)
+            return take_cells(dataset, index, sorted(rng.choice(kept, PARTNERS).tolist()))
+    return draw_cells(tuple(i % len(CLASSES) for i in range(PARTNERS)), 1, side)
 
 
 def choose_cells(seed: int) -> Shown | None:
-    """The widgets that choose cells, and the cells; None while the visitor has dropped none.
+    """Draw the choice of cells; returns them, or None while nothing is uploaded.
 
     Args:
         seed: which cell of a class is taken.
@@ -132,8 +134,8 @@ def choose_cells(seed: int) -> Shown | None:
     dataset, rng = active_dataset(), np.random.default_rng(seed)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = st.segmented_control(
-            "Show",
-            [ONE, EACH, MINE],
+            "Cells",
+            [ONE, EACH, UPLOAD],
             default=ONE,
             required=True,
             key="preview_mode",
@@ -149,12 +151,12 @@ def choose_cells(seed: int) -> Shown | None:
                 width=210,
                 persist_state="session",
             )
-    if mode == MINE:
-        own = _own_cells()
-        return own and Shown(own, _partners(dataset, DRAWN_SIDE, rng), dataset)
+    if mode == UPLOAD:
+        own = _upload_cells()
+        return own and Shown(own, _choose_partners(dataset, DRAWN_SIDE, rng), dataset)
     labels = (label,) if mode == ONE else tuple(c.id for c in CLASSES)
     if dataset is None:
-        st.caption("Drawn cells, since there is no dataset yet.")
+        st.caption("Synthetic cells, as there is no dataset yet.")
     else:
         index = dataset_index(dataset)
         chosen = [
@@ -163,7 +165,7 @@ def choose_cells(seed: int) -> Shown | None:
             if len(members := np.flatnonzero((index.labels == k) & index.kept))
         ]
         if chosen:
-            partners = _partners(dataset, dataset.size[0], rng)
-            return Shown(cells_of(dataset, index, chosen), partners, dataset)
-        st.info(f"{dataset.name} has no {title(label).lower()}: drawn cells are shown instead.")
-    return Shown(drawn_cells(labels, seed), _partners(None, DRAWN_SIDE, rng), None)
+            partners = _choose_partners(dataset, dataset.size[0], rng)
+            return Shown(take_cells(dataset, index, chosen), partners, dataset)
+        st.info(f"{dataset.name} has no {title(label).lower()}: synthetic cells are shown instead.")
+    return Shown(draw_cells(labels, seed), _choose_partners(None, DRAWN_SIDE, rng), None)

@@ -20,15 +20,15 @@ from bloodcell.ui.common.state import workspace
 __all__ = [
     "CHOICE",
     "UNSAVED",
-    "changed",
-    "choose_policy",
-    "edit_steps",
-    "edited_policy",
-    "load",
-    "loaded",
-    "put_in",
-    "saved_name",
-    "step_names",
+    "draw_policy_choice",
+    "draw_steps",
+    "find_saved_name",
+    "is_changed",
+    "list_step_titles",
+    "load_named",
+    "load_policy",
+    "loaded_policy",
+    "read_policy",
 ]
 
 UNSAVED = "my-policy"
@@ -42,7 +42,7 @@ GROUPS = {
     "colour": "Colour",
     "texture": "Texture",
     "chains": "Chains",
-    "mixing": "Mixing of cells",
+    "mixing": "Mixing",
 }
 
 # A switch stands level with the head of its step, open or closed.
@@ -53,7 +53,7 @@ _ROW_STYLE = """<style>
 
 @dataclass
 class EditedStep:
-    """A step on the page: as in a policy, with a number of its own and a switch."""
+    """A step as edited on the page: with an id of its own and a switch."""
 
     number: int
     key: str
@@ -71,54 +71,54 @@ def _next_number() -> int:
     return st.session_state["step_counter"]
 
 
-def _edited(step: Step) -> EditedStep:
+def _editable(step: Step) -> EditedStep:
     parameters = CATALOGUE[step.key].defaults() | step.parameters
     return EditedStep(_next_number(), step.key, True, step.probability, parameters)
 
 
-def put_in(policy: Policy, *, kept: bool = False) -> None:
-    """Put a policy into the editor, in place of what is there.
+def load_policy(policy: Policy, *, kept: bool = False) -> None:
+    """Load a policy into the editor, in place of what is there.
 
     Args:
         kept: whether it is a preset or saved under its name.
     """
-    st.session_state[STEPS] = [_edited(s) for s in policy.steps]
+    st.session_state[STEPS] = [_editable(s) for s in policy.steps]
     st.session_state[LOADED] = policy
     st.session_state[KEPT] = kept
 
 
-def load(name: str) -> None:
-    """Put the policy `name` into the editor; if there is none, say so and leave it as it is."""
-    attempt("policy_problem", lambda: put_in(find_policy(workspace(), name), kept=True))
+def load_named(name: str) -> None:
+    """Load the policy `name` into the editor; if there is none, keep the editor and report it."""
+    attempt("policy_problem", lambda: load_policy(find_policy(workspace(), name), kept=True))
 
 
-def loaded() -> Policy:
-    """The policy that was put into the editor last, as it was then."""
+def loaded_policy() -> Policy:
+    """The policy that was loaded last, unedited."""
     _steps()
     return st.session_state[LOADED]
 
 
-def changed() -> bool:
-    """Whether the editor holds something else than what was put into it."""
-    return edited_policy(loaded().name) != loaded()
+def is_changed() -> bool:
+    """Whether the loaded policy was edited."""
+    return read_policy(loaded_policy().name) != loaded_policy()
 
 
-def saved_name() -> str | None:
+def find_saved_name() -> str | None:
     """The name under which training finds exactly what is in the editor, or None."""
-    name = loaded().name
+    name = loaded_policy().name
     kept = st.session_state[KEPT] and name in policy_names(workspace())
-    return name if kept and not changed() else None
+    return name if kept and not is_changed() else None
 
 
 def _steps() -> list[EditedStep]:
     if STEPS not in st.session_state:
-        put_in(PRESETS[FIRST], kept=True)
+        load_policy(PRESETS[FIRST], kept=True)
         if wanted := st.query_params.get("policy"):
-            load(wanted)
+            load_named(wanted)
     return st.session_state[STEPS]
 
 
-def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
+def read_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
     """What the editor holds.
 
     Args:
@@ -133,12 +133,12 @@ def edited_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
     return Policy(name, tuple(steps))
 
 
-def choose_policy() -> None:
-    """Choose among presets and saved policies; a choice replaces what is in the editor."""
+def draw_policy_choice() -> None:
+    """Draw the choice of presets and saved policies; it replaces what is in the editor."""
     for step in _steps():
-        _take_over(step)
-    names, at_first = policy_names(workspace()), loaded()
-    # A policy that was brought in or deleted is in the editor, but not among the saved ones.
+        _read_widgets(step)
+    names, at_first = policy_names(workspace()), loaded_policy()
+    # A policy that was imported or deleted is in the editor, but not among the saved ones.
     kept = st.session_state[KEPT] and at_first.name in names
     if not kept:
         st.session_state[CHOICE] = None
@@ -150,33 +150,33 @@ def choose_policy() -> None:
         index=None,
         key=CHOICE,
         placeholder=f"{at_first.name} (not saved)",
-        on_change=lambda: st.session_state[CHOICE] and load(st.session_state[CHOICE]),
-        help="Presets first, then what was saved in this workspace.",
+        on_change=lambda: st.session_state[CHOICE] and load_named(st.session_state[CHOICE]),
+        help="Presets first, then the policies saved in this workspace.",
     )
     # Always one element each, empty or not: what came and went would move the steps below it to
     # other places, and a slider in use would lose the keyboard's focus.
     with st.container():
         show_problem("policy_problem")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if changed():
-            st.caption(f"Changed since {at_first.name} was loaded.")
+        if is_changed():
+            st.caption(f"{at_first.name} was edited.")
             st.button(
-                "Undo the changes",
+                "Discard changes",
                 type="tertiary",
                 icon=":material/undo:",
-                on_click=put_in,
+                on_click=load_policy,
                 args=(at_first,),
                 kwargs={"kept": kept},
             )
 
 
-def step_names() -> list[str]:
+def list_step_titles() -> list[str]:
     """ "3. Random zoom" for each step, those that are off included."""
     return [f"{i}. {CATALOGUE[s.key].title}" for i, s in enumerate(_steps(), 1)]
 
 
-def _take_over(step: EditedStep) -> None:
-    """What was just set by a widget counts from here on, before the widget is drawn again."""
+def _read_widgets(step: EditedStep) -> None:
+    """Take over what was just set by a widget, before it is drawn again."""
     step.on = st.session_state.get(step.widget("on"), step.on)
     for p in CATALOGUE[step.key].parameters:
         step.parameters[p.key] = st.session_state.get(step.widget(p.key), step.parameters[p.key])
@@ -193,7 +193,7 @@ def _move(number: int, by: int) -> None:
     steps.insert(target, steps.pop(place))
 
 
-def _remove(number: int) -> None:
+def _delete(number: int) -> None:
     st.session_state[STEPS] = [s for s in _steps() if s.number != number]
 
 
@@ -204,23 +204,23 @@ def _add() -> None:
     st.session_state[step.widget("open")] = True
 
 
-def _number(value: float | int) -> str:
+def _format_number(value: float | int) -> str:
     return f"{value:g}"
 
 
-def _summary(step: EditedStep, augmentation: Augmentation) -> str:
+def _summarise(step: EditedStep, augmentation: Augmentation) -> str:
     """The settings in a few words."""
-    said = [f"in {step.probability:.0%}"] if step.probability < 1 else []
+    words = [f"probability {step.probability:.0%}"] if step.probability < 1 else []
     for p in augmentation.parameters:
         value = step.parameters[p.key]
         if p.kind == "switch":
-            said += [] if value else [f"no {p.title.lower()}"]
+            words += [] if value else [f"no {p.title.lower()}"]
         elif value or p.default:
-            said.append(f"{p.title.lower()} {_number(value)}{'°' if p.unit == '°' else ''}")
-    return ", ".join(said if step.on else ["off", *said])
+            words.append(f"{p.title.lower()} {_format_number(value)}{'°' if p.unit == '°' else ''}")
+    return ", ".join(words if step.on else ["off", *words])
 
 
-def _widget(step: EditedStep, p: Parameter) -> None:
+def _draw_widget(step: EditedStep, p: Parameter) -> None:
     """The slider or switch of one parameter; `_take_over` brings its value into the step."""
     key = step.widget(p.key)
     st.session_state.setdefault(key, step.parameters[p.key])
@@ -229,7 +229,7 @@ def _widget(step: EditedStep, p: Parameter) -> None:
         return
     low, high = p.sensible
     label = f"{p.title} ({p.unit})" if p.unit else p.title
-    text = f"{p.help} Sensible for blood cells: {_number(low)} to {_number(high)}."
+    text = f"{p.help} Recommended for blood cells: {_format_number(low)} to {_format_number(high)}."
     if p.kind == "int":
         st.slider(label, int(p.low), int(p.high), key=key, help=text)
     else:
@@ -245,10 +245,10 @@ def _widget(step: EditedStep, p: Parameter) -> None:
             help=text,
         )
     if not low <= step.parameters[p.key] <= high:
-        st.caption(f":orange[Beyond {_number(high)}, the most that is sensible.]")
+        st.caption(f":orange[Above the recommended maximum of {_format_number(high)}.]")
 
 
-def _edit_step(step: EditedStep, place: int, last: int) -> None:
+def _draw_step(step: EditedStep, place: int, last: int) -> None:
     augmentation = CATALOGUE[step.key]
     with st.container(horizontal=True, wrap=False, gap="small", key=step.widget("row")):
         st.session_state.setdefault(step.widget("on"), step.on)
@@ -262,37 +262,37 @@ def _edit_step(step: EditedStep, place: int, last: int) -> None:
                 on_change="rerun",
             )
             if not body.open:
-                if summary := _summary(step, augmentation):
+                if summary := _summarise(step, augmentation):
                     st.caption(summary)
                 return
             with body:
-                _edit_settings(step, augmentation)
-                _edit_order(step, first=place == 0, last=place == last)
+                _draw_settings(step, augmentation)
+                _draw_order_buttons(step, first=place == 0, last=place == last)
                 st.caption(f"Source: {augmentation.source}")
 
 
-def _edit_settings(step: EditedStep, augmentation: Augmentation) -> None:
+def _draw_settings(step: EditedStep, augmentation: Augmentation) -> None:
     st.caption(augmentation.summary)
     key = step.widget("probability")
     st.session_state.setdefault(key, round(step.probability * 100))
     st.slider(
-        "Share of images (%)",
+        "Probability (%)",
         0,
         100,
         key=key,
-        help="The chance that an image gets this step, drawn for each image.",
+        help="Probability that this step is applied to an image.",
     )
     for p in augmentation.parameters:
-        _widget(step, p)
+        _draw_widget(step, p)
     if augmentation.insensible(step.parameters) and augmentation.cue:
         st.caption(f":orange[{augmentation.cue.sentence}]")
 
 
-def _edit_order(step: EditedStep, *, first: bool, last: bool) -> None:
+def _draw_order_buttons(step: EditedStep, *, first: bool, last: bool) -> None:
     with st.container(horizontal=True):
         for icon, by, text, at_end in (
-            ("arrow_upward", -1, "Earlier", first),
-            ("arrow_downward", 1, "Later", last),
+            ("arrow_upward", -1, "Move up", first),
+            ("arrow_downward", 1, "Move down", last),
         ):
             st.button(
                 text,
@@ -303,26 +303,26 @@ def _edit_order(step: EditedStep, *, first: bool, last: bool) -> None:
                 args=(step.number, by),
             )
         st.button(
-            "Remove",
+            "Delete",
             icon=":material/delete:",
-            key=step.widget("remove"),
-            on_click=_remove,
+            key=step.widget("delete"),
+            on_click=_delete,
             args=(step.number,),
         )
 
 
-def edit_steps() -> None:
-    """All steps in their order, and a way to add one."""
+def draw_steps() -> None:
+    """Draw all steps in their order, and a way to add one."""
     steps = _steps()
     st.html(_ROW_STYLE)
     with st.container():
         if not steps:
-            st.info("No step: images stay as they are. Add an augmentation below.")
+            st.info("No steps: images are not changed. Add an augmentation below.")
     for place, step in enumerate(steps):
-        _edit_step(step, place, len(steps) - 1)
+        _draw_step(step, place, len(steps) - 1)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            "Add an augmentation",
+            "Augmentation to add",
             sorted(CATALOGUE, key=lambda k: list(GROUPS).index(CATALOGUE[k].group)),
             format_func=lambda k: f"{GROUPS[CATALOGUE[k].group]}: {CATALOGUE[k].title}",
             key="step_to_add",

@@ -1,4 +1,4 @@
-"""Keep a policy: save, delete and put back, take along and bring in, train with it."""
+"""Save, delete, restore, export and import a policy, and train with it."""
 
 import json
 
@@ -17,22 +17,22 @@ from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.ui.augmentation.editor import (
     CHOICE,
     UNSAVED,
-    edited_policy,
-    load,
-    loaded,
-    put_in,
-    saved_name,
+    find_saved_name,
+    load_named,
+    load_policy,
+    loaded_policy,
+    read_policy,
 )
 from bloodcell.ui.common.state import workspace
 
-__all__ = ["keep"]
+__all__ = ["draw_save"]
 
 MOST_MIB = 1
 NOTE = "policy_note"
 
 
-def _say(kind: str, text: str) -> None:
-    """For a callback: what it has to say is shown by the run that follows."""
+def _set_note(kind: str, text: str) -> None:
+    """Keep a message of a callback for the script run that follows."""
     st.session_state[NOTE] = (kind, text)
 
 
@@ -49,38 +49,40 @@ def _save() -> None:
     name = st.session_state["policy_name"].strip()
     replace = bool(st.session_state.get("policy_replace"))
     try:
-        save_policy(workspace(), edited_policy(name), replace=replace)
+        save_policy(workspace(), read_policy(name), replace=replace)
     except BloodCellError as error:
-        _say("error", str(error))
+        _set_note("error", str(error))
         return
-    load(name)
+    load_named(name)
     st.session_state[CHOICE] = name
-    _say("done", f"Saved as {name}: the Training page offers it now.")
+    _set_note("done", f"Saved as {name}. It can be selected on the Training page.")
 
 
 def _delete(name: str) -> None:
     try:
         deleted = delete_policy(workspace(), name)
     except BloodCellError as error:
-        _say("error", str(error))
+        _set_note("error", str(error))
         return
     st.session_state["policy_deleted"] = deleted
     # What is in the editor stays, so that nothing seen is lost by a wrong click.
-    _say("done", f"Deleted {name}. Its steps stay in the editor until another policy is chosen.")
+    _set_note(
+        "done", f"Deleted {name}. Its steps stay in the editor until another policy is selected."
+    )
 
 
-def _put_back() -> None:
+def _restore() -> None:
     try:
         name = restore_policy(workspace(), st.session_state.pop("policy_deleted"))
     except BloodCellError as error:
-        _say("error", str(error))
+        _set_note("error", str(error))
         return
-    load(name)
+    load_named(name)
     st.session_state[CHOICE] = name
-    _say("done", f"{name} is back.")
+    _set_note("done", f"Restored {name}.")
 
 
-def _bring_in() -> None:
+def _import() -> None:
     file = st.session_state["policy_upload"]
     if file is None:
         return
@@ -88,33 +90,37 @@ def _bring_in() -> None:
         document = json.loads(file.getvalue().decode("utf-8"))
         policy = policy_from_json(document, file.name)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        _say("error", f"{file.name} is not readable as JSON ({error}): export the policy again.")
+        _set_note(
+            "error", f"{file.name} is not readable as JSON ({error}): export the policy again."
+        )
         return
     except BadInput as error:
-        _say("error", str(error))
+        _set_note("error", str(error))
         return
-    put_in(policy)
+    load_policy(policy)
     st.session_state["policy_name"] = policy.name
     steps = "1 step" if len(policy.steps) == 1 else f"{len(policy.steps)} steps"
-    _say("done", f"{file.name} is in the editor with {steps}; save it to train with it.")
+    _set_note(
+        "done", f"Imported {file.name} with {steps} into the editor. Save it to train with it."
+    )
 
 
-def keep() -> None:
-    """Everything that can be done with the policy in the editor."""
-    st.subheader("Keep it", anchor=False)
+def draw_save() -> None:
+    """Draw what can be done with the policy in the editor."""
+    st.subheader("Save", anchor=False)
     names = policy_names(workspace())
-    at_first = loaded()
+    at_first = loaded_policy()
     if "policy_name" not in st.session_state:
         st.session_state["policy_name"] = UNSAVED if at_first.name in PRESETS else at_first.name
     name = st.text_input("Name", key="policy_name").strip()
     taken = name in names and name not in PRESETS
     if taken:
-        st.checkbox(f"Write over the saved policy {name}", key="policy_replace")
-    policy = edited_policy(name or UNSAVED)
+        st.checkbox(f"Overwrite the saved policy {name}", key="policy_replace")
+    policy = read_policy(name or UNSAVED)
     with st.container(horizontal=True):
         st.button("Save", type="primary", icon=":material/save:", on_click=_save)
         st.download_button(
-            "JSON",
+            "Export (JSON)",
             json.dumps(policy_to_json(policy), indent=1),
             file_name=f"{name or UNSAVED}.json",
             mime="application/json",
@@ -130,23 +136,23 @@ def keep() -> None:
                 args=(name,),
             )
         if "policy_deleted" in st.session_state:
-            st.button("Undo the deletion", icon=":material/undo:", on_click=_put_back)
+            st.button("Restore", icon=":material/undo:", on_click=_restore)
     _show_note()
-    if len(policy.steps) < len(edited_policy(with_off=True).steps):
-        st.caption("Steps that are switched off are left out of what is kept.")
-    ready = saved_name()
+    if len(policy.steps) < len(read_policy(with_off=True).steps):
+        st.caption("Steps that are switched off are not saved.")
+    ready = find_saved_name()
     st.page_link(
         "pages/training.py",
-        label=f"Train with {ready}" if ready else "Train with this: save it first",
+        label=f"Train with {ready}" if ready else "Save the policy to train with it",
         icon=":material/model_training:",
         query_params={"policy": ready} if ready else None,
         disabled=ready is None,
     )
-    with st.expander("Bring a policy in", icon=":material/upload:"):
+    with st.expander("Import", icon=":material/upload:"):
         st.file_uploader(
-            "A policy as JSON, from this page or from another workspace",
+            "Policy file (JSON), exported from this page",
             type=["json"],
             max_upload_size=MOST_MIB,
             key="policy_upload",
-            on_change=_bring_in,
+            on_change=_import,
         )

@@ -1,4 +1,4 @@
-"""How fast a policy is on this machine, beside the trainings that ran on it."""
+"""How fast a policy is on this machine, compared with its training runs."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from bloodcell.ui.common.format import percent
 from bloodcell.ui.common.state import workspace
 from bloodcell.workspace import Workspace
 
-__all__ = ["Trained", "measure", "show_speed", "trained_here"]
+__all__ = ["Trained", "list_trained_here", "measure_speed", "show_speed"]
 
 BATCH = 32
 
@@ -48,7 +48,7 @@ class Trained:
         return self.rate / (augmented * self.cores)
 
 
-def measure(policy: Policy, cells: Cells, seconds: float = 1.0) -> tuple[float, int]:
+def measure_speed(policy: Policy, cells: Cells, seconds: float = 1.0) -> tuple[float, int]:
     """Images a second that one thread augments, and over how many images it was measured.
 
     Args:
@@ -66,8 +66,8 @@ def measure(policy: Policy, cells: Cells, seconds: float = 1.0) -> tuple[float, 
     return n / passed, n
 
 
-def trained_here(home: Workspace) -> list[Trained]:
-    """The newest finished run of each backbone that was carried out on this machine."""
+def list_trained_here(home: Workspace) -> list[Trained]:
+    """The newest finished run of each backbone that ran on this machine."""
     found: dict[str, Trained] = {}
     for run in list_runs(home):
         try:
@@ -85,30 +85,27 @@ def trained_here(home: Workspace) -> list[Trained]:
 
 
 def show_speed(policy: Policy, cells: Cells) -> None:
-    """Measure when asked to, and say what it means for a training."""
+    """Measure on request, and show what it means for a training."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Measure the speed", icon=":material/speed:", key="measure"):
+        if st.button("Measure speed", icon=":material/speed:", key="measure"):
             with st.spinner("Measuring for a second"):
-                found = (policy, *measure(policy, cells), trained_here(workspace()))
+                found = (policy, *measure_speed(policy, cells), list_trained_here(workspace()))
                 st.session_state["speed"] = found
         measured = st.session_state.get("speed")
         if measured is None or measured[0] != policy:
-            st.caption("Images a second on this machine, and the share of a training step.")
+            st.caption("Images per second on this machine, and the share of a training step.")
             return
     _, rate, n, trained = measured
     height, width = cells.images.shape[1:3]
     st.markdown(
-        f"**{rate:,.0f} images a second** on one core of this machine, measured over {n:,} images "
+        f"**{rate:,.0f} images/s** on one core of this machine, measured over {n:,} images "
         f"of {width}×{height} pixels."
     )
     if not trained:
-        st.caption(
-            "What share of a training step that is can be said when a run has finished on this "
-            "machine."
-        )
+        st.caption("The share of a training step is shown once a run has finished on this machine.")
     for t in trained:
         st.markdown(
             f"- **{percent(t.share(rate))}** of a {BACKBONES.get(t.backbone, t.backbone)} step at "
-            f"{t.input_size} pixels: run `{t.run}` learned {t.rate:,.1f} images a second on all "
+            f"{t.input_size} pixels: run `{t.run}` trained at {t.rate:,.1f} images/s on all "
             f"{t.cores} cores."
         )
