@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bloodcell.ui.common.format import plain
 from tests.pages.opened import open_page, settled, words
 
 
@@ -43,7 +44,7 @@ class TestImport:
         app = open_page(home, "classify", monkeypatch)
         self.upload(app, "first.zip", (home / "ensembles" / "first.zip").read_bytes())
         assert "There is a first already: the new one is first-2" in app.success[0].value
-        assert "Ensemble **first-2**" in words(app)
+        assert f"Ensemble **{plain('first-2')}**" in words(app)
 
 
 @pytest.mark.parametrize("page", ["classify", "evaluation"])
