@@ -58,7 +58,7 @@ def keep_upload(key: str) -> None:
     """A callback: make what was dropped the visitor's photographs."""
     uploads = st.session_state[key]
     if "folder" in key:
-        # It brings along what its system keeps in it.
+        # Systems keep files of their own in folders.
         uploads = [file for file in uploads if not is_hidden(file.name)]
     if uploads:
         photographs.store([(file.name, file.getvalue()) for file in uploads])

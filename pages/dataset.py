@@ -1,36 +1,39 @@
-"""Dataset: bring images in, look at them, mend them, and see how they are divided."""
+"""Dataset: import images, review and curate them, split them."""
 
 import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.format import plain
 from bloodcell.ui.common.frame import heading
-from bloodcell.ui.common.import_job import draw_demo_button
+from bloodcell.ui.common.import_job import show_demo_button
 from bloodcell.ui.common.jobs import show_job
 from bloodcell.ui.common.state import active_dataset, set_active, workspace
 from bloodcell.ui.dataset.about import show_about
-from bloodcell.ui.dataset.findings.browse import show_decisions, show_findings
+from bloodcell.ui.dataset.embeddings import show_embeddings
+from bloodcell.ui.dataset.findings.browse import show_findings
+from bloodcell.ui.dataset.findings.decisions import show_decisions
 from bloodcell.ui.dataset.images import show_images
-from bloodcell.ui.dataset.import_form import bring_in
+from bloodcell.ui.dataset.import_form import show_import_form
 from bloodcell.ui.dataset.library import show_library, show_trash, show_undo
-from bloodcell.ui.dataset.map import show_map
 from bloodcell.ui.dataset.overview import show_overview
 from bloodcell.ui.dataset.split import show_split
 
-VIEWS = ("Overview", "Images", "Map", "Findings", "Split", "About", "Bring in", "All datasets")
+IMPORTED = "import_result"
+VIEWS = ("Overview", "Images", "Embeddings", "Findings", "Split", "About", "Import", "All datasets")
 
 
-def take_over_job() -> None:
+def show_import_job() -> None:
     """Show the import that is running; make the dataset of one that ended the active one."""
     job = show_job()
     if job is not None:
         if isinstance(job.result, Dataset):
             name, n = job.result.name, len(job.result)
             set_active("datasets", name)
-            st.session_state["brought_in"] = f"{n:,} images are now dataset {name}."
+            st.session_state[IMPORTED] = f"Imported {n:,} images as {plain(name)}."
         st.rerun()
-    if text := st.session_state.pop("brought_in", None):
+    if text := st.session_state.pop(IMPORTED, None):
         st.success(text, icon=":material/check_circle:")
 
 
@@ -54,36 +57,36 @@ def summary(dataset: Dataset) -> None:
         )
         st.metric("Pixels", f"{width}×{height}", border=True, height="stretch")
         st.metric(
-            "Shared between parts",
+            "Leakage",
             index.shared,
             border=True,
             height="stretch",
-            help=f"Distinct images in more than one part, counted over all {kept:,} images.",
+            help="Distinct images that are in more than one part of the split.",
         )
 
 
 heading(
     "Dataset",
-    "Bring labelled cells in, look at them, set aside what is wrong, and see how they are divided.",
+    "Import labelled cells, review them, exclude what is wrong, and split them for training.",
 )
-take_over_job()
+show_import_job()
 show_undo()
 dataset = active_dataset()
 if dataset is None and workspace().names("datasets"):
-    # What is wrong with it is said above: another one can be chosen, or this one deleted.
+    # What is wrong with it stands above: another one can be chosen, or this one deleted.
     show_library(st.session_state["active_datasets"])
     st.divider()
-    bring_in()
+    show_import_form()
     st.stop()
 if dataset is None:
     st.info(
-        "There is no dataset in this workspace yet. Draw one to try everything at once, or bring "
-        "your own images in below.",
+        "There is no dataset in this workspace yet. Create the demo to try everything at once, or "
+        "import your own images below.",
         icon=":material/grid_view:",
     )
-    draw_demo_button("first_demo")
+    show_demo_button("first_demo")
     st.divider()
-    bring_in()
+    show_import_form()
     show_trash()
     st.stop()
 
@@ -99,9 +102,9 @@ with show_errors():
     with tabs["Images"]:
         if tabs["Images"].open:
             show_images(dataset, index)
-    with tabs["Map"]:
-        if tabs["Map"].open:
-            show_map(dataset, index)
+    with tabs["Embeddings"]:
+        if tabs["Embeddings"].open:
+            show_embeddings(dataset, index)
     with tabs["Findings"]:
         if tabs["Findings"].open:
             show_findings(dataset, index)
@@ -112,9 +115,9 @@ with show_errors():
     with tabs["About"]:
         if tabs["About"].open:
             show_about(dataset)
-    with tabs["Bring in"]:
-        if tabs["Bring in"].open:
-            bring_in()
+    with tabs["Import"]:
+        if tabs["Import"].open:
+            show_import_form()
     with tabs["All datasets"]:
         if tabs["All datasets"].open:
             show_library(dataset.name)

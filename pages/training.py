@@ -9,7 +9,7 @@ from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
-from bloodcell.ui.common.import_job import draw_demo_button
+from bloodcell.ui.common.import_job import show_demo_button
 from bloodcell.ui.common.jobs import show_job
 from bloodcell.ui.common.state import rerun_page, set_active, workspace
 from bloodcell.ui.training.compare import show_comparison
@@ -117,7 +117,7 @@ def show_new_run() -> None:
             "the Dataset page.",
             icon=":material/grid_view:",
         )
-        draw_demo_button("training_demo")
+        show_demo_button("training_demo")
         return
     begun = draw_launch_form()
     if begun is not None:

@@ -6,9 +6,16 @@ from typing import Any
 
 from bloodcell.errors import BadInput
 
-__all__ = ["KINDS", "Audit", "Finding", "checked_kinds"]
+__all__ = ["KINDS", "KIND_TITLES", "Audit", "Finding", "checked_kinds"]
 
-KINDS = ("exact_duplicate", "conflicting_label", "near_duplicate", "outlier", "suspect_label")
+KIND_TITLES = {
+    "exact_duplicate": "Exact duplicates",
+    "conflicting_label": "Conflicting labels",
+    "near_duplicate": "Near duplicates",
+    "outlier": "Outliers",
+    "suspect_label": "Suspect labels",
+}
+KINDS = tuple(KIND_TITLES)
 
 
 @dataclass(frozen=True)

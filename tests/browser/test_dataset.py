@@ -1,4 +1,4 @@
-"""From the drop of a zip to a cleaned, divided dataset and out again, by real clicks."""
+"""From the drop of a zip to a curated, split dataset and out again, by real clicks."""
 
 import zipfile
 from collections.abc import Iterator
@@ -56,11 +56,11 @@ def view(page: Any, name: str) -> None:
     settle(page)
 
 
-def bring_in(page: Any, site: str, archive: Path) -> None:
+def import_archive(page: Any, site: str, archive: Path) -> None:
     page.goto(f"{site}/dataset")
     page.get_by_text("There is no dataset in this workspace yet").wait_for()
     page.locator("input[type=file]").set_input_files(archive)
-    page.get_by_role("button", name="Bring in", exact=True).click()
+    page.get_by_role("button", name="Import", exact=True).click()
     # What tells that it is done passes; the number stays.
     page.get_by_test_id("stMetric").filter(has_text="Images in use").filter(
         has_text="85"
@@ -82,51 +82,51 @@ def exclude_the_first_image(page: Any) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("out of focus")
     dialog.get_by_label("Reason").press("Tab")
-    dialog.get_by_role("button", name="Exclude this image").click()
+    dialog.get_by_role("button", name="Exclude").click()
     dialog.wait_for(state="hidden")
 
 
-def divide(page: Any) -> None:
+def choose_split_shares(page: Any) -> None:
     view(page, "Split")
     page.get_by_text("0 images shared between parts").wait_for()
     for part, share in {"Train": "60", "Validation": "20", "Test": "20"}.items():
         page.get_by_label(f"{part}, %").fill(share)
         page.get_by_label(f"{part}, %").press("Tab")
-    page.get_by_role("button", name="Divide").click()
+    page.get_by_role("button", name="Split", exact=True).click()
     # The words stay the same; the fields of the new split have another key.
     page.locator(".st-key-split_cells_0_-0-6--0-2--0-2-_train").wait_for()
     page.get_by_text("0 images shared between parts").wait_for()
 
 
-def take_along(page: Any, target: Path) -> None:
+def export(page: Any, target: Path) -> None:
     view(page, "All datasets")
-    page.get_by_text("Take it along, cleaned").click()
-    page.get_by_text("Keep train, validation and test apart").click()
-    page.get_by_role("button", name="Write the file").click()
+    page.get_by_text("Export the curated dataset").click()
+    page.get_by_text("Separate train, validation and test").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="cells_parts.npz").click()
+        page.get_by_role("button", name="Download cells_parts.npz").click()
     download.value.save_as(target)
 
 
-def test_from_a_zip_to_a_cleaned_and_divided_dataset(
+def test_from_a_zip_to_a_curated_and_split_dataset(
     page: Any, site: str, home: Path, archive: Path, tmp_path: Path
 ):
     def cells() -> Dataset:
         return open_dataset(Workspace(home), "cells")
 
-    bring_in(page, site, archive)
+    import_archive(page, site, archive)
     exclude_what_is_suggested(page)
     # Three copies; and of two conflicting pairs nobody can tell which label is right.
     assert len(cells().curation.excluded()) == 3 + 2 * 2
     exclude_the_first_image(page)
     assert cells().kept.sum() == 77
-    divide(page)
+    choose_split_shares(page)
     assert chosen_split(cells()) == (0, (0.6, 0.2, 0.2))
     split = make_split(cells(), *chosen_split(cells()))
     assert split.shared_images() == 0
 
     taken = tmp_path / "taken.npz"
-    take_along(page, taken)
+    export(page, taken)
     back = import_source(Workspace(tmp_path / "elsewhere"), taken, "back")
     assert sorted(back.hashes) == sorted(cells().hashes[cells().kept])
     parts = np.bincount(make_split(back).parts)
@@ -154,7 +154,7 @@ def draw_around(page: Any, box: dict[str, float]) -> None:
 
 def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, home: Path):
     make_demo(Workspace(home), "demo", per_class=6, size=48)
-    page.goto(f"{site}/dataset?view=Map")
+    page.goto(f"{site}/dataset?view=Embeddings")
     area = page.locator(".js-plotly-plot .nsewdrag").first
     area.wait_for()
     settle(page)
@@ -168,7 +168,7 @@ def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, ho
     found.wait_for()
 
     page.locator("button.tile").first.click()
-    page.get_by_role("dialog").get_by_text("Exact copies").wait_for()
+    page.get_by_role("dialog").get_by_text("Exact duplicates").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("opened last").wait_for()
     # The figure is drawn anew, with a ring; what was chosen on it must outlive that.

@@ -1,4 +1,4 @@
-"""The Dataset page: bring in, overview, findings, where it is from."""
+"""The Dataset page: import, overview, findings, where it is from."""
 
 import io
 import zipfile
@@ -34,35 +34,33 @@ class TestNothingYet:
         app = open_page(tmp_path, "dataset")
         assert not app.exception
         assert "no dataset" in texts(app.info)
-        assert button(app, "Draw the demo dataset")
+        assert button(app, "Create the demo dataset")
 
     def test_draws_a_demo_of_the_size_asked_for_and_makes_it_active(
         self, tmp_path: Path, open_page: Open
     ):
-        app = open_page(
-            tmp_path, "dataset", state={"bring_in_way": ":material/draw: Draw the demo"}
-        )
-        widget(app.number_input, "Cells of each class").set_value(4)
-        widget(app.number_input, "Pixels a side").set_value(32)
+        app = open_page(tmp_path, "dataset", state={"import_way": ":material/draw: Demo"})
+        widget(app.number_input, "Images per class").set_value(4)
+        widget(app.number_input, "Image size, pixels").set_value(32)
         widget(
-            app.toggle, "Plant copies, foreign pictures and wrong labels, to try the findings"
+            app.toggle, "Add duplicates, foreign pictures and wrong labels to try the findings"
         ).set_value(False)
         widget(app.text_input, "Name").set_value("small")
-        button(app, "Draw").click().run()
+        button(app, "Create").click().run()
         finish_job(app)
         assert not app.exception
         assert len(named(tmp_path, "small")) == 32
-        assert "32 images are now dataset small" in texts(app.success)
+        assert "Imported 32 images as small" in texts(app.success)
         assert app.metric[0].value == "32"
 
 
-class TestBringIn:
-    WAY = ":material/folder_open: Path on the server"
+class TestImport:
+    WAY = ":material/folder_open: Server path"
 
     def from_path(self, home: Path, open_page: Open, path: str) -> AppTest:
-        app = open_page(home, "dataset", view="Bring in", state={"bring_in_way": self.WAY})
+        app = open_page(home, "dataset", view="Import", state={"import_way": self.WAY})
         widget(app.text_input, "Path of a folder, .zip or .npz on the server").set_value(path).run()
-        return button(app, "Bring in").click().run()
+        return button(app, "Import").click().run()
 
     def test_a_zip_with_a_folder_a_class_becomes_a_dataset(
         self, demo_copy: Path, tmp_path: Path, open_page: Open
@@ -95,11 +93,11 @@ class TestBringIn:
         app = open_page(
             demo_copy,
             "dataset",
-            view="Bring in",
-            state={"bring_in_way": ":material/draw: Draw the demo"},
+            view="Import",
+            state={"import_way": ":material/draw: Demo"},
         )
         widget(app.text_input, "Name").set_value("Demo")
-        button(app, "Draw").click().run()
+        button(app, "Create").click().run()
         assert "taken" in texts(app.error)
 
     def test_an_uploaded_archive_of_arrays_is_imported_and_its_copy_removed(
@@ -108,9 +106,9 @@ class TestBringIn:
         cells = [draw_cell(i % 8, np.random.default_rng(i), 32) for i in range(24)]
         buffer = io.BytesIO()
         np.savez(buffer, images=np.stack(cells), labels=np.arange(24) % 8)
-        app = open_page(demo_copy, "dataset", view="Bring in")
+        app = open_page(demo_copy, "dataset", view="Import")
         app.file_uploader[0].upload("cells.npz", buffer.getvalue(), "application/zip").run()
-        button(app, "Bring in").click().run()
+        button(app, "Import").click().run()
         finish_job(app)
         assert not app.exception
         assert not app.error
@@ -157,14 +155,14 @@ class TestFindings:
         assert len(named(faulty, "faulty").curation.excluded()) == 3
         assert "4 images in 2 groups, 4 suggested" in texts(app.markdown)
         button(app, "Exclude the 4").click().run()
-        assert "have the same pixels" in texts(app.success)
+        assert "No exact duplicates" in texts(app.success)
         button(app, "Undo all 7").click().run()
         assert not named(faulty, "faulty").curation.decisions
         assert "6 images in 3 groups" in texts(app.markdown)
 
     def test_a_clean_dataset_says_so_with_its_number(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "dataset", view="Findings")
-        assert "No two of the 160 images" in texts(app.success)
+        assert "No exact duplicates among the 160 images" in texts(app.success)
 
 
 class TestAbout:

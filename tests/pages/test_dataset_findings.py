@@ -1,4 +1,4 @@
-"""The Findings view: audit from the page, look, decide, take back, carry over."""
+"""The Findings view: audit from the page, look, decide, undo, export and import."""
 
 import shutil
 import time
@@ -10,15 +10,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.audit import audit, load_audit, save_audit
-from bloodcell.audit.finding import Finding
+from bloodcell.audit.finding import KINDS, Finding
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.decisions import decisions_csv
 from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.ui.common.jobs import current_job
-from bloodcell.ui.dataset.findings.decide import decisions_for, keep_one
-from bloodcell.ui.dataset.findings.filters import Wanted, groups_of
-from bloodcell.ui.dataset.findings.words import KIND_TITLES
+from bloodcell.ui.dataset.findings.browse import KIND_TEXTS, FindingFilter, groups_of
+from bloodcell.ui.dataset.findings.decisions import decisions_for, keep_one
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -72,8 +71,8 @@ class TestAudit:
     def test_is_made_from_the_page_and_kept(self, own_home: Path, open_page: Open):
         (named(own_home).path / "audit.json").unlink()
         app = open_page(own_home, "dataset", view="Findings")
-        assert "Only exact copies are known" in texts(app.markdown)
-        button(app, "Audit the images").click().run()
+        assert "Only exact duplicates are known" in texts(app.markdown)
+        button(app, "Run audit").click().run()
         job = current_job()
         assert job is not None
         job.wait(120)
@@ -88,7 +87,7 @@ class TestAudit:
         shutil.rmtree(named(own_home).path / "audit")
         before = load_audit(named(own_home))
         app = open_page(own_home, "dataset", view="Findings")
-        button(app, "Audit again").click().run()
+        button(app, "Run again").click().run()
         job = current_job()
         assert job is not None
         job.stop()
@@ -109,7 +108,7 @@ class TestOneFinding:
         assert f"Score {first.score:.2f}" in shown
         assert first.name in shown
         assert "looks most like" in shown
-        assert "Most like it" in shown
+        assert "Most similar" in shown
         assert f"Typical {first.looks_like.replace('_', ' ')}" in shown
 
     def test_is_rejected_and_not_asked_about_again(self, own_home: Path, open_page: Open):
@@ -121,7 +120,7 @@ class TestOneFinding:
         assert after.curation.fingerprint == before.curation.fingerprint
         assert f"image {first.index:,}, {first.name}" not in texts(app.caption)
 
-    def test_is_accepted_and_taken_back(self, own_home: Path, open_page: Open):
+    def test_is_accepted_and_undone(self, own_home: Path, open_page: Open):
         app = opened(own_home, open_page, "outlier")
         first = of_kind(own_home, "outlier")[0]
         app.button(key=f"exclude_outlier_{first.index}").click().run()
@@ -151,17 +150,17 @@ class TestAllOfAKind:
     def test_a_preview_comes_before_anything_is_relabelled(self, own_home: Path, open_page: Open):
         app = opened(own_home, open_page, "suspect_label")
         found = of_kind(own_home, "suspect_label")
-        widget(app.button_group, "What to do").set_value("relabel").run()
+        widget(app.button_group, "Decision").set_value("relabel").run()
         assert f"**{len(found):,} images** would change" in texts(app.markdown)
         assert not named(own_home).curation.decisions
         button(app, "Relabel").click().run()
         assert not app.exception
         labels = named(own_home).labels
         assert [CLASS_NAMES[labels[f.index]] for f in found] == [f.looks_like for f in found]
-        button(app, "Undo the last step").click().run()
+        button(app, "Undo last step").click().run()
         np.testing.assert_array_equal(named(own_home).labels, named(own_home).given_labels)
 
-    def test_undo_takes_back_what_was_shown_or_nothing(self, own_home: Path, open_page: Open):
+    def test_undo_undoes_what_was_shown_or_nothing(self, own_home: Path, open_page: Open):
         app = opened(own_home, open_page, "outlier")
         button(app, "Exclude").click().run()
         mine = set(named(own_home).curation.excluded())
@@ -176,7 +175,7 @@ class TestAllOfAKind:
     def test_above_a_score(self, own_home: Path, open_page: Open):
         app = opened(own_home, open_page, "outlier")
         found = of_kind(own_home, "outlier")
-        widget(app.slider, "Score at least").set_value(0.8).run()
+        widget(app.slider, "Minimum score").set_value(0.8).run()
         above = {f.index for f in found if f.score >= 0.8}
         button(app, f"Exclude {len(above)} images").click().run()
         assert set(named(own_home).curation.excluded()) == above
@@ -202,7 +201,7 @@ class TestChoice:
         ]
 
         def chosen(**wanted) -> list[int]:
-            return [g[0].index for g in groups_of(found, self.LABELS, Wanted(**wanted))]
+            return [g[0].index for g in groups_of(found, self.LABELS, FindingFilter(**wanted))]
 
         assert chosen() == [0, 1, 2]
         assert chosen(labels=(0,)) == [0, 2]
@@ -211,7 +210,7 @@ class TestChoice:
 
     def test_a_group_is_never_torn_apart(self):
         found = [finding(0, 0, 0.9), finding(1, 0, 0.5), finding(3, 1, 0.5)]
-        groups = groups_of(found, self.LABELS, Wanted(labels=(1,)))
+        groups = groups_of(found, self.LABELS, FindingFilter(labels=(1,)))
         assert [[f.index for f in g] for g in groups] == [[0, 1]]
 
     def test_what_looks_like_nothing_cannot_be_relabelled(self):
@@ -222,32 +221,30 @@ class TestChoice:
 
 
 class TestDecisionsAsATable:
-    def test_are_taken_over_from_a_file(self, own_home: Path, open_page: Open):
+    def test_are_imported_from_a_file(self, own_home: Path, open_page: Open):
         dataset = named(own_home)
         dataset.curation.exclude([4], "blurred")
         dataset.curation.relabel([9], 3, "looked at")
         table = decisions_csv(dataset)
         dataset.curation.undo([4, 9])
         app = open_page(own_home, "dataset", view="Findings")
-        widget(app.file_uploader, "Table of decisions (CSV)").upload(
+        widget(app.file_uploader, "Decisions (CSV)").upload(
             "mine.csv", table.encode(), "text/csv"
         ).run()
-        button(app, "Take over").click().run()
+        button(app, "Import decisions").click().run()
         assert not app.exception
-        assert "2 decisions taken over, 2 of them new" in texts(app.success)
+        assert "2 decisions imported, 2 of them new" in texts(app.success)
         assert decisions_csv(named(own_home)) == table
 
     def test_another_file_is_one_sentence(self, own_home: Path, open_page: Open):
         app = open_page(own_home, "dataset", view="Findings")
-        widget(app.file_uploader, "Table of decisions (CSV)").upload(
+        widget(app.file_uploader, "Decisions (CSV)").upload(
             "cells.csv", b"a,b\n1,2\n", "text/csv"
         ).run()
-        button(app, "Take over").click().run()
+        button(app, "Import decisions").click().run()
         assert not app.exception
         assert "cells.csv has the columns a, b" in texts(app.error)
 
 
-def test_every_kind_has_a_title():
-    from bloodcell.audit import KINDS
-
-    assert tuple(KIND_TITLES) == KINDS
+def test_every_kind_is_explained():
+    assert tuple(KIND_TEXTS) == KINDS

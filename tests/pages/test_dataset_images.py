@@ -69,12 +69,12 @@ class TestImages:
         assert str(index.names[12]) in texts(app.code)
         assert index.part(12) in texts(app.markdown)
 
-    def test_an_image_can_be_excluded_with_a_reason_and_taken_back(
+    def test_an_image_can_be_excluded_with_a_reason_and_the_decision_undone(
         self, demo_copy: Path, open_page: Open
     ):
         app = self.opened(open_page(demo_copy, "dataset", view="Images"), 12)
         widget(app.text_input, "Reason").set_value("out of focus")
-        button(app, "Exclude this image").click().run()
+        button(app, "Exclude").click().run()
         assert named(demo_copy, "demo").curation.decisions[12]["reason"] == "out of focus"
         app = self.opened(open_page(demo_copy, "dataset", view="Images"), 12)
         button(app, "Undo this decision").click().run()
@@ -82,21 +82,21 @@ class TestImages:
 
     @staticmethod
     def opened(app: AppTest, number: int) -> AppTest:
-        widget(app.number_input, "Open image number").set_value(number).run()
+        widget(app.number_input, "Image number").set_value(number).run()
         return button(app, "Open").click().run()
 
     @pytest.mark.parametrize(
         ("order", "measure"),
         [
-            ("dark first", lambda image: image.mean()),
-            ("bright first", lambda image: -image.mean()),
+            ("darkest", lambda image: image.mean()),
+            ("brightest", lambda image: -image.mean()),
         ],
     )
     def test_orders_by_what_can_be_measured(
         self, demo_copy: Path, open_page: Open, order: str, measure
     ):
         app = settled(open_page(demo_copy, "dataset", view="Images"))
-        widget(app.selectbox, "Order").set_value(order).run()
+        widget(app.selectbox, "Sort by").set_value(order).run()
         app = settled(app)
         images = named(demo_copy, "demo").images
         shown = gallery_ids(app, "images_grid")
@@ -109,7 +109,7 @@ class TestImages:
         home = tmp_path / "odd"
         make_demo(Workspace(home), "odd", per_class=12, size=32, faults=Faults(foreign=2))
         app = settled(open_page(home, "dataset", view="Images"))
-        widget(app.selectbox, "Order").set_value("unusual first").run()
+        widget(app.selectbox, "Sort by").set_value("most unusual").run()
         app = settled(app)
         planted = named(home, "odd").info["planted"]["foreign"]
         assert set(gallery_ids(app, "images_grid")[:6]) & set(planted)

@@ -1,4 +1,4 @@
-"""The Dataset page: all datasets side by side, the trash, the way out."""
+"""The Dataset page: all datasets side by side, the trash, the export."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,16 +63,16 @@ class TestAllDatasets:
         app.selectbox[0].select("0new").run()
         assert (app.selectbox[0].value, app.text[0].value) == ("0new", "0new")
 
-    def test_a_dataset_is_renamed_and_stays_the_chosen_one(self, demo_copy: Path, open_page: Open):
+    def test_a_dataset_is_renamed_and_stays_the_active_one(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "dataset", view="All datasets")
         button(app, "Rename").click().run()
         widget(app.text_input, "New name").set_value("cells")
         app.button(key="rename_go").click().run()
         assert not app.exception
         assert Workspace(demo_copy).names("datasets") == ["cells"]
-        assert list(app.dataframe[0].value[""]) == ["chosen"]
+        assert list(app.dataframe[0].value[""]) == ["active"]
 
-    def test_a_deleted_dataset_can_be_taken_back_at_once(self, demo_copy: Path, open_page: Open):
+    def test_a_deleted_dataset_can_be_restored_at_once(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "dataset", view="All datasets")
         button(app, "Delete").click().run()
         app.button(key="delete_go").click().run()
@@ -85,9 +85,9 @@ class TestAllDatasets:
     def test_the_trash_is_emptied_only_when_asked_twice(self, demo_copy: Path, open_page: Open):
         throw_away(Workspace(demo_copy), "demo")
         app = open_page(demo_copy, "dataset")
-        button(app, "Empty the trash").click().run()
+        button(app, "Empty trash").click().run()
         assert len(list_trash(Workspace(demo_copy))) == 1
-        button(app, "Delete for good").click().run()
+        button(app, "Delete permanently").click().run()
         assert not app.exception
         assert list_trash(Workspace(demo_copy)) == []
 
@@ -97,7 +97,7 @@ class TestAllDatasets:
         button(app, "Delete").click().run()
         assert "1 run refers to demo" in texts(app.warning)
 
-    def test_takes_the_cleaned_dataset_along(self, demo_copy: Path, open_page: Open):
+    def test_exports_the_curated_dataset(self, demo_copy: Path, open_page: Open):
         named(demo_copy, "demo").curation.exclude([0], "a test")
         app = open_page(demo_copy, "dataset", view="All datasets")
         app.button(key="export_go").click().run()

@@ -1,4 +1,4 @@
-"""The Dataset page: how the images are divided."""
+"""The Dataset page: how the images are split."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,8 +39,8 @@ class TestSplit:
         app = open_page(demo_copy, "dataset", view="Split")
         before = app.dataframe[0].value
         first = dataset_index(named(demo_copy, "demo")).split.parts
-        widget(app.number_input, "Seed of the split").set_value(5)
-        button(app, "Divide").click().run()
+        widget(app.number_input, "Split seed").set_value(5)
+        button(app, "Split").click().run()
         assert not app.exception
         assert app.dataframe[0].value.equals(before)
         assert chosen_split(named(demo_copy, "demo")) == (5, SHARES)
@@ -52,7 +52,7 @@ class TestSplit:
         app = open_page(demo_copy, "dataset", view="Split")
         for part, share in {"Train": 50, "Validation": 25, "Test": 25}.items():
             widget(app.number_input, f"{part}, %").set_value(share)
-        button(app, "Divide").click().run()
+        button(app, "Split").click().run()
         assert not app.error
         assert list(app.dataframe[0].value["images"]) == [80, 40, 40]
         training = open_page(demo_copy, "training")
@@ -64,7 +64,7 @@ class TestSplit:
     ):
         app = open_page(demo_copy, "dataset", view="Split")
         widget(app.number_input, "Train, %").set_value(90)
-        button(app, "Divide").click().run()
+        button(app, "Split").click().run()
         assert "sum to 1" in texts(app.error)
         assert chosen_split(named(demo_copy, "demo")) == (0, SHARES)
 
@@ -77,6 +77,6 @@ class TestSplit:
                 cell = draw_cell(i % 8, np.random.default_rng(i), 32)
                 writer.add(cell, i % 8, f"{i}.png", "test" if i >= 80 else "train")
         app = open_page(home, "dataset", view="Split")
-        assert "has no validation part: it was drawn from its train part" in texts(app.markdown)
+        assert "has no validation part: it was taken from its train part" in texts(app.markdown)
         assert not app.warning
         assert list(app.dataframe[0].value["images"]) == [72, 8, 16]

@@ -112,8 +112,8 @@ def _pick(kind: str, label: str, empty: str) -> None:
 
 
 def sidebar() -> None:
-    """The active ensemble and dataset, and what this is not."""
+    """The pickers of the active ensemble and dataset."""
     with st.sidebar:
-        _pick("ensembles", "Ensemble", "No ensemble yet: combine runs on the Evaluation page.")
-        _pick("datasets", "Dataset", "No dataset yet: bring one in on the Dataset page.")
+        _pick("ensembles", "Ensemble", "No ensemble yet. Combine runs on the Evaluation page.")
+        _pick("datasets", "Dataset", "No dataset yet. Import one on the Dataset page.")
         st.caption("For research use only. Not a medical device.")

@@ -1,4 +1,4 @@
-"""Imports as the job of a workspace, and the button that draws the demo dataset."""
+"""Imports as the job of a workspace, and the button that creates the demo dataset."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bloodcell.ui.common.jobs import start_job
 from bloodcell.ui.common.state import workspace
 from bloodcell.workspace import Workspace
 
-__all__ = ["begin_import", "draw_demo_button", "free_name"]
+__all__ = ["begin_import", "free_name", "show_demo_button"]
 
 
 def begin_import(title: str, name: str, work: Callable[[Workspace, Progress], Dataset]) -> None:
@@ -33,12 +33,12 @@ def free_name(wanted: str) -> str:
     return next(n for n in numbered if n.lower() not in taken)
 
 
-def draw_demo_button(key: str) -> None:
-    """A button that draws the demo dataset at once, with what it is beside it."""
-    if st.button("Draw the demo dataset", type="primary", icon=":material/draw:", key=key):
+def show_demo_button(key: str) -> None:
+    """A button that creates the demo dataset at once."""
+    if st.button("Create the demo dataset", type="primary", icon=":material/draw:", key=key):
         name = free_name("demo")
         begin_import(
-            f"Drawing {name}",
+            f"Creating {name}",
             name,
             lambda home, progress: make_demo(home, name, progress=progress),
         )

@@ -78,7 +78,7 @@ class Job:
 
     def _progress(self, done: int, total: int, what: str) -> None:
         if self._stop.is_set():
-            raise Stopped(f"{self.title} was stopped: nothing of it was kept.")
+            raise Stopped(f"{self.title} was stopped. Nothing of it was kept.")
         if what != self.what:
             self._phase_began = time.monotonic()
         self.done, self.total, self.what = done, total, what
@@ -122,7 +122,7 @@ def start_job(title: str, work: Callable[[Progress], Any]) -> Job:
     """
     job = current_job()
     if job is not None and job.running:
-        raise NameTaken(f"{job.title} is still going on: wait for its end, or stop it first.")
+        raise NameTaken(f"{job.title} is still running: wait until it ends, or stop it first.")
     job = Job(title, work)
     _jobs()[str(workspace().home)] = job
     st.session_state["my_job"] = job
@@ -239,7 +239,7 @@ def cached_job(key: Hashable, title: str, work: Callable[[Progress], Any]) -> An
     if wait_for(job):
         return job.result
     if not job.running and st.button(
-        "Begin again", icon=":material/refresh:", key=f"begin_again_{hash(key)}"
+        "Start again", icon=":material/refresh:", key=f"begin_again_{hash(key)}"
     ):
         del jobs[key]
         st.rerun()

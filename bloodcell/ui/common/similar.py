@@ -8,6 +8,7 @@ from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.similar import similar_cells
+from bloodcell.ui.common.format import plain
 from bloodcell.ui.common.gallery import Picture, gallery
 from bloodcell.ui.common.state import workspace
 
@@ -28,13 +29,13 @@ def show_similar_cells(
     known = _trained_on(ensemble, dataset)
     if known is None:
         st.caption(
-            f"With the dataset {ensemble.info['trained_on']['dataset']} in this workspace, the "
-            "known cells most like this one are shown here."
+            f"Import the dataset {plain(ensemble.info['trained_on']['dataset'])} to see the most "
+            "similar training cells here."
         )
         return
     tiles = _similar_pictures(image, known, ensemble)
     if not tiles:
-        st.caption("This ensemble does not name its known cells: combine its runs again.")
+        st.caption("This ensemble does not name its training cells: combine its runs again.")
         return
     st.markdown("**The most similar training cells**")
     gallery(tiles, key, side=92, clickable=False)

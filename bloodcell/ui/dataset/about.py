@@ -14,34 +14,34 @@ def show_about(dataset: Dataset) -> None:
     height, width = dataset.size
     shown = {
         "Source": str(info.get("source", "")),
-        "Brought in": str(info.get("created", ""))[:16].replace("T", " "),
+        "Imported": str(info.get("created", ""))[:16].replace("T", " "),
         "Images": f"{len(dataset):,} of {width}×{height} pixels, RGB, 8 bits a channel",
-        "Cropped": str(info.get("crop", "")),
+        "Crop": str(info.get("crop", "")),
         "Folder": str(dataset.path),
         "On disk": f"{(dataset.path / 'images.npy').stat().st_size / 2**20:,.0f} MiB, "
         "read piece by piece",
     }
     if values := info.get("source_values"):
-        shown["Values in the source"] = str(values)
+        shown["Pixel values in the source"] = str(values)
     st.table(
         pd.DataFrame({"": shown.values()}, index=list(shown)), border="horizontal", hide_header=True
     )
     _show_sizes(info.get("source_sizes") or {})
-    _show_left_out(info.get("skipped") or [])
+    _show_skipped(info.get("skipped") or [])
     st.markdown(
-        "**Fingerprint of the images and labels**, the same wherever this dataset is brought in"
+        "**Fingerprint of the images and labels**, the same wherever this dataset is imported"
     )
     st.code(dataset.fingerprint, language=None, wrap_lines=True)
     st.markdown("**Fingerprint of the decisions**")
     st.code(dataset.curation.fingerprint, language=None, wrap_lines=True)
-    with st.expander("All of dataset.json"):
+    with st.expander("dataset.json"):
         st.json(info, expanded=1)
 
 
 def _show_sizes(sizes: dict[str, int]) -> None:
     if not sizes:
         return
-    st.markdown("**Sizes before the import**, the most frequent first")
+    st.markdown("**Original sizes**, the most frequent first")
     if len(sizes) == 1:
         st.caption(f"All {next(iter(sizes.values())):,}: {next(iter(sizes)).replace('x', '×')}")
         return
@@ -63,8 +63,8 @@ def _show_sizes(sizes: dict[str, int]) -> None:
     )
 
 
-def _show_left_out(skipped: list[dict[str, str]]) -> None:
+def _show_skipped(skipped: list[dict[str, str]]) -> None:
     if not skipped:
         return
-    with st.expander(f"Left out at the import: {len(skipped):,} files that could not be decoded"):
-        st.dataframe(pd.DataFrame(skipped), hide_index=True, key="left_out")
+    with st.expander(f"Skipped at import: {len(skipped):,} files that could not be decoded"):
+        st.dataframe(pd.DataFrame(skipped), hide_index=True, key="skipped")

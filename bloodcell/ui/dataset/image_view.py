@@ -1,4 +1,4 @@
-"""One image of a dataset in large: what is known about it, and what can be decided about it."""
+"""Images of a dataset: as tiles, a page of them, one in large with what is decided about it."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from bloodcell.audit.finding import KIND_TITLES
 from bloodcell.classes import CLASSES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index, find_faults
 from bloodcell.ui.common.errors import attempt, show_problem
-from bloodcell.ui.common.gallery import Picture, png_bytes
-from bloodcell.ui.dataset.findings.words import KIND_TITLES
+from bloodcell.ui.common.gallery import Picture, gallery, png_bytes
 
-__all__ = ["picture_of", "show_image"]
+__all__ = ["paged_gallery", "picture_of", "show_image"]
 
 LARGE_SIDE = 384
 BY_HAND = "by hand"
@@ -36,6 +36,36 @@ def picture_of(dataset: Dataset, index: DatasetIndex, i: int, note: str | None =
         colour=CLASSES[label].colour,
         faded=not index.kept[i],
     )
+
+
+def paged_gallery(
+    dataset: Dataset,
+    index: DatasetIndex,
+    found: np.ndarray,
+    per_page: int,
+    *,
+    key: str,
+    question: object,
+) -> None:
+    """Show images, a page at a time; a click opens one in large.
+
+    Args:
+        found: int: the images, in order; at least one.
+        key: begins the keys of its elements.
+        question: what was asked for; another one begins at the first page.
+    """
+    pages = (len(found) + per_page - 1) // per_page
+    page = 1
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if pages > 1:
+            page = st.pagination(pages, key=f"{key}_page_{hash((question, per_page))}")
+        first = (page - 1) * per_page
+        shown = found[first : first + per_page]
+        images = "1 image" if len(found) == 1 else f"{len(found):,} images"
+        st.caption(f"{first + 1:,} to {first + len(shown):,} of {images}")
+    clicked = gallery([picture_of(dataset, index, int(i)) for i in shown], key=f"{key}_grid")
+    if clicked is not None:
+        show_image(dataset, shown.tolist(), clicked)
 
 
 def _enlarged(image: np.ndarray, exact: bool) -> np.ndarray:
@@ -68,35 +98,35 @@ def _dialog(dataset: Dataset, order: list[int]) -> None:
             width="stretch",
             alt=f"{title(label)}, image {i} of {dataset.name}, enlarged",
         )
-        st.toggle("Show the pixels as they are", key="exact_pixels")
+        st.toggle("Show exact pixels", key="exact_pixels")
     with right:
-        _facts(dataset, index, i)
-    _steps(order, i)
-    _decide(dataset, index, i)
+        _show_facts(dataset, index, i)
+    _show_steps(order, i)
+    _ask_decision(dataset, index, i)
 
 
-def _facts(dataset: Dataset, index: DatasetIndex, i: int) -> None:
+def _show_facts(dataset: Dataset, index: DatasetIndex, i: int) -> None:
     label, given = int(index.labels[i]), int(dataset.given_labels[i])
     st.subheader(title(label), anchor=False)
     st.caption(CLASSES[label].cytology)
     if label != given:
-        st.markdown(f"Brought in as **{title(given)}**, relabelled here.")
+        st.markdown(f"Imported as **{title(given)}**, relabelled here.")
     copies = int((index.hashes == index.hashes[i]).sum()) - 1
     height, width = dataset.size
     st.markdown(
         f"Image **{i:,}** of {len(dataset):,}, {width}×{height} pixels  \n"
         f"Part: **{index.part(i)}**  \n"
-        f"Exact copies: **{copies}**"
+        f"Exact duplicates: **{copies}**"
     )
     for finding in (f for f in find_faults(dataset) if f.index == i):
         st.markdown(
             f":material/flag: **{KIND_TITLES[finding.kind]}** ({finding.score:.2f}): "
             f"{finding.why or 'see Findings'}"
         )
-    st.caption("Original name and hash of its pixels")
+    st.caption("Original name and pixel hash")
     st.code(f"{index.names[i]}\n{index.hashes[i]}", language=None, wrap_lines=True)
     st.download_button(
-        "PNG",
+        "Download PNG",
         lambda: png_bytes(dataset.images[i]),
         file_name=f"{dataset.name}_{i}.png",
         mime="image/png",
@@ -109,7 +139,7 @@ def _move(i: int) -> None:
     st.session_state["looked_at"] = i
 
 
-def _steps(order: list[int], i: int) -> None:
+def _show_steps(order: list[int], i: int) -> None:
     if i not in order or len(order) < 2:
         return
     place = order.index(i)
@@ -133,26 +163,26 @@ def _steps(order: list[int], i: int) -> None:
         st.caption(f"{place + 1} of {len(order)}")
 
 
-def _excluded(dataset: Dataset, i: int) -> None:
+def _exclude(dataset: Dataset, i: int) -> None:
     dataset.curation.exclude([i], st.session_state["decision_reason"].strip() or BY_HAND)
 
 
-def _relabelled(dataset: Dataset, i: int) -> None:
+def _relabel(dataset: Dataset, i: int) -> None:
     reason = st.session_state["decision_reason"].strip() or BY_HAND
     dataset.curation.relabel([i], st.session_state["decision_label"], reason)
 
 
-def _undone(dataset: Dataset, i: int) -> None:
+def _undo(dataset: Dataset, i: int) -> None:
     dataset.curation.undo([i])
 
 
-def _carry_out(decision: Callable[[Dataset, int], None], dataset: Dataset, i: int) -> None:
-    """A callback: what it has to say is shown by the run that follows."""
+def _run_decision(decision: Callable[[Dataset, int], None], dataset: Dataset, i: int) -> None:
+    """A callback: what went wrong is shown by the run that follows."""
     if attempt("decision_problem", decision, dataset, i):
         st.session_state["decided"] = True
 
 
-def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
+def _ask_decision(dataset: Dataset, index: DatasetIndex, i: int) -> None:
     show_problem("decision_problem")
     if st.session_state.pop("decided", False):
         # Counts, split and findings of the page behind are those of the new state.
@@ -168,8 +198,8 @@ def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
         st.button(
             "Undo this decision",
             icon=":material/undo:",
-            on_click=_carry_out,
-            args=(_undone, dataset, i),
+            on_click=_run_decision,
+            args=(_undo, dataset, i),
         )
         return
     others = [c.id for c in CLASSES if c.id != int(index.labels[i])]
@@ -177,19 +207,19 @@ def _decide(dataset: Dataset, index: DatasetIndex, i: int) -> None:
     left, right = st.columns(2, vertical_alignment="bottom")
     with left:
         st.button(
-            "Exclude this image",
+            "Exclude",
             icon=":material/block:",
             width="stretch",
-            help="From training and judging. Reversible: nothing is deleted.",
-            on_click=_carry_out,
-            args=(_excluded, dataset, i),
+            help="From training and evaluation. Nothing is deleted, and you can undo it.",
+            on_click=_run_decision,
+            args=(_exclude, dataset, i),
         )
     with right:
-        st.selectbox("Another label", others, format_func=title, key="decision_label")
+        st.selectbox("New label", others, format_func=title, key="decision_label")
         st.button(
-            "Give this label",
+            "Relabel",
             icon=":material/label:",
             width="stretch",
-            on_click=_carry_out,
-            args=(_relabelled, dataset, i),
+            on_click=_run_decision,
+            args=(_relabel, dataset, i),
         )

@@ -10,27 +10,26 @@ from bloodcell.audit.statistics import QUALITIES
 from bloodcell.classes import CLASSES, title
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, identity
-from bloodcell.ui.common.gallery import gallery
 from bloodcell.ui.common.jobs import cached_job
-from bloodcell.ui.dataset.features import layout_of
-from bloodcell.ui.dataset.image_view import picture_of, show_image
+from bloodcell.ui.dataset.embeddings import layout_of
+from bloodcell.ui.dataset.image_view import paged_gallery, show_image
 
-__all__ = ["arrange", "paged_gallery", "show_images"]
+__all__ = ["arrange", "show_images"]
 
-RANDOM, BY_INDEX, UNUSUAL = "random", "by index", "unusual first"
+RANDOM, BY_INDEX, UNUSUAL = "random", "index", "most unusual"
 # Words → (one of QUALITIES, whether its highest values come first).
 BY_QUALITY = {
-    "dark first": ("brightness", False),
-    "bright first": ("brightness", True),
-    "blurred first": ("sharpness", False),
-    "sharp first": ("sharpness", True),
-    "flat first": ("contrast", False),
+    "darkest": ("brightness", False),
+    "brightest": ("brightness", True),
+    "most blurred": ("sharpness", False),
+    "sharpest": ("sharpness", True),
+    "lowest contrast": ("contrast", False),
 }
 ORDERS = (RANDOM, BY_INDEX, *BY_QUALITY, UNUSUAL)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Query:
     """What a visitor wants to see."""
 
     classes: tuple[int, ...]
@@ -80,11 +79,11 @@ def arrange(
     return found if seed is None else np.random.default_rng(seed).permutation(found)
 
 
-def _another_seed() -> None:
+def _shuffle() -> None:
     st.session_state["images_seed"] = int(st.session_state["images_seed"]) + 1
 
 
-def _filters() -> tuple[_Asked, int]:
+def _ask_query() -> tuple[_Query, int]:
     st.session_state.setdefault("images_seed", 0)
     classes = st.pills(
         "Classes",
@@ -93,7 +92,7 @@ def _filters() -> tuple[_Asked, int]:
         format_func=title,
         key="images_classes",
         persist_state="session",
-        help="None chosen shows all.",
+        help="All classes if none is chosen.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control(
@@ -105,24 +104,22 @@ def _filters() -> tuple[_Asked, int]:
             persist_state="session",
         )
         order = st.selectbox(
-            "Order", ORDERS, key="images_order", width=160, persist_state="session"
+            "Sort by", ORDERS, key="images_order", width=160, persist_state="session"
         )
         if order == RANDOM:
-            st.button("Shuffle", icon=":material/casino:", on_click=_another_seed)
+            st.button("Shuffle", icon=":material/casino:", on_click=_shuffle)
         text = st.text_input(
-            "Name contains, or hash begins with",
+            "Search name or hash",
             key="images_text",
             width=260,
             persist_state="session",
         )
-        per_page = st.selectbox(
-            "On a page", [24, 48, 96], index=1, key="images_per_page", width=110
-        )
+        per_page = st.selectbox("Per page", [24, 48, 96], index=1, key="images_per_page", width=110)
     seed = int(st.session_state["images_seed"])
-    return _Asked(tuple(classes or ()), part, text, order, seed), int(per_page)
+    return _Query(tuple(classes or ()), part, text, order, seed), int(per_page)
 
 
-def _values(dataset: Dataset, order: str) -> np.ndarray | None:
+def _sort_values(dataset: Dataset, order: str) -> np.ndarray | None:
     """float, N: what the order goes by, the first shown lowest; None while it is worked out."""
     if order == UNUSUAL:
         layout = layout_of(dataset)
@@ -141,53 +138,25 @@ def _values(dataset: Dataset, order: str) -> np.ndarray | None:
 
 def show_images(dataset: Dataset, index: DatasetIndex) -> None:
     """All images by class and part, a page at a time; a click opens one in large."""
-    asked, per_page = _filters()
+    asked, per_page = _ask_query()
     values = None
     if asked.order not in (RANDOM, BY_INDEX):
-        values = _values(dataset, asked.order)
+        values = _sort_values(dataset, asked.order)
         if values is None:
             return
         if asked.order == UNUSUAL:
-            st.caption(f"Farthest from their 10th nearest image, by {layout_of(dataset).source}.")
+            st.caption(
+                f"Largest distance to the 10th nearest image, by {layout_of(dataset).source}."
+            )
     seed = asked.seed if asked.order == RANDOM else None
     found = arrange(index, asked.classes, asked.part, asked.text, seed=seed, values=values)
     if not len(found):
-        st.info("No image is like this: choose other classes or another part, or clear the text.")
+        st.info("No image matches: choose other classes or another part, or clear the search.")
         return
     paged_gallery(dataset, index, found, per_page, key="images", question=asked)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input(
-            "Open image number", 0, len(dataset) - 1, value=None, key="images_open", width=190
+            "Image number", 0, len(dataset) - 1, value=None, key="images_open", width=190
         )
         if st.button("Open", disabled=number is None) and number is not None:
             show_image(dataset, [int(number)], int(number))
-
-
-def paged_gallery(
-    dataset: Dataset,
-    index: DatasetIndex,
-    found: np.ndarray,
-    per_page: int,
-    *,
-    key: str,
-    question: object,
-) -> None:
-    """Show images, a page at a time; a click opens one in large.
-
-    Args:
-        found: int: the images, in order; at least one.
-        key: begins the keys of its elements.
-        question: what was asked for; another one begins at the first page.
-    """
-    pages = (len(found) + per_page - 1) // per_page
-    page = 1
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if pages > 1:
-            page = st.pagination(pages, key=f"{key}_page_{hash((question, per_page))}")
-        first = (page - 1) * per_page
-        shown = found[first : first + per_page]
-        images = "1 image" if len(found) == 1 else f"{len(found):,} images"
-        st.caption(f"{first + 1:,} to {first + len(shown):,} of {images}")
-    clicked = gallery([picture_of(dataset, index, int(i)) for i in shown], key=f"{key}_grid")
-    if clicked is not None:
-        show_image(dataset, shown.tolist(), clicked)

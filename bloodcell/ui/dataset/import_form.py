@@ -1,4 +1,4 @@
-"""Bring images in: drop a file, name a path, draw the demo, download BloodMNIST."""
+"""Import images: upload a file, name a path, create the demo, download BloodMNIST."""
 
 import shutil
 from pathlib import Path
@@ -18,35 +18,35 @@ from bloodcell.ui.common.import_job import begin_import, free_name
 from bloodcell.ui.common.jobs import current_job
 from bloodcell.workspace import Workspace
 
-__all__ = ["bring_in"]
+__all__ = ["show_import_form"]
 
 CHUNK_BYTES = 4 * 2**20
 PLANTED = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
 
 
-def _cut_options(key: str) -> dict[str, Any]:
-    with st.expander("How images are cut and resized"):
+def _ask_options(key: str) -> dict[str, Any]:
+    with st.expander("Advanced: crop, size, broken files"):
         left, right = st.columns(2)
         size = left.number_input(
-            "Pixels a side",
+            "Image size, pixels",
             8,
             1024,
             value=None,
             key=f"{key}_size",
-            placeholder="as they are, up to 256, else 96",
-            help="Every image of a dataset has this side.",
+            placeholder="unchanged up to 256, else 96",
+            help="All images of a dataset are squares of this size.",
         )
         crop = right.number_input(
-            "Centre square to keep, in pixels",
+            "Centre crop, pixels",
             8,
             1024,
             value=None,
             key=f"{key}_crop",
-            placeholder="the largest one",
-            help="Cut before resizing. For photographs of 360×363 pixels, 200 keeps one cell.",
+            placeholder="largest square",
+            help="Cropped before resizing. For photographs of 360×363 pixels, 200 keeps one cell.",
         )
         skip = st.checkbox(
-            "Leave out files that cannot be decoded, instead of stopping at the first",
+            "Skip files that cannot be decoded, instead of stopping at the first",
             key=f"{key}_skip",
         )
     return {"size": size, "crop": crop, "skip_broken": skip}
@@ -78,23 +78,23 @@ def _import_upload(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _drop() -> None:
+def _show_upload() -> None:
     upload = st.file_uploader(
-        "An .npz with images and labels, MedMNIST's included, or a .zip with a folder a class",
+        "An .npz with images and labels (also MedMNIST), or a .zip with one folder per class",
         type=["npz", "zip"],
-        key="bring_upload",
+        key="import_upload",
     )
     if upload is None:
         st.caption(
-            "Folder names may be English names or the usual abbreviations (BA, EO, ERB, IG, LY, "
+            "Folders may have English class names or the usual abbreviations (BA, EO, ERB, IG, LY, "
             "MO, NE, PL). Nothing leaves this server."
         )
         return
     name = st.text_input(
-        "Name", free_name(Path(upload.name).stem), key=f"bring_upload_name_{upload.file_id}"
+        "Name", free_name(Path(upload.name).stem), key=f"import_upload_name_{upload.file_id}"
     )
-    options = _cut_options("bring_upload")
-    if st.button("Bring in", type="primary", key="bring_upload_go"):
+    options = _ask_options("import_upload")
+    if st.button("Import", type="primary", key="import_upload_go"):
         begin_import(
             f"Importing {upload.name}",
             name,
@@ -102,21 +102,21 @@ def _drop() -> None:
         )
 
 
-def _path() -> None:
+def _show_path() -> None:
     path = st.text_input(
         "Path of a folder, .zip or .npz on the server",
-        key="bring_path",
+        key="import_path",
         placeholder="for example ~/cells",
     )
     name = st.text_input(
-        "Name", free_name(Path(path).stem) if path else "", key=f"bring_path_name_{path}"
+        "Name", free_name(Path(path).stem) if path else "", key=f"import_path_name_{path}"
     )
-    options = _cut_options("bring_path")
-    if st.button("Bring in", type="primary", key="bring_path_go"):
+    options = _ask_options("import_path")
+    if st.button("Import", type="primary", key="import_path_go"):
         with show_errors():
             if not path.strip():
                 raise BadInput(
-                    "No path is given: type where the folder, .zip or .npz lies on this server."
+                    "No path is given: type where the folder, .zip or .npz is on this server."
                 )
             begin_import(
                 f"Importing {Path(path).name}",
@@ -127,24 +127,24 @@ def _path() -> None:
             )
 
 
-def _draw() -> None:
+def _show_demo() -> None:
     st.markdown(
-        "Cells drawn by the program, to try every page without any data at hand. They look like "
-        "the eight kinds, but nothing learned on them holds for real blood."
+        "Synthetic cells, drawn by the program, to try every page without data of your own. They "
+        "resemble the eight classes, but nothing learned on them holds for real blood."
     )
     left, middle, right = st.columns(3)
-    per_class = left.number_input("Cells of each class", 4, 5000, 60, key="bring_demo_n")
-    size = middle.number_input("Pixels a side", 32, 256, 96, key="bring_demo_size")
-    seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="bring_demo_seed")
+    per_class = left.number_input("Images per class", 4, 5000, 60, key="import_demo_n")
+    size = middle.number_input("Image size, pixels", 32, 256, 96, key="import_demo_size")
+    seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="import_demo_seed")
     faults = st.toggle(
-        "Plant copies, foreign pictures and wrong labels, to try the findings",
+        "Add duplicates, foreign pictures and wrong labels to try the findings",
         value=True,
-        key="bring_demo_faults",
+        key="import_demo_faults",
     )
-    name = st.text_input("Name", free_name("demo"), key="bring_demo_name")
-    if st.button("Draw", type="primary", key="bring_demo_go"):
+    name = st.text_input("Name", free_name("demo"), key="import_demo_name")
+    if st.button("Create", type="primary", key="import_demo_go"):
         begin_import(
-            f"Drawing {name}",
+            f"Creating {name}",
             name,
             lambda home, progress: make_demo(
                 home,
@@ -158,47 +158,47 @@ def _draw() -> None:
         )
 
 
-def _fetch(home: Workspace, size: int, name: str, progress: Progress) -> Dataset:
+def _download_and_import(home: Workspace, size: int, name: str, progress: Progress) -> Dataset:
     file = download_bloodmnist(home, size, progress=progress)
     return import_source(home, file, name, progress=progress)
 
 
-def _download() -> None:
+def _show_download() -> None:
     st.markdown(
         f"BloodMNIST, 17,092 photographs with the parts its authors chose, from "
         f"[its official record]({RECORD}) (Yang et al. 2023, CC BY 4.0; photographs by Acevedo "
-        "et al. 2020). An interrupted download is continued."
+        "et al. 2020). An interrupted download is resumed."
     )
     size = st.segmented_control(
-        "Pixels a side",
+        "Image size, pixels",
         list(BLOODMNIST),
         default=64,
         required=True,
-        key="bring_download_size",
-        help="28 is quick and coarse; 224 is above a gigabyte.",
+        key="import_download_size",
+        help="28 is quick and coarse; 224 is more than a gigabyte.",
     )
-    name = st.text_input("Name", free_name(f"bloodmnist-{size}"), key=f"bring_dl_name_{size}")
-    if st.button("Download", type="primary", key="bring_download_go"):
+    name = st.text_input("Name", free_name(f"bloodmnist-{size}"), key=f"import_dl_name_{size}")
+    if st.button("Download", type="primary", key="import_download_go"):
         begin_import(
             "Downloading BloodMNIST",
             name,
-            lambda home, progress: _fetch(home, int(size), name, progress),
+            lambda home, progress: _download_and_import(home, int(size), name, progress),
         )
 
 
-def bring_in() -> None:
+def show_import_form() -> None:
     """The four ways to make a dataset, each with its form."""
     job = current_job()
     if job is not None and job.running:
-        st.info(f"{job.title} is going on: its progress is at the top of this page.")
+        st.info(f"{job.title} is running. Its progress is at the top of this page.")
         return
     ways = {
-        ":material/upload_file: Drop a file": _drop,
-        ":material/folder_open: Path on the server": _path,
-        ":material/draw: Draw the demo": _draw,
-        ":material/download: Download BloodMNIST": _download,
+        ":material/upload_file: Upload": _show_upload,
+        ":material/folder_open: Server path": _show_path,
+        ":material/draw: Demo": _show_demo,
+        ":material/download: BloodMNIST": _show_download,
     }
-    tabs = st.tabs(list(ways), key="bring_in_way", on_change="rerun")
+    tabs = st.tabs(list(ways), key="import_way", on_change="rerun")
     for tab, show in zip(tabs, ways.values(), strict=True):
         if tab.open:
             with tab:

@@ -1,4 +1,4 @@
-"""Dataset page, all datasets: side by side, rename, take along, throw away, take back."""
+"""Dataset page, all datasets: side by side, rename, export, delete, restore."""
 
 import time
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
 from bloodcell.ui.common.dataset_index import identity
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
+from bloodcell.ui.common.format import plain
 from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.common.state import dialog, set_active, workspace
 
@@ -32,7 +33,7 @@ __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
 
 # A file to download lies in the server's memory as long as the visitor's session.
 LARGEST_DOWNLOAD = 2**30
-THROWN = "thrown_dataset"
+DELETED = "deleted_dataset"
 EXPORTING = "exporting"
 PROBLEM, DONE = "library_problem", "library_done"
 RESTORE_PROBLEM = "restore_problem"
@@ -47,7 +48,7 @@ def _row(state: tuple[str, ...], _dataset: Dataset) -> dict[str, Any]:
         "classes": sum(n > 0 for n in counts.values()),
         "pixels": "×".join(map(str, reversed(_dataset.size))),
         "MiB": _dataset.images.nbytes / 2**20,
-        "brought in": str(_dataset.info.get("created", "")),
+        "imported": str(_dataset.info.get("created", "")),
     }
 
 
@@ -63,8 +64,8 @@ def library_table(active: str) -> pd.DataFrame:
             row |= _row(identity(dataset), dataset)
         except BloodCellError as error:
             row["problem"] = str(error)
-        rows.append({**row, "": "chosen" if name == active else ""})
-    first = ["name", "", "images", "excluded", "classes", "pixels", "MiB", "runs", "brought in"]
+        rows.append({**row, "": "active" if name == active else ""})
+    first = ["name", "", "images", "excluded", "classes", "pixels", "MiB", "runs", "imported"]
     table = pd.DataFrame(rows).reindex(columns=[*first, "problem"])
     return table if (table["problem"] != "").any() else table[first]
 
@@ -73,7 +74,7 @@ def show_library(active: str) -> None:
     """All datasets with what can be done to one of them, and the trash."""
     table = library_table(active)
     names = list(table["name"])
-    st.caption("Select one to work on it, rename it, take it along or delete it.")
+    st.caption("Select a dataset to activate, rename, export or delete it.")
     event = st.dataframe(
         table,
         hide_index=True,
@@ -86,21 +87,21 @@ def show_library(active: str) -> None:
             "images": st.column_config.NumberColumn(format="localized"),
             "excluded": st.column_config.NumberColumn(format="localized"),
             "MiB": st.column_config.NumberColumn(format="%.0f"),
-            "runs": st.column_config.NumberColumn(help="Runs that name this dataset."),
-            "brought in": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "runs": st.column_config.NumberColumn(help="Runs that use this dataset."),
+            "imported": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
         },
     )
     rows = event.selection.rows
     chosen = names[rows[0]] if rows and rows[0] < len(names) else active
-    st.markdown(f"**{chosen}**")
+    st.markdown(f"**{plain(chosen)}**")
     with st.container(horizontal=True):
-        if st.button("Work on it", icon=":material/check:", disabled=chosen == active):
+        if st.button("Make active", icon=":material/check:", disabled=chosen == active):
             set_active("datasets", chosen)
             st.rerun()
         if st.button("Rename", icon=":material/edit:"):
-            _rename(chosen)
+            _ask_rename(chosen)
         if st.button("Delete", icon=":material/delete:"):
-            _delete(chosen)
+            _ask_delete(chosen)
     sound = "problem" not in table or not table["problem"].iloc[names.index(chosen)]
     if sound:
         with show_errors():
@@ -108,7 +109,7 @@ def show_library(active: str) -> None:
     show_trash()
 
 
-def _say_uses(name: str) -> bool:
+def _show_uses(name: str) -> bool:
     """Say which runs refer to a dataset; returns whether it may be touched."""
     runs = runs_on(workspace(), name)
     try:
@@ -121,52 +122,52 @@ def _say_uses(name: str) -> bool:
     return True
 
 
-def _carry_out(action: Callable[..., Any], *arguments: object) -> None:
-    """A callback of a dialog: what it has to say is shown by the run that follows."""
+def _run_action(action: Callable[..., Any], *arguments: object) -> None:
+    """A callback of a dialog: its result is shown by the run that follows."""
     if attempt(PROBLEM, action, *arguments):
         st.session_state[DONE] = True
 
 
-def _outcome() -> None:
+def _close_if_done() -> None:
     """Close the dialog if its work is done; else say why it could not be."""
     show_problem(PROBLEM)
     if st.session_state.pop(DONE, False):
         st.rerun()
 
 
-def _renamed(name: str) -> None:
+def _rename_to_new_name(name: str) -> None:
     new_name = st.session_state["rename_to"]
     rename_dataset(workspace(), name, new_name)
     if st.session_state.get("active_datasets", name) == name:
         set_active("datasets", new_name)
 
 
-@dialog("Rename the dataset")
-def _rename(name: str) -> None:
-    _outcome()
-    free = _say_uses(name)
+@dialog("Rename dataset")
+def _ask_rename(name: str) -> None:
+    _close_if_done()
+    free = _show_uses(name)
     st.text_input("New name", name, max_chars=64, key="rename_to")
     st.button(
         "Rename",
         type="primary",
         disabled=not free,
         key="rename_go",
-        on_click=_carry_out,
-        args=(_renamed, name),
+        on_click=_run_action,
+        args=(_rename_to_new_name, name),
     )
 
 
-def _deleted(name: str) -> None:
-    st.session_state[THROWN] = throw_away(workspace(), name).entry
-
-
-@dialog("Delete the dataset")
 def _delete(name: str) -> None:
-    _outcome()
-    free = _say_uses(name)
+    st.session_state[DELETED] = throw_away(workspace(), name).entry
+
+
+@dialog("Delete dataset")
+def _ask_delete(name: str) -> None:
+    _close_if_done()
+    free = _show_uses(name)
     st.markdown(
-        f"**{name}** goes to the trash with all its decisions. It can be taken back until the "
-        "trash is emptied."
+        f"**{plain(name)}** moves to the trash with all its decisions. You can restore it "
+        "until the trash is emptied."
     )
     st.button(
         f"Delete {name}",
@@ -174,100 +175,101 @@ def _delete(name: str) -> None:
         icon=":material/delete:",
         disabled=not free,
         key="delete_go",
-        on_click=_carry_out,
-        args=(_deleted, name),
+        on_click=_run_action,
+        args=(_delete, name),
     )
 
 
-def _restored(entry: str) -> None:
-    st.session_state.pop(THROWN, None)
+def _restore(entry: str) -> None:
+    st.session_state.pop(DELETED, None)
     set_active("datasets", restore_dataset(workspace(), entry).name)
 
 
 def show_undo() -> None:
-    """Offer to take back the dataset that this visitor deleted last."""
+    """Offer to restore the dataset that this visitor deleted last."""
     show_problem(RESTORE_PROBLEM)
-    entry = st.session_state.get(THROWN)
-    thrown = next((t for t in list_trash(workspace()) if t.entry == entry), None)
-    if thrown is None:
+    entry = st.session_state.get(DELETED)
+    deleted = next((t for t in list_trash(workspace()) if t.entry == entry), None)
+    if deleted is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"{thrown.name} is in the trash.", icon=":material/delete:")
+        st.info(f"{plain(deleted.name)} is in the trash.", icon=":material/delete:")
         st.button(
             "Undo",
             icon=":material/undo:",
             on_click=attempt,
-            args=(RESTORE_PROBLEM, _restored, thrown.entry),
+            args=(RESTORE_PROBLEM, _restore, deleted.entry),
         )
         st.button(
             "Dismiss",
             type="tertiary",
             icon=":material/close:",
-            on_click=lambda: st.session_state.pop(THROWN),
+            on_click=lambda: st.session_state.pop(DELETED),
         )
 
 
 def show_trash() -> None:
-    """What lies in the trash, each to be taken back, and a way to be rid of it for good."""
+    """What is in the trash, each to be restored, and a way to delete it permanently."""
     trash = list_trash(workspace())
     if not trash:
         return
     total = sum(t.bytes for t in trash)
     with st.expander(f"Trash: {len(trash)}, {total / 2**20:,.0f} MiB", icon=":material/delete:"):
-        for thrown in trash:
+        for deleted in trash:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{thrown.name}**, deleted {thrown.when:%Y-%m-%d %H:%M} UTC")
+                st.markdown(f"**{plain(deleted.name)}**, deleted {deleted.when:%Y-%m-%d %H:%M} UTC")
                 st.button(
                     "Restore",
                     icon=":material/restore_from_trash:",
-                    key=f"restore_{thrown.entry}",
+                    key=f"restore_{deleted.entry}",
                     on_click=attempt,
                     args=(
                         RESTORE_PROBLEM,
-                        _restored,
-                        thrown.entry,
+                        _restore,
+                        deleted.entry,
                     ),
                 )
-        if st.button("Empty the trash", icon=":material/delete_forever:"):
-            _empty(len(trash), total)
+        if st.button("Empty trash", icon=":material/delete_forever:"):
+            _ask_empty(len(trash), total)
 
 
-@dialog("Empty the trash")
-def _empty(n: int, total: int) -> None:
-    _outcome()
+@dialog("Empty trash")
+def _ask_empty(n: int, total: int) -> None:
+    _close_if_done()
     st.markdown(
-        f"**{n} datasets, {total / 2**20:,.0f} MiB, are deleted for good.** There is no way back."
+        f"**{n} datasets, {total / 2**20:,.0f} MiB, are deleted permanently.** This cannot be "
+        "undone."
     )
     st.button(
-        "Delete for good",
+        "Delete permanently",
         type="primary",
         icon=":material/delete_forever:",
-        on_click=_carry_out,
+        on_click=_run_action,
         args=(empty_trash, workspace()),
     )
 
 
 def _export(dataset: Dataset) -> None:
-    with st.expander("Take it along, cleaned", icon=":material/download:"):
-        st.caption("Without what is excluded, with the labels as they are now.")
+    with st.expander("Export the curated dataset", icon=":material/download:"):
+        st.caption("Without excluded images, with the current labels.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             suffix = st.segmented_control(
-                "As",
+                "Format",
                 FORMATS,
                 default=FORMATS[0],
                 required=True,
                 key="export_format",
                 format_func={".npz": "Arrays (.npz)", ".zip": "Folders (.zip)"}.get,
-                help="The .npz holds images and labels; the .zip a folder a class with a PNG of "
-                "the exact pixels for each image.",
+                help="The .npz holds images and labels. The .zip holds one folder per class with a "
+                "PNG of the exact pixels of each image.",
             )
             parts = st.checkbox(
-                "Keep train, validation and test apart",
+                "Separate train, validation and test",
                 key="export_parts",
-                help="MedMNIST's names in the .npz, a folder a part in the .zip.",
+                help="MedMNIST's array names in the .npz, one folder per part in the .zip.",
             )
             wanted = ("export", *identity(dataset), chosen_split(dataset), suffix, parts)
-            if st.button("Write the file", icon=":material/save:", key="export_go"):
+            if st.button("Export", icon=":material/save:", key="export_go"):
                 st.session_state[EXPORTING] = wanted, time.monotonic_ns()
         asked = st.session_state.get(EXPORTING)
         if asked and asked[0] == wanted:
@@ -280,18 +282,18 @@ def _write(key: tuple, dataset: Dataset, target: Path, parts: bool) -> None:
         split = make_split(dataset, *chosen_split(dataset)) if parts else None
         return export_dataset(dataset, target, split=split, progress=progress)
 
-    n = cached_job(key, f"Writing {target.name}", work)
+    n = cached_job(key, f"Exporting {target.name}", work)
     if n is None:
         return
     if not target.is_file():
-        st.info(f"{target} was moved or removed: write it again.")
+        st.info(f"{target} was moved or deleted: export it again.")
         return
     size = target.stat().st_size
     st.markdown(f"{n:,} images, {size / 2**20:,.1f} MiB, on the server at")
     st.code(str(target), language=None, wrap_lines=True)
     if size <= LARGEST_DOWNLOAD:
         st.download_button(
-            target.name,
+            f"Download {target.name}",
             target.read_bytes,
             file_name=target.name,
             mime="application/zip",
@@ -300,4 +302,4 @@ def _write(key: tuple, dataset: Dataset, target: Path, parts: bool) -> None:
             key="export_download",
         )
     else:
-        st.caption("Too large to go through the browser: copy it from the server.")
+        st.caption("Too large to download in the browser: copy it from the server.")

@@ -39,9 +39,9 @@ def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
     )
     if clicked is not None:
         show_image(dataset, chosen, clicked)
-    st.subheader("Images of each class", anchor=False)
+    st.subheader("Class distribution", anchor=False)
     if (totals > 0).sum() > 1:
-        _say_imbalance(totals)
+        _show_imbalance(totals)
     st.plotly_chart(
         class_counts(class_table(index)),
         config=CONFIG,
@@ -49,19 +49,19 @@ def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
         alt="Bars of the number of images of each class, divided into train, validation, test",
     )
     st.dataframe(
-        _numbers(index),
+        _class_numbers(index),
         hide_index=True,
         key="class_numbers",
         column_config={
             "share": st.column_config.NumberColumn(format="%.1f %%"),
             "sample weight": st.column_config.NumberColumn(
                 format="%.2f",
-                help="n / (k · n of the class), from the training part: with these weights all "
+                help="n / (k · n of the class) in the training part. With these weights all "
                 "classes count the same in the loss.",
             ),
         },
     )
-    st.subheader("Mean image and colours of each class", anchor=False)
+    st.subheader("Mean image and colours per class", anchor=False)
     found = cached_job(
         ("pixels", *identity(dataset)),
         "Reading all pixels",
@@ -71,12 +71,12 @@ def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
         _show_pixels(found)
 
 
-def _say_imbalance(totals: np.ndarray) -> None:
+def _show_imbalance(totals: np.ndarray) -> None:
     largest = int(totals.argmax())
     smallest = int(np.where(totals > 0, totals, np.iinfo(np.int64).max).argmin())
     ratio = totals[largest] / totals[smallest]
     if ratio == 1:
-        st.caption(f"Each class has {totals[largest]:,} images: sample weights change nothing.")
+        st.caption(f"Each class has {totals[largest]:,} images, so sample weights change nothing.")
         return
     text = (
         f"The largest class, {title(largest).lower()} ({totals[largest]:,}), has "
@@ -86,14 +86,14 @@ def _say_imbalance(totals: np.ndarray) -> None:
     if ratio > BALANCED_RATIO:
         text += (
             "Balanced sample weights, an option of every training, make all classes count the "
-            "same. Accuracy alone favours the large classes: look at the macro recall too."
+            "same. Accuracy favours the large classes, so look at macro recall too."
         )
     else:
-        text += "The classes are about even: sample weights change little."
+        text += "The classes are about even, so sample weights change little."
     st.caption(text)
 
 
-def _numbers(index: DatasetIndex) -> pd.DataFrame:
+def _class_numbers(index: DatasetIndex) -> pd.DataFrame:
     totals = index.counts.sum(axis=1)
     return pd.DataFrame(
         {
@@ -126,9 +126,9 @@ def _show_pixels(found: ClassPixels) -> None:
         clickable=False,
     )
     st.caption(
-        "A mean image that differs from the others in its corners, or classes whose colours "
-        "differ where there is no cell, were photographed differently: a network can learn that "
-        "instead of the cells."
+        "If the corners of a mean image differ from the others, or if the colours of a class "
+        "differ where there is no cell, that class was photographed differently. A network can "
+        "learn that instead of the cells."
     )
     st.plotly_chart(
         colour_ranges(found.percentiles(SHOWN_PERCENTILES)),
@@ -136,7 +136,7 @@ def _show_pixels(found: ClassPixels) -> None:
         key="colour_ranges",
         alt="Median and middle 90 % of the red, green and blue values of each class",
     )
-    with st.expander("As a table"):
+    with st.expander("Table"):
         st.dataframe(
             pixel_table(found),
             hide_index=True,
@@ -146,7 +146,7 @@ def _show_pixels(found: ClassPixels) -> None:
                 for column in pixel_table(found).columns[2:]
             },
         )
-        st.caption("Mean and standard deviation (sd) over all pixels of a class, 0 to 255.")
+        st.caption("Mean and standard deviation (sd) over all pixels of a class, from 0 to 255.")
 
 
 def pixel_table(found: ClassPixels) -> pd.DataFrame:

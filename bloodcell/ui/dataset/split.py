@@ -1,4 +1,4 @@
-"""Dataset page, split: how the images are divided, and the proof that none is on two sides."""
+"""Dataset page, split: its choice and numbers, and the proof that no image is in two parts."""
 
 import io
 
@@ -19,9 +19,9 @@ __all__ = ["show_split", "split_csv"]
 
 def show_split(dataset: Dataset, index: DatasetIndex) -> None:
     """Proof, rule, choice and numbers of the split."""
-    _prove(index)
-    _say_rule(index)
-    _choose(dataset, index)
+    _show_proof(index)
+    _show_rule(index)
+    _ask_split(dataset, index)
     used = int(index.kept.sum())
     totals = index.counts.sum(axis=0)
     present = index.counts[index.counts.sum(axis=1) > 0]
@@ -30,8 +30,8 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
             "part": PARTS,
             "images": totals,
             "share": 100 * totals / max(used, 1),
-            "fewest of a class": present.min(axis=0) if len(present) else totals,
-            "most of a class": present.max(axis=0) if len(present) else totals,
+            "smallest class": present.min(axis=0) if len(present) else totals,
+            "largest class": present.max(axis=0) if len(present) else totals,
         }
     )
     st.dataframe(
@@ -43,9 +43,9 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
     try:
         check_startable(dataset, index.split)
     except BloodCellError as error:
-        st.warning(f"No training can start on this split. {error}", icon=":material/warning:")
+        st.warning(f"Training cannot start on this split. {error}", icon=":material/warning:")
     st.download_button(
-        "The split as CSV",
+        "Download split (CSV)",
         lambda: split_csv(index),
         file_name=f"{dataset.name}_split_{index.split.seed}.csv",
         mime="text/csv",
@@ -53,16 +53,16 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         on_click="ignore",
     )
     st.caption(
-        "What no split can rule out: cells of one patient on two sides. The images carry no "
-        "patient numbers."
+        "No split can rule out cells of one patient in two parts: the images carry no patient "
+        "numbers."
     )
 
 
-def _prove(index: DatasetIndex) -> None:
+def _show_proof(index: DatasetIndex) -> None:
     used = int(index.kept.sum())
     text = (
         f"**{index.shared} images shared between parts.** All {used:,} images in use were "
-        "compared by the hash of their pixels across train, validation and test."
+        "compared by pixel hash across train, validation and test."
     )
     if index.shared:
         st.error(text, icon=":material/error:")
@@ -70,27 +70,27 @@ def _prove(index: DatasetIndex) -> None:
         st.success(text, icon=":material/verified:")
 
 
-def _say_rule(index: DatasetIndex) -> None:
+def _show_rule(index: DatasetIndex) -> None:
     if not index.split.given:
         st.markdown(
-            "Within each class the images are cut into train, validation and test by the shares "
-            "below; copies of one image stay together. The same images, decisions, seed and "
-            "shares always give the same parts, whatever the order of the files."
+            "Stratified: each class is split into train, validation and test by the shares below, "
+            "and duplicates stay in one part. The same images, decisions, seed and shares "
+            "always give the same split, whatever the order of the files."
         )
         return
     text = (
-        "The parts are those that the source gives. A copy of a training image that lay in "
-        "another part was moved to train."
+        "The parts are those of the source. A duplicate of a training image in another part "
+        "was moved to train."
     )
     if drawn := " and ".join(index.split.drawn):
         text += (
-            f" The source has no {drawn} part: it was drawn from its train part, by seed and "
+            f" The source has no {drawn} part: it was taken from its train part, by seed and "
             "shares."
         )
     st.markdown(text)
 
 
-def _choose(dataset: Dataset, index: DatasetIndex) -> None:
+def _ask_split(dataset: Dataset, index: DatasetIndex) -> None:
     seed, shares = chosen_split(dataset)
     fixed = index.split.given and not index.split.drawn
     # Another choice, made elsewhere, is shown at once.
@@ -111,7 +111,7 @@ def _choose(dataset: Dataset, index: DatasetIndex) -> None:
             for part, share in zip(PARTS, shares, strict=True)
         ]
         new_seed = st.number_input(
-            "Seed of the split",
+            "Split seed",
             0,
             2**31 - 1,
             seed,
@@ -120,11 +120,11 @@ def _choose(dataset: Dataset, index: DatasetIndex) -> None:
             disabled=fixed,
             help="Compare runs only within one split.",
         )
-        pressed = st.form_submit_button("Divide", icon=":material/call_split:", disabled=fixed)
+        pressed = st.form_submit_button("Split", icon=":material/call_split:", disabled=fixed)
     st.caption(
-        "The seed changes nothing here."
+        "The seed has no effect here."
         if fixed
-        else "Kept with the dataset: runs that start from now on are offered this split."
+        else "Saved with the dataset. New runs use this split by default."
     )
     if pressed:
         with show_errors():

@@ -60,30 +60,30 @@ def show_audit(dataset: Dataset) -> Audit | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if found is None:
             text = (
-                "Only exact copies are known so far. The audit also looks for near copies, "
-                "outliers and doubtful labels; it goes on while you do something else."
+                "Only exact duplicates are known so far. The audit also looks for near duplicates, "
+                "outliers and suspect labels. It runs in the background."
             )
         else:
             when = datetime.fromisoformat(found.created).strftime("%Y-%m-%d %H:%M")
             text = (
-                f"Audit of {when} UTC: {found.n:,} images in {found.seconds:,.0f} s, features of "
+                f"Audit of {when} UTC: {found.n:,} images in {found.seconds:,.0f} s, by "
                 f"{found.source}."
             )
             if changed := _changed(dataset, found):
-                text += f" **{changed:,} images came back or were relabelled since.**"
+                text += f" **{changed:,} images were restored or relabelled since.**"
         st.markdown(text, width="stretch")
         st.button(
-            "Audit the images" if found is None else "Audit again",
+            "Run audit" if found is None else "Run again",
             type="primary" if found is None else "secondary",
             icon=":material/search:",
-            help=f"Doubtful labels are looked for with {by}, where those fit the labels better "
+            help=f"Suspect labels are found with {by}, where those predict the labels better "
             "than image statistics do.",
             disabled=job is not None and job.running,
             on_click=_start,
             args=(dataset.name, ensemble),
         )
     if found is not None and found.notes:
-        with st.expander("What to know about the doubtful labels"):
+        with st.expander("About the suspect labels"):
             for note in found.notes:
                 st.markdown(note)
     return found

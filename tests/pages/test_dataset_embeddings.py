@@ -1,4 +1,4 @@
-"""The Dataset page: the map of alike images."""
+"""The Dataset page: the embeddings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,26 +7,26 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.ui.common.dataset_index import dataset_index
-from bloodcell.ui.dataset.map import inside
+from bloodcell.ui.dataset.embeddings import inside
 from tests.pages.dataset_page import gallery_ids, named, texts
 from tests.pages.opened import settled
 
 Open = Callable[..., AppTest]
 
 
-class TestMap:
+class TestEmbeddings:
     def test_without_an_ensemble_it_says_what_the_map_is_made_of(
         self, demo_copy: Path, open_page: Open
     ):
-        app = settled(open_page(demo_copy, "dataset", view="Map"))
+        app = settled(open_page(demo_copy, "dataset", view="Embeddings"))
         assert "no ensemble yet" in texts(app.caption)
         assert "160 images, by image statistics, no trained model" in texts(app.caption)
-        assert "Draw around dots" in texts(app.markdown)
+        assert "Select dots" in texts(app.markdown)
 
     def test_a_selection_shows_its_images_the_rarest_label_first(
         self, demo_copy: Path, open_page: Open
     ):
-        app = settled(open_page(demo_copy, "dataset", view="Map"))
+        app = settled(open_page(demo_copy, "dataset", view="Embeddings"))
         dataset = named(demo_copy, "demo")
         everything = {"x": [-1e6, 1e6], "y": [-1e6, 1e6], "xref": "x", "yref": "y"}
         # Drawn dots of two classes: the third inside is one that the legend hides.

@@ -1,24 +1,56 @@
-"""Dataset page, map: alike images close together; a selection on it shows its images."""
+"""Dataset page, embeddings: alike images close together; a selection shows its images."""
 
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from bloodcell.audit.layout import Layout
+from bloodcell.audit.features import image_statistics, model_features
+from bloodcell.audit.layout import Layout, lay_out
 from bloodcell.classes import CLASSES
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.figures.dataset import MAP_CONFIG, image_map
-from bloodcell.ui.common.dataset_index import DatasetIndex
-from bloodcell.ui.common.state import active_ensemble
-from bloodcell.ui.dataset.features import FEATURES, STATISTICS, layout_of
-from bloodcell.ui.dataset.images import paged_gallery
+from bloodcell.progress import Progress
+from bloodcell.ui.common.dataset_index import DatasetIndex, identity
+from bloodcell.ui.common.jobs import cached_job
+from bloodcell.ui.common.state import active_ensemble, load_ensemble
+from bloodcell.ui.dataset.image_view import paged_gallery
 
-__all__ = ["inside", "show_map", "shown_on_map"]
+__all__ = ["inside", "layout_of", "show_embeddings", "shown_on_map"]
 
 MOST_DOTS = 4000
 PER_PAGE = 24
 SELECTION = "image_map"
+FEATURES = "map_features"
+STATISTICS = "image statistics"
+
+
+def _lay_out(dataset: Dataset, ensemble: Ensemble | None, progress: Progress) -> Layout:
+    if ensemble is None:
+        features, _ = image_statistics(dataset, progress)
+    else:
+        features = model_features(dataset, ensemble, progress)
+    return lay_out(dataset, features, progress)
+
+
+def layout_of(dataset: Dataset) -> Layout | None:
+    """Where the images lie by the features that this visitor chose; None while it is worked out.
+
+    Raises:
+        BloodCellError: the active ensemble is damaged.
+    """
+    name = active_ensemble()
+    if st.session_state.get(FEATURES) == STATISTICS:
+        name = None
+    ensemble = load_ensemble(name) if name else None
+    members = [] if ensemble is None else [m["file"] for m in ensemble.info["members"]]
+    checksums = tuple(ensemble.info["files"][file] for file in members)
+    return cached_job(
+        ("layout", *identity(dataset)[:3], checksums),
+        "Looking at all images",
+        lambda progress: _lay_out(dataset, ensemble, progress),
+    )
 
 
 def shown_on_map(layout: Layout, kept: np.ndarray, most: int = MOST_DOTS) -> np.ndarray:
@@ -75,30 +107,30 @@ def _selected(layout: Layout, index: DatasetIndex) -> np.ndarray:
     return found[np.argsort(frequency[index.labels[found]], kind="stable")]
 
 
-def show_map(dataset: Dataset, index: DatasetIndex) -> None:
-    """The map with the images selected on it; an image that is opened is ringed on the map."""
+def show_embeddings(dataset: Dataset, index: DatasetIndex) -> None:
+    """The t-SNE map with the images selected on it; an image that is opened is ringed."""
     name = active_ensemble()
     options = ([f"ensemble {name}"] if name else []) + [STATISTICS]
     st.segmented_control(
-        "Alike by the features of",
+        "Features",
         options,
         default=options[0],
         required=True,
         key=FEATURES,
-        help="Image statistics are colours, rings and textures: they need no trained model and "
-        "tell cells apart far less well.",
+        help="Image statistics are colours, rings and textures. They need no trained network and "
+        "separate the classes far less well.",
     )
     if not name:
         st.caption(
-            "There is no ensemble yet: images are compared by simple colours and textures only. "
-            "With a trained one the map shows what a network sees."
+            "There is no ensemble yet, so images are compared by colours and textures only. "
+            "With an ensemble the map shows the embeddings of a network."
         )
     layout = layout_of(dataset)
     if layout is None:
         return
     drawn = shown_on_map(layout, index.kept)
     if not len(drawn):
-        st.info("All images are excluded: there is nothing to draw.")
+        st.info("All images are excluded, so there is nothing to draw.")
         return
     above, below = st.columns([3, 2])
     selected = _selected(layout, index)
@@ -121,26 +153,26 @@ def show_map(dataset: Dataset, index: DatasetIndex) -> None:
             key=SELECTION,
             on_select="rerun",
             selection_mode=("points", "box", "lasso"),
-            alt="Images as dots coloured by label, alike ones close together",
+            alt="Images as dots coloured by label, similar ones close together",
         )
         n = int(index.kept.sum())
         drawn_text = f"{len(drawn):,} of {n:,} images drawn" if len(drawn) < n else f"{n:,} images"
         st.caption(
             f"{drawn_text}, by {layout.source}; t-SNE of {len(layout.sample):,} distinct ones, the "
-            "others placed among them. Only nearness means something: neither the axes nor the "
-            "distance between groups do."
+            "others placed among them. Near dots are alike; the axes and the distances between "
+            "groups have no meaning."
             + (f" The ring is image {marked:,}, opened last." if marked is not None else "")
         )
 
 
 def _show_selected(dataset: Dataset, index: DatasetIndex, found: np.ndarray) -> None:
     if not len(found):
-        st.markdown("**Draw around dots** with the mouse to see their images here.")
+        st.markdown("**Select dots** with the mouse to see their images here.")
         st.caption(
-            "A dot among dots of another colour is worth a look: a doubtful label or a cell "
-            "between two kinds. A click in the legend hides a class, a double click shows it "
-            "alone; a double click on the map ends a selection."
+            "A dot among dots of another colour is worth a look: a wrong label, or a cell between "
+            "two classes. Click in the legend to hide a class, double-click to show it alone; "
+            "double-click on the map to end a selection."
         )
         return
-    st.caption("The rarest label among them first.")
+    st.caption("Sorted by label, the rarest first.")
     paged_gallery(dataset, index, found, PER_PAGE, key="map", question=found.tobytes())

@@ -10,7 +10,7 @@ from bloodcell.classes import CLASS_NAMES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.gallery import Picture, gallery
-from bloodcell.ui.dataset.findings.decide import COPIES, button_row
+from bloodcell.ui.dataset.findings.decisions import COPIES, show_decision_buttons
 from bloodcell.ui.dataset.image_view import picture_of, show_image
 
 __all__ = ["show_group"]
@@ -24,7 +24,7 @@ def _tile(dataset: Dataset, index: DatasetIndex, i: int, note: str = "") -> Pict
     return replace(picture_of(dataset, index, i, note), faded=False)
 
 
-def _strip(
+def _show_strip(
     dataset: Dataset,
     index: DatasetIndex,
     heading: str,
@@ -44,7 +44,7 @@ def _strip(
         show_image(dataset, rows, clicked)
 
 
-def _numbers(index: DatasetIndex, rows: list[int]) -> str:
+def _count_labels(index: DatasetIndex, rows: list[int]) -> str:
     """ "erythroblast" or "3 erythroblast, 1 platelet"."""
     counts = Counter(title(int(index.labels[i])).lower() for i in rows).most_common()
     if len(counts) == 1:
@@ -52,23 +52,23 @@ def _numbers(index: DatasetIndex, rows: list[int]) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts)
 
 
-def _head(group: list[Finding], index: DatasetIndex) -> None:
+def _show_heading(group: list[Finding], index: DatasetIndex) -> None:
     first = group[0]
     own = sorted({title(int(index.labels[f.index])) for f in group})
     words = f"**{' and '.join(own)}**"
     if first.looks_like is not None and first.kind not in ("exact_duplicate", "near_duplicate"):
         like = title(CLASS_NAMES.index(first.looks_like))
-        words += f", looks most like **{like}**" if own != [like] else ", and looks like one"
+        words += f", looks most like **{like}**" if own != [like] else ", and looks like it"
     gone = sum(f.suggested == "exclude" for f in group)
     if len(group) == 1:
-        suggestion = "suggested: exclude" if gone else "suggested: look at it"
+        suggestion = "suggested: exclude" if gone else "suggested: review"
     else:
         suggestion = f"suggested: exclude {gone:,} of {len(group):,}"
     why = f"{first.why[:1].upper()}{first.why[1:]}"
     if first.kind == "suspect_label":
         # The score is half of one plus the lead.
         lead = 100 * (2 * first.score - 1)
-        why = f"In cross-validation that class is {lead:.0f} points more probable than the label"
+        why = f"In cross-validation that class is {lead:.0f} percentage points more probable"
     st.markdown(f"{words}. {why}.")
     score = max(f.score for f in group)
     st.caption(f"Score {score:.2f} · {suggestion} · image {first.index:,}, {first.name}")
@@ -80,29 +80,29 @@ def show_group(
     """A card with the pictures of a group, what is wrong with them, and what can be decided."""
     first, shown = group[0], group[:MOST_IN_GROUP]
     with st.container(border=True):
-        _head(group, index)
+        _show_heading(group, index)
         if first.kind in COPIES:
-            _copies(dataset, index, group, shown, key)
+            _show_copies(dataset, index, group, shown, key)
             if first.kind == "conflicting_label":
                 with st.container(horizontal=True, gap="small"):
-                    _beside(dataset, index, audit, first, key)
+                    _show_references(dataset, index, audit, first, key)
         else:
             with st.container(horizontal=True, gap="small"):
-                _strip(dataset, index, "This image", [first.index], key, LARGE)
-                _beside(dataset, index, audit, first, key)
+                _show_strip(dataset, index, "This image", [first.index], key, LARGE)
+                _show_references(dataset, index, audit, first, key)
         if len(group) > 1 and first.kind not in COPIES:
-            st.caption(f"There {len(group):,} times with these pixels.")
-        button_row(dataset, index, group, key)
+            st.caption(f"{len(group):,} images have these pixels.")
+        show_decision_buttons(dataset, index, group, key)
 
 
-def _copies(
+def _show_copies(
     dataset: Dataset, index: DatasetIndex, group: list[Finding], shown: list[Finding], key: str
 ) -> None:
     if len(group) > len(shown):
         st.caption(f"The first {len(shown)} of {len(group):,}")
     rows = [f.index for f in shown]
     tiles = [
-        _tile(dataset, index, f.index, "exclude" if f.suggested == "exclude" else "stays")
+        _tile(dataset, index, f.index, "exclude" if f.suggested == "exclude" else "keep")
         for f in shown
     ]
     clicked = gallery(tiles, key=key, side=96)
@@ -110,13 +110,15 @@ def _copies(
         show_image(dataset, rows, clicked)
 
 
-def _beside(
+def _show_references(
     dataset: Dataset, index: DatasetIndex, audit: Audit | None, finding: Finding, key: str
 ) -> None:
     if near := list(finding.neighbours):
-        _strip(dataset, index, f"Most like it: {_numbers(index, near)}", near, f"near_{key}")
+        _show_strip(
+            dataset, index, f"Most similar: {_count_labels(index, near)}", near, f"near_{key}"
+        )
     own = CLASS_NAMES[int(index.labels[finding.index])]
     for name in dict.fromkeys((own, finding.looks_like)):
         if audit is not None and (rows := list(audit.typical.get(name or "", ()))[:EXAMPLES]):
             heading = f"Typical {title(CLASS_NAMES.index(name)).lower()}"
-            _strip(dataset, index, heading, rows, f"typical_{name}_{key}")
+            _show_strip(dataset, index, heading, rows, f"typical_{name}_{key}")
