@@ -3,11 +3,16 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bloodcell.errors import BadInput, NameTaken, NotFound
 
-__all__ = ["Workspace", "check_name", "open_workspace"]
+__all__ = ["REFERENCE", "Workspace", "built_in_ensembles", "check_name", "open_workspace"]
+
+# The ensemble that comes with the program.
+REFERENCE = "reference"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Windows cannot hold files of these names; a workspace should survive a copy to one.
@@ -26,6 +31,23 @@ def check_name(name: str, what: str) -> str:
             "dashes or underscores that begin with a letter or digit, so choose another name."
         )
     return name
+
+
+@cache
+def built_in_ensembles() -> Path | None:
+    """The folder with the ensemble that comes with the program, None where it came without.
+
+    In a clone that is ``artifacts/ensembles``; an installed package has it among its data files.
+    """
+    clone = Path(__file__).parents[1] / "artifacts" / "ensembles"
+    found = [clone / REFERENCE]
+    try:
+        files = distribution("bloodcell-lab").files or []
+        found += [Path(f.locate()).parent.resolve() for f in files if f.name == "ensemble.json"]
+    except PackageNotFoundError:
+        pass
+    there = [path for path in found if (path / "ensemble.json").is_file()]
+    return there[0].parent if there else None
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,17 @@ class Workspace:
         return self.home / "downloads"
 
     def names(self, kind: str) -> list[str]:
-        """Names of the folders and JSON files of a `kind` ("datasets", "policies", ...), sorted."""
+        """Names of the folders and JSON files of a `kind` ("datasets", "policies", ...), sorted.
+
+        The ensemble that comes with the program is one of every workspace's, but for one that has
+        an ensemble of that name itself.
+        """
+        own = self._own_names(kind)
+        if kind == "ensembles" and REFERENCE not in own and built_in_ensembles() is not None:
+            return sorted([*own, REFERENCE])
+        return own
+
+    def _own_names(self, kind: str) -> list[str]:
         folder = self.home / kind
         if not folder.is_dir():
             return []
@@ -76,6 +108,17 @@ class Workspace:
             for p in folder.iterdir()
             if not p.name.startswith(".") and (p.is_dir() or p.suffix == ".json")
         )
+
+    @property
+    def default_ensemble(self) -> str | None:
+        """The ensemble to begin with: one of the workspace's own, else what comes with the program.
+
+        Of its own the one named "reference", else the first.
+        """
+        own = self._own_names("ensembles")
+        if own:
+            return REFERENCE if REFERENCE in own else own[0]
+        return REFERENCE if built_in_ensembles() is not None else None
 
     def new(self, kind: str, name: str) -> Path:
         """The path at which `name` of `kind` may be made.
@@ -87,7 +130,7 @@ class Workspace:
         what = kind.removesuffix("s")
         path = self.home / kind / check_name(name, what)
         # A case-insensitive disk would take "Demo" and "demo" for one.
-        taken = {n.lower() for n in self.names(kind)}
+        taken = {n.lower() for n in self._own_names(kind)}
         if name.lower() in taken or os.path.lexists(path):
             raise NameTaken(
                 f"The {what} name {name!r} is taken in {self.home / kind}: "
@@ -104,6 +147,9 @@ class Workspace:
         what = kind.removesuffix("s")
         if _NAME.fullmatch(name_or_path) and (self.home / kind / name_or_path).exists():
             return self.home / kind / name_or_path
+        built_in = built_in_ensembles() if kind == "ensembles" else None
+        if built_in is not None and name_or_path == REFERENCE:
+            return built_in / REFERENCE
         path = Path(os.path.expanduser(name_or_path))
         # os.path, unlike Path, also takes a name too long for the disk for one that is not there.
         if name_or_path and os.path.exists(path):

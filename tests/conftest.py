@@ -36,6 +36,12 @@ def _no_workspace_by_accident(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("BLOODCELL_DETACHED", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_built_in_ensemble(monkeypatch: pytest.MonkeyPatch):
+    """A workspace has the ensembles that a test gave it, and no other."""
+    monkeypatch.setattr("bloodcell.workspace.built_in_ensembles", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the drawn dataset "demo": 20 of each class, 48 pixels. Do not change it."""

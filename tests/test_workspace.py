@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.workspace import Workspace, check_name, open_workspace
+from bloodcell.workspace import Workspace, built_in_ensembles, check_name, open_workspace
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,35 @@ def test_the_home_is_the_argument_else_the_environment_else_artifacts(
     monkeypatch.setenv("BLOODCELL_HOME", str(tmp_path / "env"))
     assert open_workspace().home == tmp_path / "env"
     assert open_workspace("given").home == tmp_path / "given"
+
+
+class TestTheEnsembleThatComesWithTheProgram:
+    @pytest.fixture(autouse=True)
+    def built_in(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = tmp_path / "program" / "ensembles"
+        (folder / "reference").mkdir(parents=True)
+        monkeypatch.setattr("bloodcell.workspace.built_in_ensembles", lambda: folder)
+        return folder
+
+    def test_is_found_in_every_workspace(self, tmp_path: Path, built_in: Path):
+        workspace = Workspace(tmp_path / "elsewhere")
+        assert workspace.names("ensembles") == ["reference"]
+        assert workspace.find("ensembles", "reference") == built_in / "reference"
+        assert workspace.default_ensemble == "reference"
+        assert workspace.names("datasets") == []
+
+    def test_stands_behind_those_of_the_workspace(self, tmp_path: Path, built_in: Path):
+        workspace = Workspace(tmp_path / "elsewhere")
+        (workspace.ensembles / "mine").mkdir(parents=True)
+        assert workspace.names("ensembles") == ["mine", "reference"]
+        assert workspace.default_ensemble == "mine"
+        own = workspace.new("ensembles", "reference")
+        own.mkdir()
+        assert workspace.names("ensembles") == ["mine", "reference"]
+        assert workspace.find("ensembles", "reference") == own
+        assert workspace.default_ensemble == "reference"
+
+
+def test_a_clone_has_its_reference_ensemble():
+    found = built_in_ensembles()
+    assert found == Path(__file__).parents[1] / "artifacts" / "ensembles"

@@ -15,7 +15,6 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
-REFERENCE = "reference"
 NO_ENSEMBLE = "none"
 AuditEnsemble = Annotated[
     str | None,
@@ -153,8 +152,7 @@ def _ensemble_for_audit(workspace: Any, name: str | None) -> Any:
     if name == NO_ENSEMBLE:
         return None
     if name is None:
-        names = workspace.names("ensembles")
-        name = REFERENCE if REFERENCE in names else next(iter(names), None)
+        name = workspace.default_ensemble
     return None if name is None else open_ensemble(workspace, name)
 
 

@@ -87,10 +87,16 @@ def card(
     """Print the model card of an ensemble, or add to it."""
     from bloodcell.ensemble.bundle import Bundle
     from bloodcell.ensemble.card import add_to_card
+    from bloodcell.workspace import built_in_ensembles
 
     path = context.obj.find("ensembles", ensemble)
     if add is None:
         text = Bundle(path).read("card.md").decode("utf-8", "replace")
+    elif path.parent == built_in_ensembles() != context.obj.ensembles:
+        raise BadInput(
+            f"{ensemble} came with the program and belongs to no workspace: copy {path} into "
+            f"{context.obj.ensembles} to add to its card."
+        )
     elif not add.is_file():
         raise BadInput(f"There is no file {add}: give the path of a Markdown file.")
     else:

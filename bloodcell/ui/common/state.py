@@ -27,7 +27,6 @@ __all__ = [
     "workspace",
 ]
 
-REFERENCE = "reference"
 DIALOG = "dialog_is_open"
 
 
@@ -82,8 +81,8 @@ def active_name(kind: str) -> str | None:
     chosen = st.session_state.get(f"active_{kind}", linked)
     if chosen in names:
         return chosen
-    if kind == "ensembles" and REFERENCE in names:
-        return REFERENCE
+    if kind == "ensembles":
+        return workspace().default_ensemble
     return names[0] if names else None
 
 
