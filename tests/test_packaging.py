@@ -27,7 +27,8 @@ def test_a_wheel_brings_the_reference_ensemble(tmp_path: Path):
     subprocess.run(command, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    inside = [n.partition("/data/share/bloodcell/ensembles/")[2] for n in names if "/data/" in n]
+    share = ".data/data/share/bloodcell/ensembles/"
+    inside = [n.partition(share)[2] for n in names if share in n]
     there = REPOSITORY / "artifacts" / "ensembles"
     wanted = [p.relative_to(there).as_posix() for p in there.rglob("*") if p.is_file()]
     assert sorted(inside) == sorted(wanted)
