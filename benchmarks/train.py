@@ -1,6 +1,6 @@
 """How fast training is: ours against a plain Keras loop of the forerunner's kind, in one run.
 
-    python -m benchmarks.train [--backbones mobilenetv2 …] [--policies seed nothing] [--steps 12]
+    python -m benchmarks.train [--backbones mobilenetv2 …] [--policies gentle …] [--steps 12]
 
 The plain loop is what a notebook does: the same backbone and head, the same batch size and
 optimizer, keras-cv layers in ``tf.data`` with ``AUTOTUNE``, and ``Model.fit``. Both read the same
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--backbones", nargs="*", default=["mobilenetv2", "efficientnetb3", "resnet50"]
     )
-    parser.add_argument("--policies", nargs="*", default=["seed", "nothing"])
+    parser.add_argument("--policies", nargs="*", default=["bloodcellcnn", "nothing"])
     parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
     parser.add_argument("--steps", type=int, default=12, help="steps a round")
     options = parser.parse_args(arguments)

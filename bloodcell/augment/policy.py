@@ -22,6 +22,7 @@ __all__ = [
     "PRESETS",
     "Policy",
     "Step",
+    "current_name",
     "find_policy",
     "load_policy",
     "policy_from_json",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+# What a preset was called in earlier versions; commands and runs of then still name it so.
+_FORMER_NAMES = {"seed": "bloodcellcnn"}
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,11 @@ def policy_from_json(document: Any, where: str) -> Policy:
     return validate(Policy(name, tuple(made)), where)
 
 
+def current_name(name: str) -> str:
+    """The present name of a preset that had another one in an earlier version; else `name`."""
+    return _FORMER_NAMES.get(name, name)
+
+
 def policy_names(workspace: Workspace) -> list[str]:
     """Presets, then the policies saved in the workspace."""
     saved = [n.removesuffix(".json") for n in workspace.names("policies") if n.endswith(".json")]
@@ -177,7 +185,7 @@ def save_policy(workspace: Workspace, policy: Policy, replace: bool = False) -> 
         NameTaken: the name is a preset's, or there is a policy of that name.
     """
     policy = validate(policy)
-    if policy.name.lower() in PRESETS:
+    if current_name(policy.name.lower()) in PRESETS:
         raise NameTaken(
             f"The policy name {policy.name!r} belongs to a preset, which cannot be changed: "
             "choose another name."
@@ -213,8 +221,8 @@ def find_policy(workspace: Workspace, name_or_path: str) -> Policy:
         NotFound: there is none.
         BadInput: the file is no policy of this version.
     """
-    if name_or_path in PRESETS:
-        return PRESETS[name_or_path]
+    if current_name(name_or_path) in PRESETS:
+        return PRESETS[current_name(name_or_path)]
     if f"{name_or_path}.json" in workspace.names("policies"):
         return load_policy(workspace.policies / f"{name_or_path}.json")
     if name_or_path and Path(name_or_path).expanduser().is_file():
@@ -244,7 +252,7 @@ _PRESETS = (
     # The whole list of the forerunner. Its layers touched every image; here those that hide the
     # cell or its stain do so in a part of them, since all at once leave nothing to recognise.
     Policy(
-        "seed",
+        "bloodcellcnn",
         (
             step("flip"),
             step("rotation", angle=36),

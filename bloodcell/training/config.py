@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from bloodcell.augment.policy import current_name
 from bloodcell.data.split import NO_FOLD, SHARES, check_fold, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
@@ -105,6 +106,8 @@ class TrainConfig:
         check_fold(self.split_fold)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
         object.__setattr__(self, "split_fold", tuple(self.split_fold))
+        if isinstance(self.policy, str):
+            object.__setattr__(self, "policy", current_name(self.policy))
         choices = {
             "preset": tuple(PRESETS),
             "backbone": tuple(BACKBONES),
@@ -162,7 +165,7 @@ class TrainConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     "bloodcellcnn": {
         "weights": "imagenet",
-        "policy": "seed",
+        "policy": "bloodcellcnn",
         "optimizer": "lion",
         "learning_rate": 1e-4,
         "weight_decay": 0.1,

@@ -33,7 +33,7 @@ def test_steps_are_carried_out_in_their_order():
 
 def test_batches_in_several_threads_give_what_they_give_one_by_one():
     def work(seed):
-        return apply(PRESETS["seed"], IMAGES, LABELS, np.random.default_rng(seed))
+        return apply(PRESETS["bloodcellcnn"], IMAGES, LABELS, np.random.default_rng(seed))
 
     alone = [work(seed) for seed in range(12)]
     with ThreadPoolExecutor(4) as pool:
@@ -63,14 +63,14 @@ def test_numpys_global_generator_is_neither_read_nor_moved():
 def test_images_may_be_memory_mapped_or_strided(tmp_path):
     np.save(tmp_path / "images.npy", IMAGES)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    expected, _ = apply(PRESETS["seed"], IMAGES, LABELS, np.random.default_rng(0))
+    expected, _ = apply(PRESETS["bloodcellcnn"], IMAGES, LABELS, np.random.default_rng(0))
     for same in (mapped, np.asfortranarray(IMAGES), IMAGES[..., ::-1].copy()[..., ::-1]):
-        out, _ = apply(PRESETS["seed"], same, LABELS, np.random.default_rng(0))
+        out, _ = apply(PRESETS["bloodcellcnn"], same, LABELS, np.random.default_rng(0))
         np.testing.assert_array_equal(out, expected)
 
 
 def test_an_empty_batch_stays_empty():
-    out, labels = apply(PRESETS["seed"], IMAGES[:0], LABELS[:0], np.random.default_rng(0))
+    out, labels = apply(PRESETS["bloodcellcnn"], IMAGES[:0], LABELS[:0], np.random.default_rng(0))
     assert out.shape == (0, 36, 36, 3)
     assert labels.shape == (0, 8)
 

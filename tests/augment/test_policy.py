@@ -10,6 +10,7 @@ from bloodcell.augment import (
     Policy,
     Step,
     cautions,
+    current_name,
     find_policy,
     load_policy,
     policy_from_json,
@@ -31,17 +32,27 @@ def workspace(tmp_path):
 
 
 def test_there_are_the_five_presets_and_all_are_valid():
-    assert list(PRESETS) == ["none", "gentle", "seed", "strong", "lab-robust"]
+    assert list(PRESETS) == ["none", "gentle", "bloodcellcnn", "strong", "lab-robust"]
     for preset in PRESETS.values():
         assert validate(preset) == preset
 
 
-def test_seed_holds_the_whole_list_of_the_forerunner():
-    assert [s.key for s in PRESETS["seed"].steps] == [
+def test_bloodcellcnn_holds_the_whole_list_of_the_forerunner():
+    assert [s.key for s in PRESETS["bloodcellcnn"].steps] == [
         *("flip", "rotation", "zoom", "contrast", "crop", "resize", "gaussian_noise", "hue"),
         *("saturation", "augmix", "randaugment", "cutmix", "mixup", "channel_shuffle"),
         "random_color_degeneration",
     ]
+
+
+def test_a_command_of_an_earlier_version_may_call_it_seed(workspace):
+    assert find_policy(workspace, "seed") == PRESETS["bloodcellcnn"]
+    assert current_name("seed") == "bloodcellcnn"
+    assert current_name("mine") == "mine"
+    assert "seed" not in policy_names(workspace)
+    # so that it never means something else
+    with pytest.raises(NameTaken, match="'seed' belongs to a preset"):
+        save_policy(workspace, Policy("seed", ()))
 
 
 def test_gentle_keeps_every_class_cue():
@@ -92,7 +103,7 @@ def test_what_is_left_out_has_its_default():
 
 def test_an_unknown_name_says_what_there_is(workspace):
     save_policy(workspace, MINE)
-    with pytest.raises(NotFound, match=r"'nope'.*none, gentle, seed, strong, lab-robust, mine"):
+    with pytest.raises(NotFound, match=r"'nope'.*none, .*bloodcellcnn, strong, lab-robust, mine"):
         find_policy(workspace, "nope")
     with pytest.raises(NotFound, match=r"gone\.json"):
         load_policy(workspace.policies / "gone.json")

@@ -45,8 +45,8 @@ def test_one_name_can_be_deleted_twice_and_each_can_be_put_back(workspace):
 
 
 def test_presets_and_unknown_names_are_refused(workspace):
-    with pytest.raises(BadInput, match="'seed' is a preset"):
-        delete_policy(workspace, "seed")
+    with pytest.raises(BadInput, match="'bloodcellcnn' is a preset"):
+        delete_policy(workspace, "bloodcellcnn")
     with pytest.raises(NotFound, match="'absent'"):
         delete_policy(workspace, "absent")
     with pytest.raises(NotFound, match=r"not there any more"):

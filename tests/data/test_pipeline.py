@@ -75,7 +75,7 @@ def test_the_last_batch_is_what_is_left(demo: Dataset):
 
 
 def test_types_are_those_of_the_contract(demo: Dataset):
-    images, labels, weights = batches(demo, PRESETS["seed"]).reader(1)(0)
+    images, labels, weights = batches(demo, PRESETS["bloodcellcnn"]).reader(1)(0)
     assert (images.dtype, labels.dtype, weights.dtype) == (np.uint8, np.float32, np.float32)
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-5)
 

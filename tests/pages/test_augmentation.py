@@ -157,7 +157,7 @@ class TestSaving:
 
     def test_a_preset_cannot_be_overwritten(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "augmentation")
-        app.text_input(key="policy_name").set_value("seed").run()
+        app.text_input(key="policy_name").set_value("bloodcellcnn").run()
         button(app, "Save").click().run()
         assert "belongs to a preset" in texts(app.error)
         assert not Workspace(demo_copy).policies.exists()

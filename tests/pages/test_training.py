@@ -75,12 +75,12 @@ class TestLaunch:
             name = "what" if field.name == "split_fold" else field.name
             assert re.search(rf"\btrain_(cpu_)?{name}(_demo)?\b", keys), name
 
-    def test_the_seeds_recipe_is_one_click(self, demo_home: Path, open_page: Open):
+    def test_the_forerunners_recipe_is_one_click(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "training")
         app.button_group(key="train_preset").set_value("bloodcellcnn").run()
         assert app.number_input(key="train_bloodcellcnn_epochs").value == 100
         assert app.selectbox(key="train_bloodcellcnn_optimizer").value == "lion"
-        assert app.selectbox(key="train_bloodcellcnn_policy").value == "seed"
+        assert app.selectbox(key="train_bloodcellcnn_policy").value == "bloodcellcnn"
         rate = PRESETS["bloodcellcnn"]["learning_rate"]
         assert app.number_input(key="train_bloodcellcnn_learning_rate").value == rate
 

@@ -47,6 +47,10 @@ def test_it_survives_json():
     assert TrainConfig.from_json({**c.to_json(), "of_a_later_version": 1}) == c
 
 
+def test_a_run_of_an_earlier_version_has_its_policy_under_the_present_name():
+    assert TrainConfig.from_json({"dataset": "d", "policy": "seed"}).policy == "bloodcellcnn"
+
+
 def test_it_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make_config("d").epochs = 3
