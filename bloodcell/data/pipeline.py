@@ -39,7 +39,7 @@ class TrainingBatches:
         policy: augmentations.
         batch_size, size: images in a batch, pixels a side.
         seed: of the run.
-        strangers: share of every batch that is made into pictures of none of the eight.
+        outlier_exposure: share of every batch that is made into pictures of none of the eight.
     """
 
     dataset: Dataset
@@ -50,7 +50,7 @@ class TrainingBatches:
     batch_size: int
     size: int
     seed: int
-    strangers: float = 0.0
+    outlier_exposure: float = 0.0
 
     def __len__(self) -> int:
         return (len(self.indices) + self.batch_size - 1) // self.batch_size
@@ -66,7 +66,7 @@ class TrainingBatches:
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             images = read_images(self.dataset, chosen, self.size)
             one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[self.labels[chosen]]
-            count = round(self.strangers * len(images))
+            count = round(self.outlier_exposure * len(images))
             made = np.random.default_rng([self.seed, epoch, batch, 2])
             images, one_hot = with_outlier_exposure(images, one_hot, count, made)
             rng = np.random.default_rng([self.seed, epoch, batch, 1])

@@ -78,7 +78,7 @@ class _Watch:
     def __init__(self, run: Run, say: Callable[[str], None]):
         self.run = run
         self.say = say
-        self.mirrors = LiveTrackers(run, say)
+        self.trackers = LiveTrackers(run, say)
         self.reason: str | None = None
         self._asked = 0.0
         self._ended = threading.Event()
@@ -106,7 +106,7 @@ class _Watch:
                 self.beat()
 
     def end(self, state: str, reason: str) -> None:
-        self.mirrors.close(state)
+        self.trackers.close(state)
         self._ended.set()
         self.status.update(state=state, reason=reason, ended=time.time())
         self.beat()
@@ -144,7 +144,7 @@ class _Watch:
         elif there != "".join(lines):
             # A crash between checkpoint and append, or in the middle of a line.
             write_text(path, "".join(lines))
-        self.mirrors.update(history)
+        self.trackers.update(history)
 
     def stop_reason(self) -> str | None:
         now = time.monotonic()

@@ -118,15 +118,15 @@ def prepare_all(
     workspace: Workspace,
     configs: list[TrainConfig],
     tags: tuple[str, ...] = (),
-    mirrors: Sequence[dict[str, str]] = (),
+    trackers: Sequence[dict[str, str]] = (),
 ) -> list[Run]:
     """Make a run for each config, or none of them if one cannot be started.
 
     Args:
         tags: to find them by.
-        mirrors: where to show them too, see :func:`bloodcell.runs.tracker.parse_tracker`.
+        trackers: where to show them too, see :func:`bloodcell.runs.tracker.parse_tracker`.
     """
-    record = {"mirrors": list(mirrors)} if mirrors else {}
+    record = {"trackers": list(trackers)} if trackers else {}
     made: list[Run] = []
     try:
         for config in configs:

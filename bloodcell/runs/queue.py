@@ -1,4 +1,4 @@
-"""The queue: which runs wait for a free place, and in which order.
+"""The queue: which runs wait for a free slot, and in which order.
 
 ``queue/order.json`` lists ids. It holds no truth of its own: a run waits if it is listed and its
 folder says that it is queued. Whoever changes the order holds the lock ``queue/lock``; the
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 WAIT_S = 10.0
-MOST_PLACES = 64
+MOST_SLOTS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,18 +51,18 @@ class Settings:
     """How runs are carried out.
 
     Attributes:
-        places: how many at a time, from 1.
+        slots: how many at a time, from 1.
         engine: a key of ``bloodcell.runs.engines.ENGINES``.
     """
 
-    places: int = 1
+    slots: int = 1
     engine: str = "local"
 
     def __post_init__(self):
-        whole = isinstance(self.places, int) and not isinstance(self.places, bool)
-        if not whole or not 1 <= self.places <= MOST_PLACES:
+        whole = isinstance(self.slots, int) and not isinstance(self.slots, bool)
+        if not whole or not 1 <= self.slots <= MOST_SLOTS:
             raise BadInput(
-                f"The queue has {self.places!r} places: expected 1 to {MOST_PLACES} runs at a time."
+                f"The queue has {self.slots!r} slots: expected 1 to {MOST_SLOTS} runs at a time."
             )
         if self.engine not in ENGINES:
             raise BadInput(
@@ -81,7 +81,9 @@ def settings(workspace: Workspace) -> Settings:
         return Settings()
     found = read_json(path)
     if not isinstance(found, dict):
-        raise BadInput(f"{path} holds no settings: remove it to have one place again.")
+        raise BadInput(f"{path} holds no settings: delete it to have one slot again.")
+    # The word of versions before 0.2.
+    found = {"slots" if k == "places" else k: v for k, v in found.items()}
     known = {f.name for f in dataclasses.fields(Settings)}
     return Settings(**{k: v for k, v in found.items() if k in known})
 
@@ -129,7 +131,7 @@ def write_order(workspace: Workspace, ids: Sequence[str]) -> None:
 
 
 def waiting(workspace: Workspace) -> list[Run]:
-    """The runs that wait for a place, the next one first."""
+    """The runs that wait for a slot, the next one first."""
     listed = [Run(workspace.runs / i) for i in read_order(workspace)]
     return [run for run in listed if is_listed(run) and not _launched(_status(run))]
 
@@ -158,7 +160,7 @@ def _status(run: Run) -> dict[str, Any]:
 
 
 def engaged(workspace: Workspace, engine: str) -> list[Run]:
-    """The runs that hold a place: those that an engine carries out or has been given.
+    """The runs that hold a slot: those that an engine carries out or has been given.
 
     A run that was begun in a terminal counts, one that another machine carries out does not.
     """
@@ -185,7 +187,7 @@ def begun(run: Run) -> bool:
 
 
 def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -> None:
-    """Let runs wait for a place; one that is stopped, failed or lost will be continued.
+    """Let runs wait for a slot; one that is stopped, failed or lost will be continued.
 
     A run that waits already is moved. The caller wakes the supervisor
     (:func:`bloodcell.runs.supervisor.wake`).

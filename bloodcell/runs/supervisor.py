@@ -51,7 +51,7 @@ def wake(workspace: Workspace) -> int | None:
 
 
 def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
-    """Start waiting runs as places become free, until nobody waits.
+    """Start waiting runs as slots become free, until nobody waits.
 
     Args:
         every_s: seconds between two looks.
@@ -73,10 +73,10 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
 
 
 def _start_next(workspace: Workspace) -> bool:
-    """Fill the free places; False when nobody waits any more."""
+    """Fill the free slots; False when nobody waits any more."""
     chosen = settings(workspace)
     engine = ENGINES[chosen.engine](workspace)
-    free = chosen.places - len(engaged(workspace, engine.name))
+    free = chosen.slots - len(engaged(workspace, engine.name))
     begun = waiting(workspace)[: max(free, 0)]
     for run in begun:
         _say(f"starts {run.id}")

@@ -1,8 +1,8 @@
 """Show a run's metrics in TensorBoard or MLflow too. The run's folder stays the truth.
 
-Both packages are extras (``pip install -r requirements-mirrors.txt``). A mirror is filled from
-``metrics.jsonl``, at any time by ``python -m bloodcell mirror RUN --to tensorboard=FOLDER`` or
-after each epoch by ``python -m bloodcell train --mirror tensorboard=FOLDER``.
+Both packages are extras (``pip install -r requirements-trackers.txt``). A tracker is filled from
+``metrics.jsonl``, at any time by ``python -m bloodcell track RUN --to tensorboard=FOLDER`` or
+after each epoch by ``python -m bloodcell train --tracker tensorboard=FOLDER``.
 """
 
 import os
@@ -18,14 +18,14 @@ from bloodcell.errors import BadInput
 from bloodcell.runs.labels import read_labels
 from bloodcell.runs.run import Run
 
-__all__ = ["MIRRORS", "LiveTrackers", "Mirror", "parse_tracker", "scalars", "track_run"]
+__all__ = ["TRACKERS", "LiveTrackers", "Tracker", "parse_tracker", "scalars", "track_run"]
 
 EXPERIMENT = "bloodcell"
 RUN_TAG = "bloodcell.run"
 Record = dict[str, Any]
 
 
-class Mirror(Protocol):
+class Tracker(Protocol):
     """A run as another program shows it."""
 
     def add(self, records: Sequence[Record]) -> None:
@@ -48,7 +48,7 @@ def scalars(record: Record) -> dict[str, float]:
 
 def _missing(to: str, package: str, error: ImportError) -> BadInput:
     return BadInput(
-        f"The mirror to {to} needs a package that is not installed ({error}): "
+        f"The tracker {to} needs a package that is not installed ({error}): "
         f"`pip install {package}`, or leave it out."
     )
 
@@ -144,7 +144,7 @@ class MLflow:
         self._client.set_terminated(self._id, ended)
 
 
-MIRRORS: dict[str, Callable[[Run, str], Mirror]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
+TRACKERS: dict[str, Callable[[Run, str], Tracker]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
 
 
 def parse_tracker(text: str) -> dict[str, str]:
@@ -154,25 +154,25 @@ def parse_tracker(text: str) -> dict[str, str]:
         BadInput: it is no such text.
     """
     to, equals, where = text.partition("=")
-    if to not in MIRRORS or not equals or not where:
+    if to not in TRACKERS or not equals or not where:
         raise BadInput(
-            f"{text!r} is no mirror: expected tensorboard=FOLDER or mlflow=FOLDER-OR-ADDRESS."
+            f"{text!r} is no tracker: expected tensorboard=FOLDER or mlflow=FOLDER-OR-ADDRESS."
         )
     if "://" not in where:
         where = str(Path(where).expanduser().absolute())
     return {"to": to, "where": where}
 
 
-def track_run(run: Run, mirror: Mapping[str, str]) -> int:
+def track_run(run: Run, tracker: Mapping[str, str]) -> int:
     """Show all epochs that a run has done so far; returns how many those are.
 
     Args:
-        mirror: what :func:`parse_tracker` returns.
+        tracker: what :func:`parse_tracker` returns.
 
     Raises:
         BadInput: its package is not installed.
     """
-    opened = MIRRORS[mirror["to"]](run, mirror["where"])
+    opened = TRACKERS[tracker["to"]](run, tracker["where"])
     records = run.metrics()
     opened.add(records)
     opened.close(run.status()["state"])
@@ -180,25 +180,27 @@ def track_run(run: Run, mirror: Mapping[str, str]) -> int:
 
 
 class LiveTrackers:
-    """The mirrors of a run in progress. Whatever becomes of them, the run goes on."""
+    """The trackers of a run in progress. Whatever becomes of them, the run goes on."""
 
     def __init__(self, run: Run, say: Callable[[str], None]):
         self.run, self.say = run, say
-        self._open: dict[str, Mirror] = {}
-        self._wanted = {m["to"]: m for m in run.record().get("mirrors", ())}
+        self._open: dict[str, Tracker] = {}
+        self._wanted = {
+            m["to"]: m for m in (run.record().get("trackers") or run.record().get("mirrors", ()))
+        }
 
-    def _each(self, act: Callable[[Mirror], None]) -> None:
+    def _each(self, act: Callable[[Tracker], None]) -> None:
         for to in list(self._wanted):
             try:
                 if to not in self._open:
-                    self._open[to] = MIRRORS[to](self.run, self._wanted[to]["where"])
+                    self._open[to] = TRACKERS[to](self.run, self._wanted[to]["where"])
                 act(self._open[to])
             except Exception as error:
                 del self._wanted[to]
-                self.say(f"no longer mirrored to {to}: {error}")
+                self.say(f"no longer logged to {to}: {error}")
 
     def update(self, history: Sequence[Record]) -> None:
-        self._each(lambda mirror: mirror.add(history))
+        self._each(lambda tracker: tracker.add(history))
 
     def close(self, state: str) -> None:
-        self._each(lambda mirror: mirror.close(state))
+        self._each(lambda tracker: tracker.close(state))

@@ -16,7 +16,7 @@ from bloodcell.training.config import TrainConfig
 
 __all__ = ["Auxiliary"]
 
-# Of the loss of telling strangers, beside that of telling classes.
+# Of the loss of telling out-of-distribution images, beside that of telling classes.
 STRANGER_SHARE = 0.3
 # Of the teacher's probabilities in the labels, and of the loss of finding its features.
 TEACHER_SHARE = 0.5
@@ -32,7 +32,7 @@ class _Lesson:
 class Auxiliary:
     """The auxiliary outputs and the teacher of a config, built for `model`.
 
-    The class outputs never learn from strangers: they would come to doubt the cells of another
+    The class outputs never learn from these images: they would come to doubt the cells of another
     laboratory, which are strange in their own way.
 
     Attributes:
@@ -45,7 +45,7 @@ class Auxiliary:
     def __init__(self, config: TrainConfig, model: Any):
         self.teacher = _load(config.teacher) if config.teacher else None
         width = model.get_layer("features").output.shape
-        self.stranger = _dense(1, "stranger", width) if config.strangers else None
+        self.stranger = _dense(1, "stranger", width) if config.outlier_exposure else None
         self.pupil = None
         if self.teacher is not None:
             features = self.teacher.outputs[1].shape[-1]

@@ -1,6 +1,6 @@
 """Everything that makes a run, frozen; and the presets.
 
-``bloodcellcnn`` is the forerunner's recipe, entire. ``cpu`` is what this project found to be
+``bloodcellcnn`` is the forerunner's recipe, entire. ``fast`` is what this project found to be
 best for two cores in under half an hour.
 """
 
@@ -31,6 +31,9 @@ SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "none")
 PRECISIONS = ("float32", "bfloat16")
 MOST_EPOCHS = 1000
+# What versions before 0.2 called them.
+FORMER_PRESETS = {"cpu": "fast"}
+FORMER_FIELDS = {"strangers": "outlier_exposure"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class TrainConfig:
         warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
         plateau_patience: see `schedule`.
         epochs, batch_size: as named.
-        strangers: share of every batch that is made into pictures of none of the eight, which a
-            second output learns to tell (outlier exposure), so that the features show them.
+        outlier_exposure: share of every batch that is made into pictures of none of the eight,
+            which a second output learns to tell, so that the features show them.
         teacher: a finished run of any backbone, or its `model.keras`, whose probabilities and
             features are learned beside the labels (distillation); empty = none.
         precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
@@ -74,7 +77,7 @@ class TrainConfig:
     """
 
     dataset: str
-    preset: str = "cpu"
+    preset: str = "fast"
     backbone: str = "mobilenetv2"
     weights: str = "imagenet"
     input_size: int = 96
@@ -93,7 +96,7 @@ class TrainConfig:
     dropout: float = 0.2
     ema: float = 0.0
     sample_weights: str = "none"
-    strangers: float = 0.0
+    outlier_exposure: float = 0.0
     teacher: str = ""
     precision: str = "float32"
     seed: int = 0
@@ -102,6 +105,7 @@ class TrainConfig:
     split_fold: tuple[int, int] = NO_FOLD
 
     def __post_init__(self):
+        object.__setattr__(self, "preset", FORMER_PRESETS.get(self.preset, self.preset))
         check_shares(self.split_shares)
         check_fold(self.split_fold)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
@@ -134,7 +138,7 @@ class TrainConfig:
             "label_smoothing": (0, 0.9),
             "dropout": (0, 0.9),
             "ema": (0, 0.99999),
-            "strangers": (0, 0.5),
+            "outlier_exposure": (0, 0.5),
             "seed": (0, 2**31 - 1),
             "split_seed": (0, 2**31 - 1),
         }
@@ -159,7 +163,9 @@ class TrainConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(values, dict) or "dataset" not in values:
             raise BadInput(f"{values!r} is not the config of a run: expected at least a dataset.")
-        return cls(**{k: v for k, v in values.items() if k in known})
+        # Runs keep the words of the version that made them.
+        named = {FORMER_FIELDS.get(k, k): v for k, v in values.items()}
+        return cls(**{k: v for k, v in named.items() if k in known})
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -180,7 +186,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema": 0.0,
         "sample_weights": "balanced",
     },
-    "cpu": {
+    "fast": {
         "weights": "imagenet",
         "policy": "gentle",
         "optimizer": "adamw",
@@ -209,17 +215,18 @@ TINY: dict[str, Any] = {"weights": "none", "batch_size": 8, "learning_rate": 5e-
 def preset_values(preset: str, backbone: str) -> dict[str, Any]:
     """The values of a preset, as they suit a backbone."""
     suited = {**PRESETS[preset], **(TINY if backbone == "tiny" else {})}
-    if preset == "cpu" and backbone in BFLOAT16 and has_bfloat16():
+    if preset == "fast" and backbone in BFLOAT16 and has_bfloat16():
         suited["precision"] = "bfloat16"
     return suited
 
 
-def make_config(dataset: str, preset: str = "cpu", **changes: Any) -> TrainConfig:
+def make_config(dataset: str, preset: str = "fast", **changes: Any) -> TrainConfig:
     """A preset with changes; a change of None keeps the preset's value.
 
     Raises:
         BadInput: unknown preset, or a value out of range.
     """
+    preset = FORMER_PRESETS.get(preset, preset)
     if preset not in PRESETS:
         raise BadInput(f"There is no preset {preset!r}: expected one of {', '.join(PRESETS)}.")
     given = {k: v for k, v in changes.items() if v is not None}

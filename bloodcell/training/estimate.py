@@ -110,8 +110,8 @@ def speed_key(config: TrainConfig, policy: Policy) -> str:
         _policy_mark(policy),
         machine(),
     )
-    if config.strangers:
-        parts += (f"strangers={config.strangers:g}",)
+    if config.outlier_exposure:
+        parts += (f"outlier_exposure={config.outlier_exposure:g}",)
     if config.teacher:
         # A form names the run; a run holds the path of its model.
         teacher = Path(config.teacher)

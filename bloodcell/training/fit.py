@@ -161,7 +161,7 @@ class _Training:
             config.batch_size,
             config.input_size,
             config.seed,
-            config.strangers,
+            config.outlier_exposure,
         )
         use_fast_kernels(self.model)
         self.step = make_step(config, self.model, self.optimizer, self.averaged, self.auxiliary)

@@ -41,7 +41,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, drops: i
 def selection_loss(record: dict[str, Any]) -> float:
     """What an epoch is judged by: its validation loss at the temperature that suits it best.
 
-    Smoothed labels and strangers make a network less certain than it could be, more so with
+    Smoothed labels and outlier exposure make a network less certain than it could be, more so with
     every epoch. An ensemble undoes that with a temperature, so it must not choose the epoch.
     """
     return record.get("val_calibrated_loss", record["val_loss"])

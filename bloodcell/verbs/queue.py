@@ -1,5 +1,5 @@
 """Verbs on the queue and on what is kept of runs: queue, edit, duplicate, remove, pack,
-compare, mirror."""
+compare, track."""
 
 import dataclasses
 import json
@@ -40,11 +40,13 @@ def queue(
     context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="To queue or move.")] = None,
     place: Annotated[int | None, typer.Option(help="Where to put RUN; 1 is next.")] = None,
-    places: Annotated[int | None, typer.Option(help="How many runs at a time.")] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", "--places", help="How many runs at a time.")
+    ] = None,
     supervise: Annotated[bool, typer.Option("--supervise", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs that wait for a free place; queue or move one; set the number of places."""
+    """List the runs that wait for a free slot; queue or move one; set the number of slots."""
     from bloodcell.runs import queue as waits
     from bloodcell.runs.run import open_run
     from bloodcell.runs.supervisor import supervise as carry_on
@@ -54,8 +56,8 @@ def queue(
     if supervise:
         carry_on(workspace)
         return
-    if places is not None:
-        waits.change_settings(workspace, places=places)
+    if slots is not None:
+        waits.change_settings(workspace, slots=slots)
     if run is not None:
         opened = open_run(workspace, run)
         if opened.id not in [r.id for r in waits.waiting(workspace)]:
@@ -73,7 +75,7 @@ def queue(
     }
     rows = [[i + 1, name] for i, name in enumerate(found["waiting"])]
     text = table(rows, ["place", "id"]) if rows else "No run waits."
-    show(found, as_json, f"{len(found['engaged'])} of {chosen.places} places taken.\n{text}")
+    show(found, as_json, f"{len(found['engaged'])} of {chosen.slots} slots taken.\n{text}")
 
 
 @app.command()
@@ -161,14 +163,15 @@ def pack(
     show(found, as_json, f"{path} ({found['bytes'] / 1e6:.1f} MB)")
 
 
+@app.command("mirror", hidden=True)
 @app.command()
-def mirror(
+def track(
     context: typer.Context,
     run: RunName,
     to: Annotated[str, typer.Option("--to", help="tensorboard=FOLDER or mlflow=FOLDER-OR-URL.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show the epochs of a run in TensorBoard or MLflow too."""
+    """Log the epochs of a run to TensorBoard or MLflow too."""
     from bloodcell.runs.run import open_run
     from bloodcell.runs.tracker import parse_tracker, track_run
 

@@ -23,7 +23,7 @@ app = typer.Typer()
 def train(
     context: typer.Context,
     dataset: Annotated[str, typer.Option(help="A dataset's name or path.")],
-    preset: Annotated[str, typer.Option(help="bloodcellcnn or cpu.")] = "cpu",
+    preset: Annotated[str, typer.Option(help="fast or bloodcellcnn.")] = "fast",
     backbone: Annotated[
         str | None, typer.Option(help="mobilenetv2, efficientnetb3, resnet50 or tiny.")
     ] = None,
@@ -50,8 +50,13 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="0 up to 0.9.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights; 0 = off.")] = None,
     sample_weights: Annotated[str | None, typer.Option(help="balanced or none.")] = None,
-    strangers: Annotated[
-        float | None, typer.Option(help="Share of none-of-the-eight in a batch.")
+    outlier_exposure: Annotated[
+        float | None,
+        typer.Option(
+            "--outlier-exposure",
+            "--strangers",
+            help="Share of every batch that is made into images of none of the eight.",
+        ),
     ] = None,
     teacher: Annotated[
         str | None, typer.Option(help="A finished run that it also learns from.")
@@ -69,9 +74,13 @@ def train(
         int | None, typer.Option(help="Queue a cross-validation of so many folds.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Queue so many runs with other seeds.")] = None,
-    mirror: Annotated[
+    tracker: Annotated[
         list[str] | None,
-        typer.Option(help="Also show it: tensorboard=FOLDER or mlflow=FOLDER-OR-URL."),
+        typer.Option(
+            "--tracker",
+            "--mirror",
+            help="Also log it there: tensorboard=FOLDER or mlflow=FOLDER-OR-URL.",
+        ),
     ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
@@ -79,30 +88,30 @@ def train(
     """Train a classifier, here or, with --detach, in the queue.
 
     Stop it with Ctrl-C or `stop`, continue it with `resume`. A value that is not given is the
-    preset's: `cpu` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
+    preset's: `fast` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
     """
     from bloodcell.data.split_choice import chosen_split
     from bloodcell.data.store.dataset import open_dataset
-    from bloodcell.runs import sweep as batch
+    from bloodcell.runs import sweep
     from bloodcell.runs.lifecycle import prepare_all
     from bloodcell.runs.tracker import parse_tracker
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
-    for key in ("dataset", "preset", "members", "folds", "seeds", "mirror", "detach", "as_json"):
+    for key in ("dataset", "preset", "members", "folds", "seeds", "tracker", "detach", "as_json"):
         given.pop(key)
     if split_seed is None:
         seed, shares = chosen_split(open_dataset(context.obj, dataset))
         given.update(split_seed=seed, split_shares=shares)
     configs = [make_config(dataset, preset, **given)]
     if members:
-        configs = [c for one in configs for c in batch.members(one)]
+        configs = [c for one in configs for c in sweep.members(one)]
     if folds is not None:
-        configs = [c for one in configs for c in batch.k_folds(one, folds)]
+        configs = [c for one in configs for c in sweep.k_folds(one, folds)]
     if seeds is not None:
-        configs = [c for one in configs for c in batch.seeds(one, seeds)]
-    mirrors = [parse_tracker(text) for text in mirror or []]
-    made = prepare_all(context.obj, configs, mirrors=mirrors)
+        configs = [c for one in configs for c in sweep.seeds(one, seeds)]
+    trackers = [parse_tracker(text) for text in tracker or []]
+    made = prepare_all(context.obj, configs, trackers=trackers)
     if members or folds is not None or seeds is not None:
         _queue(context.obj, made)
         rows = [run.summary() for run in made]

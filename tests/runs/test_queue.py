@@ -216,14 +216,14 @@ class TestEdit:
 
 class TestPlaces:
     def test_there_is_one_unless_somebody_says_otherwise(self, workspace: Workspace):
-        assert settings(workspace).places == 1
-        assert change_settings(workspace, places=3).places == 3
-        assert settings(workspace).places == 3
+        assert settings(workspace).slots == 1
+        assert change_settings(workspace, slots=3).slots == 3
+        assert settings(workspace).slots == 3
 
-    @pytest.mark.parametrize("places", [0, -1, 65, 1.5, True, "2"])
-    def test_a_number_that_makes_no_sense_is_refused(self, workspace: Workspace, places):
+    @pytest.mark.parametrize("slots", [0, -1, 65, 1.5, True, "2"])
+    def test_a_number_that_makes_no_sense_is_refused(self, workspace: Workspace, slots):
         with pytest.raises(BadInput, match="1 to 64"):
-            change_settings(workspace, places=places)
+            change_settings(workspace, slots=slots)
 
     def test_an_engine_that_is_not_there_is_refused(self, workspace: Workspace):
         with pytest.raises(BadInput, match="expected one of local"):
@@ -248,4 +248,4 @@ def test_who_holds_the_queue_for_too_long_is_named(
 ):
     monkeypatch.setattr("bloodcell.runs.queue.WAIT_S", 0.1)
     with queue_lock(workspace), pytest.raises(NameTaken, match="repeat in a moment"):
-        change_settings(workspace, places=2)
+        change_settings(workspace, slots=2)

@@ -78,7 +78,7 @@ def test_one_after_the_other_in_order_and_then_it_ends(workspace: Workspace, que
 
 
 def test_two_places_are_filled_at_once(workspace: Workspace, queue: list[Run]):
-    change_settings(workspace, places=2)
+    change_settings(workspace, slots=2)
     with supervisor(workspace):
         wait_for(lambda: len(running(queue)) == 2)
         assert waiting(workspace) == queue[2:]

@@ -1,4 +1,4 @@
-"""Mirrors show what is in the run's folder, and never get in its way."""
+"""Trackers show what is in the run's folder, and never get in its way."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.tracker import (
-    MIRRORS,
+    TRACKERS,
     LiveTrackers,
     parse_tracker,
     scalars,
@@ -28,7 +28,7 @@ def finished(home: Path) -> Run:
 
 def add_tracker(run: Run, to: str, where: str) -> None:
     record = json.loads(run.config_path.read_text())
-    run.config_path.write_text(json.dumps({**record, "mirrors": [{"to": to, "where": where}]}))
+    run.config_path.write_text(json.dumps({**record, "trackers": [{"to": to, "where": where}]}))
 
 
 def in_tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -97,12 +97,12 @@ def test_a_mirror_that_fails_is_left_behind_and_said_once(finished: Run):
     add_tracker(finished, "tensorboard", "x")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(MIRRORS, "tensorboard", Broken)
+        patch.setitem(TRACKERS, "tensorboard", Broken)
         live = LiveTrackers(finished, said.append)
         live.update(finished.metrics())
         live.update(finished.metrics())
         live.close("finished")
-    assert said == ["no longer mirrored to tensorboard: the server is gone"]
+    assert said == ["no longer logged to tensorboard: the server is gone"]
 
 
 class TestTensorBoard:

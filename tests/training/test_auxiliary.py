@@ -50,7 +50,7 @@ def images() -> np.ndarray:
 
 def test_strangers_move_no_class_output_but_their_own(images: np.ndarray):
     tf = load_tensorflow()
-    model, auxiliary, _, step = built(plain(strangers=0.5))
+    model, auxiliary, _, step = built(plain(outlier_exposure=0.5))
     dense = model.get_layer("logits")
     before = [dense.kernel.numpy(), auxiliary.stranger.kernel.numpy()]
     nothing = np.zeros((6, 8), np.float32)

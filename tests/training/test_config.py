@@ -27,15 +27,15 @@ def test_every_preset_is_a_config_and_names_a_policy_there_is(preset: str):
 
 
 def test_none_keeps_the_presets_value_and_zero_does_not():
-    c = make_config("d", "cpu", epochs=None, label_smoothing=0.0, seed=0)
-    assert c.epochs == PRESETS["cpu"]["epochs"]
+    c = make_config("d", "fast", epochs=None, label_smoothing=0.0, seed=0)
+    assert c.epochs == PRESETS["fast"]["epochs"]
     assert c.label_smoothing == 0.0
 
 
 def test_the_tiny_network_starts_from_nothing_with_values_of_its_own():
     c = make_config("d", backbone="tiny")
     assert c.weights == "none"
-    assert c.batch_size < PRESETS["cpu"]["batch_size"]
+    assert c.batch_size < PRESETS["fast"]["batch_size"]
     assert make_config("d", backbone="tiny", batch_size=32).batch_size == 32
 
 

@@ -49,7 +49,7 @@ def split(demo: Dataset) -> Split:
 
 
 RECIPES = {
-    "cpu": {"preset": "cpu"},
+    "fast": {"preset": "fast"},
     # Everything that has a state of its own: sign momentum, plateau, averages, mixed labels.
     "forerunner": {
         "preset": "bloodcellcnn",
@@ -61,7 +61,7 @@ RECIPES = {
 }
 
 
-def recipe(name: str = "cpu", **changes) -> TrainConfig:
+def recipe(name: str = "fast", **changes) -> TrainConfig:
     given = {"backbone": "tiny", "input_size": 32, "epochs": 4, "dropout": 0.3}
     return make_config("demo", **{**given, **RECIPES[name], **changes})
 
@@ -135,7 +135,7 @@ def test_the_model_is_that_of_the_best_epoch(straight, demo: Dataset, split: Spl
 
 @pytest.fixture(scope="module")
 def stopped(demo: Dataset, split: Split, tmp_path_factory) -> Path:
-    """The checkpoint of the "cpu" recipe, stopped after the first batch of its third epoch."""
+    """The checkpoint of the "fast" recipe, stopped after the first batch of its third epoch."""
     folder = tmp_path_factory.mktemp("stopped")
     train(recipe(), demo, split, folder, Onlooker((3, 1)))
     return folder
@@ -156,7 +156,7 @@ def test_the_best_weights_of_the_state_before_are_kept_with_it(stopped: Path):
     assert len(kept) <= 2
 
 
-@pytest.mark.parametrize("straight", ["cpu"], indirect=True)
+@pytest.mark.parametrize("straight", ["fast"], indirect=True)
 def test_a_damaged_state_costs_an_epoch_at_most_and_nothing_else(
     straight, stopped: Path, demo: Dataset, split: Split, tmp_path: Path
 ):

@@ -1,4 +1,4 @@
-"""train in batches, queue, edit, duplicate, remove, pack, compare, mirror: runs from a terminal."""
+"""train in batches, queue, edit, duplicate, remove, pack, compare, track: runs from a terminal."""
 
 import json
 import zipfile
@@ -47,7 +47,7 @@ def test_a_batch_waits_in_its_order_and_can_be_put_in_another(idle: Path, say: S
     assert say(idle, "stop", first)["state"] == "stopped"
     assert say(idle, "queue")["waiting"] == [third, second]
     assert say(idle, "queue", first)["waiting"] == [third, second, first]
-    assert say(idle, "queue", "--places", 2)["places"] == 2
+    assert say(idle, "queue", "--slots", 2)["slots"] == 2
 
 
 def test_members_and_folds_are_queued_too(idle: Path, say: Say):
@@ -133,5 +133,5 @@ def test_two_runs_are_compared_in_words_and_in_json(
 
 def test_a_mirror_of_another_name_is_refused(home: Path, say: Say):
     (run,) = list_runs(Workspace(home))
-    with pytest.raises(BadInput, match="is no mirror"):
-        say(home, "mirror", run.id, "--to", "paper")
+    with pytest.raises(BadInput, match="is no tracker"):
+        say(home, "track", run.id, "--to", "paper")

@@ -81,7 +81,7 @@ LABELS = {
 }
 FROM = "launch_from"
 PRESET_HELP = {
-    "cpu": "the best recipe found for two CPU cores; ends in under half an hour",
+    "fast": "the best recipe found for two CPU cores; ends in under half an hour",
     "bloodcellcnn": "the original BloodCellCNN recipe; made for a GPU, takes hours on a CPU",
 }
 KINDS = {
@@ -428,7 +428,7 @@ def _choose_dataset_and_preset(prefill: Prefill | None) -> tuple[str, Prefill]:
         preset = st.segmented_control(
             "Preset",
             list(PRESETS)[::-1],
-            default="cpu",
+            default="fast",
             required=True,
             key="train_preset",
             persist_state="session",
@@ -586,7 +586,7 @@ def _runs_ahead(run: Run | None) -> list[Run]:
     chosen = settings(queue)
     busy = [r for r in engaged(queue, chosen.engine) if run is None or r.id != run.id]
     waits = [r for r in waiting(queue) if run is None or r.id != run.id]
-    return [*busy, *waits] if len(busy) + len(waits) >= chosen.places else []
+    return [*busy, *waits] if len(busy) + len(waits) >= chosen.slots else []
 
 
 def _start_label(runs: int, how: str) -> str:

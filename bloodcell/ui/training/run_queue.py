@@ -23,8 +23,8 @@ def _edit(run: Run) -> None:
 
 
 def _set_slots() -> None:
-    places = int(st.session_state["queue_places"])
-    change_settings(workspace(), places=places)
+    slots = int(st.session_state["queue_slots"])
+    change_settings(workspace(), slots=slots)
 
 
 def show_queue() -> None:
@@ -40,8 +40,8 @@ def show_queue() -> None:
                 "Queue slots",
                 1,
                 64,
-                settings(workspace()).places,
-                key="queue_places",
+                settings(workspace()).slots,
+                key="queue_slots",
                 width=150,
                 help="How many runs train at the same time. On two CPU cores one is fastest.",
                 on_change=attempt,
