@@ -25,7 +25,7 @@ def test_a_deep_link_is_the_first_request_to_a_new_server(page: Any, tmp_path: P
         assert [text.split()[-1] for text in links.all_inner_texts()] == [p.title for p in PAGES]
         sidebar = page.get_by_test_id("stSidebar")
         assert sidebar.get_by_text("For research use only").count() == 1
-        assert sidebar.get_by_role("combobox").input_value() == "b"
+        assert sidebar.get_by_role("combobox", name="Dataset").input_value() == "b"
         assert "dataset=b" in page.url
         assert page.get_by_role("tab", name="Split").get_attribute("aria-selected") == "true"
     assert "Traceback" not in (tmp_path / "log.txt").read_text()

@@ -73,7 +73,7 @@ class TestLaunch:
             assert told[field.name]
             # Folds are launched all at once.
             name = "what" if field.name == "split_fold" else field.name
-            assert re.search(rf"\btrain_(cpu_)?{name}(_demo)?\b", keys), name
+            assert re.search(rf"\btrain_(fast_)?{name}(_demo)?\b", keys), name
 
     def test_the_forerunners_recipe_is_one_click(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "training")
@@ -93,10 +93,10 @@ class TestLaunch:
         else:
             app = open_page(demo_home, "training", policy="strong")
         assert not app.exception
-        assert app.selectbox(key="train_cpu_policy").value == "strong"
+        assert app.selectbox(key="train_fast_policy").value == "strong"
         # And it can be changed.
-        app.selectbox(key="train_cpu_policy").set_value("none").run()
-        assert app.selectbox(key="train_cpu_policy").value == "none"
+        app.selectbox(key="train_fast_policy").set_value("none").run()
+        assert app.selectbox(key="train_fast_policy").value == "none"
 
     def test_says_what_was_checked_before_it_starts(self, demo_home: Path, open_page: Open):
         app = open_page(demo_home, "training")
@@ -107,23 +107,23 @@ class TestLaunch:
 
     def test_refuses_weights_that_are_not_there(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
-        app.button_group(key="train_cpu_weights").set_value("file").run()
+        app.button_group(key="train_fast_weights").set_value("file").run()
         assert "No initial weights for" in texts(app.markdown)
-        path = app.text_input(key="train_cpu_weights_path_mobilenetv2")
+        path = app.text_input(key="train_fast_weights_path_mobilenetv2")
         path.set_value("/nowhere/w.h5").run()
         assert "no weights file '/nowhere/w.h5'" in texts(app.markdown)
         assert app.button(key="start").disabled
 
     def test_refuses_a_split_without_a_class_in_each_part(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
-        app.text_input(key="train_cpu_split_shares").set_value("0.9, 0.1, 0").run()
+        app.text_input(key="train_fast_split_shares").set_value("0.9, 0.1, 0").run()
         assert not app.exception
         assert "test part" in texts(app.markdown)
         assert app.button(key="start").disabled
 
     def test_shares_that_are_no_numbers_are_a_sentence(self, demo_copy: Path, open_page: Open):
         app = open_page(demo_copy, "training")
-        app.text_input(key="train_cpu_split_shares").set_value("most, some, few").run()
+        app.text_input(key="train_fast_split_shares").set_value("most, some, few").run()
         assert not app.exception
         assert "three numbers" in texts(app.error)
 
@@ -152,7 +152,7 @@ class TestLaunch:
 
         speed = Speed(1.0, 20.0, 0, 12, "measured", "2026-11-23T00:00:00+00:00")
         remember_speed(workspace, speed_key(config, find_policy(workspace, "gentle")), speed)
-        app.number_input(key="train_cpu_time_budget").set_value(5.0).run()
+        app.number_input(key="train_fast_time_budget").set_value(5.0).run()
         # An epoch takes 133 s: the third is the one in which 300 s run out.
         assert "after about 3 of 8 epochs" in texts(app.markdown)
 
@@ -171,9 +171,9 @@ class TestLaunch:
         app.button_group(key="train_what").set_value(what).run()
         # Weights that need no connection.
         if what == "ensemble":
-            app.button_group(key="train_cpu_weights").set_value("none").run()
+            app.button_group(key="train_fast_weights").set_value("none").run()
         else:
-            app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
+            app.selectbox(key="train_fast_backbone").set_value("tiny").run()
         app.button(key="start").click().run()
         assert not app.exception
         runs = waiting(Workspace(held_queue))
@@ -296,9 +296,9 @@ class TestLife:
         self, demo_copy: Path, open_page: Open
     ):
         app = open_page(demo_copy, "training")
-        app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
-        app.number_input(key="train_cpu_input_size").set_value(48)
-        app.number_input(key="train_cpu_epochs").set_value(400).run()
+        app.selectbox(key="train_fast_backbone").set_value("tiny").run()
+        app.number_input(key="train_fast_input_size").set_value(48)
+        app.number_input(key="train_fast_epochs").set_value(400).run()
         app.button(key="start").click().run()
         assert not app.exception
         run = only_run(demo_copy)

@@ -80,8 +80,8 @@ class TestActions:
         lines = "".join(json.dumps(line) + "\n" for line in (first, second))
         run.metrics_path.write_text(lines, encoding="utf-8")
         app = open_page(home, "training", training_view="New run")
-        app.selectbox(key="train_cpu_backbone").set_value("tiny").run()
-        app.button_group(key="train_cpu_weights_tiny").set_value("run").run()
+        app.selectbox(key="train_fast_backbone").set_value("tiny").run()
+        app.button_group(key="train_fast_weights_tiny").set_value("run").run()
         (picker,) = (m for m in app.multiselect if "Initial weights" in m.label)
         (option,) = picker.options
         assert option.replace("\N{NO-BREAK SPACE}", " ") == (

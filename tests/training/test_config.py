@@ -91,7 +91,7 @@ def test_a_value_that_cannot_be_is_refused_by_name(key: str, value):
 
 
 def test_an_unknown_preset_is_named_with_those_there_are():
-    with pytest.raises(BadInput, match="expected one of bloodcellcnn, cpu"):
+    with pytest.raises(BadInput, match="expected one of bloodcellcnn, fast"):
         make_config("d", "gpu")
 
 
