@@ -24,6 +24,7 @@ from bloodcell.ui.evaluation.results import (
     AT_ONCE,
     TTA_HELP,
     count_predictions,
+    describe_work,
     find_evaluation,
     find_evaluation_job,
     read_ensemble_info,
@@ -78,7 +79,7 @@ def load_or_evaluate(
     if job is None or job.state in ("stopped", "failed"):
         if job is not None:
             wait_for(job)
-        work = f"{images:,} images × {networks} networks × {views} views"
+        work = describe_work(images, networks, views)
         if not st.button(
             f"Evaluate ({work})", type="primary", icon=":material/play_arrow:", key="evaluate"
         ):

@@ -127,8 +127,11 @@ def learning_rate_curve(
         range=[first, last + 0.05],
         tickvals=[10.0**d for d in decades],
         ticktext=[f"1e{d}" for d in decades],
-        title="learning rate",
+        title="" if title else "learning rate",
     )
+    if title:
+        # Level with the other curves, which have a legend.
+        fig.update_layout(margin={"t": 70})
     return fig
 
 

@@ -188,7 +188,7 @@ def test_two_runs_are_compared_in_words(page: Any, busy_home: Path, tmp_path: Pa
             wait_for_state(run, "finished")
 
         page.get_by_text("Compare", exact=True).click()
-        page.get_by_role("heading", name="Is the difference significant?").wait_for()
+        page.get_by_role("heading", name="Is the difference measurable?").wait_for()
         page.get_by_text("Of 16 test images").wait_for()
         page.get_by_text("standard deviation").wait_for()
         settled(page)

@@ -252,7 +252,7 @@ class TestRuns:
         assert table["state"].tolist() == ["finished"]
         assert table["epochs"].tolist() == ["2 of 2"]
         best = min(run.metrics(), key=lambda m: m["val_loss"])
-        assert table["validation accuracy"][0] == pytest.approx(100 * best["val_accuracy"])
+        assert table["val accuracy"][0] == pytest.approx(100 * best["val_accuracy"])
         assert (
             app.metric[0].value.replace("\N{NO-BREAK SPACE}", "") == f"{best['val_accuracy']:.2%}"
         )

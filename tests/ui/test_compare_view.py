@@ -24,14 +24,14 @@ def row(accuracy: float | None, **values) -> RunScore:
 
 def test_the_better_one_is_named_first_and_its_gain_has_no_minus():
     words = describe_difference("A", "B", shared(10, 40, 0.001))
-    assert words.startswith("**B** is significantly better than **A**.")
+    assert words.startswith("**B** is measurably better than **A**.")
     assert "40 are correct only with B and 10 only with A" in words
     assert "3.00 points, 95 % interval +2.00 to +4.00" in words
 
 
-def test_no_significant_difference_is_said():
+def test_no_measurable_difference_is_said():
     words = describe_difference("A", "B", shared(12, 10, 0.83))
-    assert "no significant difference" in words
+    assert "no measurable difference" in words
     assert "better" not in words
 
 

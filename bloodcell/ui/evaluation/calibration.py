@@ -35,7 +35,8 @@ def show_calibration(found: Evaluation) -> None:
     st.caption(
         f"On the dashed line the predicted probability equals the observed accuracy. Expected "
         f"calibration error {percent(j.ece, 2)} (95 % interval {interval((low, high), 2)}, "
-        f"n = {j.n:,}). Calibration does not transfer to another laboratory."
+        f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{j.n:,}). Calibration does not transfer to another "
+        "laboratory."
     )
 
 

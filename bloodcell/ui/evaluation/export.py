@@ -62,7 +62,7 @@ def show_export(name: str, found: Evaluation | None, dataset: Dataset | None) ->
         _show_downloads(found, dataset, bundle.info, card)
     else:
         st.info("Evaluate the ensemble first to download a report.", icon=":material/info:")
-    st.subheader("The ensemble", anchor=False)
+    st.subheader("Ensemble", anchor=False)
     st.markdown(
         "One self-contained file. On any machine: `python -m bloodcell classify "
         f"{name}.zip cell.png`."
@@ -77,12 +77,13 @@ def show_export(name: str, found: Evaluation | None, dataset: Dataset | None) ->
         on_click="ignore",
         key="zip",
     )
+    st.subheader("Model card", anchor=False)
     with st.container(border=True):
         st.markdown(_lower_headings(card))
 
 
 def _show_downloads(found: Evaluation, dataset: Dataset, info: dict[str, Any], card: str) -> None:
-    st.subheader("The evaluation", anchor=False)
+    st.subheader("Evaluation", anchor=False)
     stem = f"{found.ensemble}-{found.dataset}-{found.part}"
     text = json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
     with st.container(horizontal=True):

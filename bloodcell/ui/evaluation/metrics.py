@@ -143,7 +143,11 @@ def show_classes(found: Evaluation) -> None:
     network = 0
     if len(names) > 2:
         network = st.selectbox(
-            "Model", range(len(names)), format_func=names.__getitem__, key="classes_network"
+            "Model",
+            range(len(names)),
+            format_func=names.__getitem__,
+            key="classes_network",
+            width=320,
         )
     metrics = found.members[network - 1][1] if network else found.judgement
     rows = []
@@ -235,19 +239,30 @@ def _show_contributions(found: Evaluation, info: dict[str, Any]) -> None:
             "Member": m.member,
             "Weight": m.weight,
             "Paired test": m.verdict,
-            "Ensemble better by": f"{100 * m.difference:+.2f} points",
+            "Ensemble better by": f"{100 * m.difference:+.2f}",
             "95 % interval": f"{100 * m.difference_low:+.2f} to {100 * m.difference_high:+.2f}",
-            "McNemar p": f"{m.p_value:.2g}",
-            "Ensemble without it": percent(m.without, 2),
-            "Correct only with it": m.gained,
-            "Correct only without it": m.lost,
+            "p": f"{m.p_value:.2g}",
+            "Without it": percent(m.without, 2),
+            "Gained": m.gained,
+            "Lost": m.lost,
         }
         for m in member_table(found, info).itertuples()
     ]
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        column_config={"Weight": st.column_config.NumberColumn(format="%.3f")},
+        column_config={
+            "Weight": st.column_config.NumberColumn(format="%.3f"),
+            "Ensemble better by": st.column_config.TextColumn(
+                help="Accuracy of the ensemble minus that of the member, in points."
+            ),
+            "p": st.column_config.TextColumn(help="McNemar's exact test."),
+            "Without it": st.column_config.TextColumn(
+                help="Accuracy of the ensemble without this member."
+            ),
+            "Gained": st.column_config.NumberColumn(help="Images correct only with this member."),
+            "Lost": st.column_config.NumberColumn(help="Images correct only without this member."),
+        },
         alt="The ensemble compared with each member, and without it",
     )
     st.caption(

@@ -22,6 +22,7 @@ __all__ = [
     "AT_ONCE",
     "TTA_HELP",
     "count_predictions",
+    "describe_work",
     "find_evaluation",
     "find_evaluation_job",
     "find_robustness_job",
@@ -68,6 +69,12 @@ def count_predictions(
     """Images of the part, networks, and views of each image: their product is the work."""
     images = len(split_of(info, dataset).indices(part))
     return images, len(info["members"]), len(VIEWS) if tta else 1
+
+
+def describe_work(images: int, networks: int, views: int) -> str:
+    """ "480 images × 3 members × 8 views", for the label of a button."""
+    members = f" × {networks} members" if networks > 1 else ""
+    return f"{images:,} images{members}{f' × {views} views' if views > 1 else ''}"
 
 
 def _key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import workspace
 from bloodcell.ui.evaluation.results import (
     count_predictions,
+    describe_work,
     find_evaluation,
     find_evaluation_job,
     find_robustness_job,
@@ -43,15 +44,16 @@ def show_corruptions(
         return
     with st.expander("Examples of the corruptions"):
         _show_examples(info, dataset, part)
-    choices = [n for n in (SOME, 0) if n < total]
-    images = st.segmented_control(
-        "Images",
-        choices,
-        default=choices[0],
-        required=True,
-        format_func=lambda n: f"all {total:,}" if n == 0 else f"{n:,}, balanced over the classes",
-        key="robustness_images",
-    )
+    images = 0
+    if total > SOME:
+        images = st.segmented_control(
+            "Images",
+            (SOME, 0),
+            default=SOME,
+            required=True,
+            format_func=lambda n: f"{n:,}, balanced over the classes" if n else f"all {total:,}",
+            key="robustness_images",
+        )
     job = find_robustness_job(name, info, dataset, part, tta, images, start=False)
     kept = load_study(info, dataset, part, images=images, tta=tta)
     if job is not None and job.running:
@@ -61,10 +63,10 @@ def show_corruptions(
         if job is not None and job.state == "failed":
             wait_for(job)
         done = 0 if kept is None else len(kept.done)
-        work = f"{len(CONDITIONS) - done} × {images or total:,} images × {networks} networks"
+        work = describe_work(images or total, networks, views)
         label = "Resume" if done else "Start"
         if st.button(
-            f"{label} ({work}{f' × {views} views' if views > 1 else ''})",
+            f"{label} ({len(CONDITIONS) - done} conditions × {work})",
             type="primary",
             icon=":material/play_arrow:",
             key="robustness_start",
@@ -116,10 +118,14 @@ def _show_study(study: Study) -> None:
         st.caption(f"So far: {len(study.done)} of {len(CONDITIONS)} conditions.")
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Mean accuracy on corrupted images")
     st.plotly_chart(
-        figures.corruption_curves(table, CORRUPTIONS),
+        figures.corruption_curves(table, CORRUPTIONS, columns=3),
         key="corruption_curves",
         config=figures.CONFIG,
         alt="Accuracy of each model against the severity of each corruption",
+    )
+    st.caption(
+        "Accuracy against severity; 0 is the original image. The bars are 95 % intervals of the "
+        "ensemble."
     )
     st.download_button(
         "Download (CSV)",

@@ -33,6 +33,7 @@ CURVES = (
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PARTS = ("test", "validation")
+SHORT = {"test": "test", "validation": "val"}
 
 
 def name_runs(runs: list[Run]) -> list[str]:
@@ -74,8 +75,8 @@ def describe_difference(a: str, b: str, shared: Shared) -> str:
         f"{100 * high:+.2f}, {p}."
     )
     if d.p_value >= 0.05:
-        return f"**{a}** and **{b}**: no significant difference. {found}"
-    return f"**{a}** is significantly better than **{b}**. {found}"
+        return f"**{a}** and **{b}**: no measurable difference. {found}"
+    return f"**{a}** is measurably better than **{b}**. {found}"
 
 
 def describe_spread(rows: list[RunScore]) -> str:
@@ -185,10 +186,10 @@ def _show_metrics(names: list[str], rows: list[RunScore]) -> None:
         line: dict[str, object] = {"run": name, "state": row.state}
         for part in PARTS:
             s = row.scores.get(part)
-            line[f"{part} accuracy (95 % interval, n)"] = s and (
+            line[f"{SHORT[part]} accuracy (95 % interval, n)"] = s and (
                 f"{percent(s.accuracy, 2)} ({interval((s.low, s.high))}, {s.n:,})"
             )
-            line[f"{part} macro recall"] = s and percent(s.macro_recall, 2)
+            line[f"{SHORT[part]} macro recall"] = s and percent(s.macro_recall, 2)
         shown.append(line)
     table = pd.DataFrame(shown)
     st.dataframe(table, hide_index=True, placeholder="–", height=table_height(len(table)))
@@ -234,8 +235,8 @@ def _show_paired_tests(names: list[str], runs: list[Run], rows: list[RunScore]) 
     several = len(done) > 2
     st.caption(
         "McNemar's exact test on the same test images, with the interval of Bonett and Price. "
-        "Significant: p < 0.05."
-        + (" One of twenty comparisons is significant by chance alone." if several else "")
+        "Measurable: p < 0.05."
+        + (" One of twenty comparisons is measurable by chance alone." if several else "")
     )
 
 
@@ -260,7 +261,7 @@ def show_comparison(runs: list[Run]) -> None:
         _show_curves(names, chosen)
         st.subheader("Metrics", anchor=False)
         _show_metrics(names, rows)
-        st.subheader("Is the difference significant?", anchor=False)
+        st.subheader("Is the difference measurable?", anchor=False)
         _show_paired_tests(names, chosen, rows)
         st.subheader("Settings that differ", anchor=False)
         keys = list(rows[0].values)

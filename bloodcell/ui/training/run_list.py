@@ -46,14 +46,14 @@ STATE_STYLES: dict[str, tuple[str, str]] = {
 SHORTEST_S = 0.5
 FILTERS = ("state", "backbone", "dataset", "tag")
 COLUMNS = {
-    "validation accuracy": st.column_config.NumberColumn(
+    "val accuracy": st.column_config.NumberColumn(
         format="%.2f %%",
         help="At the epoch with the lowest validation loss, whose weights are kept.",
     ),
     "minutes": st.column_config.NumberColumn(format="%.1f", help="Training time."),
     "tags": st.column_config.ListColumn(),
     "id": None,
-    "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+    "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
 }
 
 
@@ -136,7 +136,7 @@ def list_run_rows(runs: list[Run]) -> pd.DataFrame:
                     "backbone": s["backbone"],
                     "dataset": Path(s["dataset"]).name,
                     "epochs": f"{s['epoch']} of {s['epochs']}",
-                    "validation accuracy": s["val_accuracy"] and 100 * s["val_accuracy"],
+                    "val accuracy": s["val_accuracy"] and 100 * s["val_accuracy"],
                     "95 % interval": _format_interval(s["val_accuracy"], s["val_images"]),
                     "minutes": s["seconds"] / 60,
                     "tags": list(read_labels_of(run).tags),
@@ -144,7 +144,7 @@ def list_run_rows(runs: list[Run]) -> pd.DataFrame:
                     "id": run.id,
                 }
             )
-    columns = ["run", "state", "backbone", "dataset", "epochs", "validation accuracy"]
+    columns = ["run", "state", "backbone", "dataset", "epochs", "val accuracy"]
     columns += ["95 % interval", "minutes", "tags", "started", "id"]
     return pd.DataFrame(rows, columns=columns)
 
