@@ -70,7 +70,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[
 
 
 class ZipFiles:
-    """The files of an open zip archive, as a tree of images (see bloodcell.data.readers.tree)."""
+    """The files of an open zip archive, as a tree of images."""
 
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive

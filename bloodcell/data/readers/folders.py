@@ -1,19 +1,217 @@
-"""A folder on disk as a tree of image files."""
+"""Images in a folder a class, on disk or in an archive → a dataset."""
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
-from bloodcell.data.imaging.decode import MAX_BYTES, printable
+from bloodcell.classes import CLASS_NAMES, class_id
+from bloodcell.data.imaging.decode import MAX_BYTES, decode_image, fit, image_size, printable
+from bloodcell.data.readers.sizing import (
+    choose_size,
+    crop_text,
+    require_pairs,
+    require_space,
+    size_histogram,
+)
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.errors import BadInput
+from bloodcell.progress import Progress
+from bloodcell.workspace import Workspace
 
-__all__ = ["FolderFiles"]
+__all__ = ["FileTree", "FolderFiles", "TreeItem", "import_tree", "plan_tree"]
+
+# Enough for the header of all but a few files, which are then read whole.
+HEAD_BYTES = 64 * 2**10
+
+_NO_IMAGES = frozenset([".txt", ".csv", ".json", ".md", ".xml", ".html", ".pdf", ".ini", ".db"])
+_ARCHIVES = frozenset([".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"])
+_PARTS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
+
+class FileTree(Protocol):
+    """Files and folders with "/"-separated paths relative to their top."""
+
+    name: str
+    files: list[str]
+    folders: list[str]
+
+    def read(self, file: str, limit: int | None = None) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class TreeItem:
+    """One image to import: its path in the tree, its name, class id, and part ("" or given)."""
+
+    file: str
+    name: str
+    label: int
+    part: str
+
+
+def plan_tree(tree: FileTree) -> list[TreeItem]:
+    """Which files are images, and of which class: the folder that holds them says it.
+
+    Folders named train, val, valid, validation or test right above all class folders are kept
+    as parts. Hidden files, Thumbs.db, __MACOSX and texts are passed over.
+
+    Returns:
+        Items by class and name, whatever the order of the files.
+
+    Raises:
+        BadInput: a folder is none of the eight classes or is empty, or there is no image at all.
+    """
+    files = [PurePosixPath(f) for f in tree.files if not _passed_over(PurePosixPath(f))]
+    for file in files:
+        _check_place(file, tree.name)
+    if not files:
+        raise BadInput(
+            f"{printable(tree.name)} holds no image, expected a folder for each class "
+            f"({', '.join(CLASS_NAMES)}) with images in it: choose the folder above those."
+        )
+    _check_empty(tree, files)
+    above = [file.parent.parent for file in files]
+    given = all(p.name.lower() in _PARTS for p in above)
+    tops = [p.parent if given else p for p in above]
+    shared = _shared_parts(set(tops))
+    items = []
+    for file in files:
+        part = _PARTS[file.parent.parent.name.lower()] if given else ""
+        name = "/".join(file.parts[shared:])
+        items.append(TreeItem(str(file), printable(name, 400), class_id(file.parent.name), part))
+    return sorted(items, key=lambda item: (item.label, item.name, item.file))
+
+
+def import_tree(
+    workspace: Workspace,
+    tree: FileTree,
+    name: str,
+    *,
+    size: int | None,
+    crop: int | None,
+    skip_broken: bool,
+    progress: Progress,
+) -> Dataset:
+    """Import every image of `tree`: first all headers, then all pixels, one image at a time.
+
+    Raises:
+        BadInput: as :func:`plan_tree`; or an image is broken and `skip_broken` is False; or a
+            class has fewer than two images.
+    """
+    items = plan_tree(tree)
+    require_pairs(Counter(item.label for item in items), printable(tree.name))
+    skipped: dict[str, str] = {}
+    sizes: Counter[tuple[int, int]] = Counter()
+    for done, item in enumerate(items):
+        progress(done, len(items), "image headers")
+        try:
+            sizes[_header_size(tree, item)] += 1
+        except BadInput as error:
+            _skip(item, error, tree.name, skipped, skip_broken)
+    progress(len(items), len(items), "image headers")
+
+    side = size or choose_size(sizes, crop)
+    require_space(workspace.datasets, len(items) * side * side * 3)
+    extra: dict[str, Any] = {"source_sizes": size_histogram(sizes)}
+    counts = Counter(dict.fromkeys({item.label for item in items}, 0))
+    with new_dataset(
+        workspace, name, (side, side), printable(tree.name), crop_text(sizes, crop), extra
+    ) as writer:
+        for done, item in enumerate(items):
+            progress(done, len(items), "images")
+            if item.name in skipped:
+                continue
+            try:
+                pixels = decode_image(tree.read(item.file), item.file)
+            except BadInput as error:
+                _skip(item, error, tree.name, skipped, skip_broken)
+                continue
+            writer.add(fit(pixels, side, crop), item.label, item.name, item.part)
+            counts[item.label] += 1
+        progress(len(items), len(items), "images")
+        left_out = " after broken images were left out" if skipped else ""
+        require_pairs(counts, printable(tree.name), left_out)
+        extra["skipped"] = [{"name": n, "reason": why} for n, why in sorted(skipped.items())]
+    return open_dataset(workspace, str(workspace.datasets / name))
+
+
+def _passed_over(file: PurePosixPath) -> bool:
+    return (
+        any(part.startswith(".") or part == "__MACOSX" for part in file.parts)
+        or file.name.lower() == "thumbs.db"
+        or file.suffix.lower() in _NO_IMAGES
+    )
+
+
+def _check_place(file: PurePosixPath, source: str) -> None:
+    shown = f"{printable(source)} holds {printable(str(file))!r}"
+    if file.suffix.lower() in _ARCHIVES:
+        raise BadInput(f"{shown}, an archive inside: unpack that one and import its folder.")
+    folder = file.parent.name
+    if class_id(folder) is not None:
+        return
+    where, remedy = "in no class folder", "move or remove the file"
+    if folder:
+        where, remedy = f"in the folder {printable(folder)!r}", "rename or remove the folder"
+    raise BadInput(f"{shown}, {where}, expected folders named {', '.join(CLASS_NAMES)}: {remedy}.")
+
+
+def _check_empty(tree: FileTree, files: list[PurePosixPath]) -> None:
+    filled = {parent for file in files for parent in file.parents}
+    for folder in sorted(PurePosixPath(f) for f in tree.folders):
+        if class_id(folder.name) is not None and folder not in filled:
+            if _passed_over(folder):
+                continue
+            raise BadInput(
+                f"The folder {printable(str(folder))!r} in {printable(tree.name)} holds no image, "
+                "expected at least 2: add images or remove the folder."
+            )
+
+
+def _shared_parts(folders: set[PurePosixPath]) -> int:
+    """How many leading parts all the paths have in common."""
+    columns = zip(*(folder.parts for folder in folders), strict=False)
+    shared = 0
+    for column in columns:
+        if len(set(column)) > 1:
+            break
+        shared += 1
+    return shared
+
+
+def _header_size(tree: FileTree, item: TreeItem) -> tuple[int, int]:
+    head = tree.read(item.file, HEAD_BYTES)
+    try:
+        return image_size(head, item.file)
+    except BadInput:
+        if len(head) < HEAD_BYTES:
+            raise
+        return image_size(tree.read(item.file), item.file)
+
+
+def _skip(
+    item: TreeItem, error: BadInput, source: str, skipped: dict[str, str], skip_broken: bool
+) -> None:
+    if not skip_broken:
+        raise BadInput(
+            f"In {printable(source)}, {str(error).rstrip('.')}, remove it, or import with "
+            "--skip-broken."
+        ) from error
+    skipped[item.name] = str(error)
 
 
 class FolderFiles:
-    """The files under a folder, as a tree of images (see bloodcell.data.readers.tree).
+    """The files under a folder, as a tree of images.
 
     Links are followed only to files inside the folder: an import must not take in what its
     owner never meant to give.

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from bloodcell.data.imaging.decode import MIN_SIDE, looks_like, printable
 from bloodcell.data.readers.archive import ZipFiles, open_archive
-from bloodcell.data.readers.folders import FolderFiles
-from bloodcell.data.readers.npz import import_arrays
-from bloodcell.data.readers.tree import import_tree
+from bloodcell.data.readers.arrays import import_arrays
+from bloodcell.data.readers.folders import FolderFiles, import_tree
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NoSpace, NotFound, is_out_of_space
 from bloodcell.progress import Progress, silent

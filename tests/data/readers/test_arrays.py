@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bloodcell.classes import CLASS_NAMES, CLASSES
 from bloodcell.data.imaging.decode import fit
-from bloodcell.data.readers import npy
+from bloodcell.data.readers import arrays as arrays_module
 from bloodcell.data.readers.source import import_source
 from bloodcell.workspace import Workspace
 from tests.data.samples import pixels, write_npz
@@ -109,8 +109,8 @@ def test_what_goes_in_comes_out(
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_rows_are_the_same_however_small_the_chunks(workspace, tmp_path, order, monkeypatch):
-    monkeypatch.setattr(npy, "CHUNK_BYTES", 1000)
-    monkeypatch.setattr(npy, "GATHERED_BYTES", 1000)
+    monkeypatch.setattr(arrays_module, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(arrays_module, "GATHERED_BYTES", 1000)
     images = batch()
     path = write_npz(tmp_path / "a.npz", images=np.asarray(images, order=order), labels=LABELS)
     np.testing.assert_array_equal(import_source(workspace, path, "cells").images, images)
