@@ -6,9 +6,10 @@ Pure functions; ``bloodcell.runs.lifecycle.prepare_all`` makes their runs and
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from bloodcell.errors import BadInput
-from bloodcell.training.config import TrainConfig
+from bloodcell.training.config import TrainConfig, make_config
 
 __all__ = ["MEMBERS", "k_folds", "members", "seeds"]
 
@@ -17,21 +18,37 @@ MEMBERS = ("mobilenetv2", "resnet50", "efficientnetb3")
 
 
 def members(
-    config: TrainConfig,
+    dataset: str,
+    preset: str = "fast",
     backbones: tuple[str, ...] = MEMBERS,
-    weights: Mapping[str, str] | None = None,
+    weights: Mapping[str, str] | str | None = None,
+    **changes: Any,
 ) -> list[TrainConfig]:
-    """One config a backbone, alike in everything else, so that they can be one ensemble.
+    """One config a backbone, each as :func:`make_config` makes it for that backbone.
 
     Args:
-        weights: backbone → weights to start from, where it is not `config.weights`. A file of
-            weights fits one backbone only, so that the others then start from ImageNet.
+        weights: backbone → weights to start from, where they are not the preset's; or "imagenet"
+            or "none" for all; or other weights, which fit the `backbone` of the changes alone, so
+            that the others start as their preset has it.
+        changes: as of :func:`make_config`, the same for all.
+
+    Raises:
+        BadInput: such weights are of a backbone that is none of `backbones`.
     """
-    given = dict(weights or {})
-    if config.weights not in ("none", "imagenet"):
-        given.setdefault(config.backbone, config.weights)
-    common = config.weights if config.weights in ("none", "imagenet") else "imagenet"
-    return [replace(config, backbone=b, weights=given.get(b, common)) for b in backbones]
+    own = changes.pop("backbone", None) or TrainConfig.backbone
+    if weights in (None, "none", "imagenet"):
+        weights = dict.fromkeys(backbones, weights)
+    elif isinstance(weights, str):
+        if own not in backbones:
+            raise BadInput(
+                f"The weights {weights} are of {own}, which is none of the members "
+                f"{', '.join(backbones)}: give --backbone with the one that they fit."
+            )
+        weights = {own: weights}
+    return [
+        make_config(dataset, preset, **{**changes, "backbone": b, "weights": weights.get(b)})
+        for b in backbones
+    ]
 
 
 def k_folds(config: TrainConfig, folds: int) -> list[TrainConfig]:

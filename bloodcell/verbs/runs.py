@@ -64,7 +64,7 @@ def train(
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation.")] = None,
     split_seed: Annotated[
-        int | None, typer.Option(help="Of the split; else the split chosen for the dataset.")
+        int | None, typer.Option(help="Of the split; else the one chosen for the dataset.")
     ] = None,
     time_budget: Annotated[float | None, typer.Option(help="Minutes; 0 = no limit.")] = None,
     members: Annotated[
@@ -100,12 +100,14 @@ def train(
     given = dict(context.params)
     for key in ("dataset", "preset", "members", "folds", "seeds", "tracker", "detach", "as_json"):
         given.pop(key)
-    if split_seed is None:
-        seed, shares = chosen_split(open_dataset(context.obj, dataset))
-        given.update(split_seed=seed, split_shares=shares)
-    configs = [make_config(dataset, preset, **given)]
+    chosen_seed, shares = chosen_split(open_dataset(context.obj, dataset))
+    # A seed of its own draws anew, in the shares that were chosen for the dataset.
+    given |= {"split_shares": shares}
+    given["split_seed"] = chosen_seed if split_seed is None else split_seed
     if members:
-        configs = [c for one in configs for c in sweep.members(one)]
+        configs = sweep.members(dataset, preset, **given)
+    else:
+        configs = [make_config(dataset, preset, **given)]
     if folds is not None:
         configs = [c for one in configs for c in sweep.k_folds(one, folds)]
     if seeds is not None:

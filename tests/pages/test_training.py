@@ -15,6 +15,7 @@ from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
+from bloodcell.runs.sweep import members
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
 from bloodcell.training.estimate import Speed, remember_speed, speed_key
 from bloodcell.ui.training.launch_form import field_help
@@ -165,8 +166,15 @@ class TestLaunch:
         ],
     )
     def test_a_sweep_is_queued_by_one_click_and_can_be_found_by_its_tag(
-        self, held_queue: Path, open_page: Open, what: str, fields: tuple, expected: set
+        self,
+        held_queue: Path,
+        open_page: Open,
+        monkeypatch: pytest.MonkeyPatch,
+        what: str,
+        fields: tuple,
+        expected: set,
     ):
+        monkeypatch.setattr("bloodcell.training.config.has_bfloat16", lambda: True)
         app = open_page(held_queue, "training")
         app.button_group(key="train_what").set_value(what).run()
         # Weights that need no connection.
@@ -179,6 +187,11 @@ class TestLaunch:
         runs = waiting(Workspace(held_queue))
         assert {getattr(r.config(), fields[0]) for r in runs} == expected
         assert len(runs) == len(expected)
+        if what == "ensemble":
+            # As the command line makes them: each with the preset of its own network.
+            by_verb = members("demo", weights="none")
+            assert {r.config() for r in runs} == set(by_verb)
+            assert "bfloat16" in {c.precision for c in by_verb}
         (tag,) = {read_labels(run).tags for run in runs}
         assert len(tag) == 1
         assert f"{len(runs)} runs waiting" in texts(app.markdown)

@@ -9,27 +9,39 @@ from bloodcell.runs.labels import read_labels
 from bloodcell.runs.lifecycle import prepare_all
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.sweep import MEMBERS, k_folds, members, seeds
-from bloodcell.training.config import make_config
+from bloodcell.training.config import PRESETS, make_config
 from bloodcell.workspace import Workspace
 
 CONFIG = make_config("demo", backbone="tiny", input_size=48, epochs=2, seed=7)
 
 
-def test_members_differ_in_the_backbone_and_nothing_else():
-    config = make_config("demo", epochs=5)
-    made = members(config)
-    assert [c.backbone for c in made] == list(MEMBERS)
-    assert {c.weights for c in made} == {"imagenet"}
-    alike = [{**c.to_json(), "backbone": ""} for c in made]
-    assert alike[0] == alike[1] == alike[2]
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bloodcell.training.config.has_bfloat16", lambda: True)
+
+
+@pytest.mark.parametrize("backbone", [None, "tiny", "resnet50"])
+def test_every_member_has_the_preset_of_its_own_network(with_bfloat16, backbone: str | None):
+    made = members("demo", "fast", backbone=backbone, epochs=5)
+    assert made == [make_config("demo", backbone=b, epochs=5) for b in MEMBERS]
+    assert [c.precision for c in made] == ["float32", "bfloat16", "float32"]
+
+
+def test_what_is_given_is_the_same_for_all(with_bfloat16):
+    given = {"precision": "float32", "batch_size": 16, "weights": "none", "learning_rate": None}
+    made = members("demo", "bloodcellcnn", **given)
+    assert {(c.precision, c.batch_size, c.weights) for c in made} == {("float32", 16, "none")}
+    assert {c.learning_rate for c in made} == {PRESETS["bloodcellcnn"]["learning_rate"]}
 
 
 def test_a_file_of_weights_is_for_its_own_backbone():
-    config = make_config("demo", backbone="resnet50", weights="resnet.h5")
-    made = members(config, weights={"mobilenetv2": "mobile.h5"})
-    assert {c.backbone: c.weights for c in made} == {
-        "mobilenetv2": "mobile.h5", "resnet50": "resnet.h5", "efficientnetb3": "imagenet",
-    }  # fmt: skip
+    weights = {"mobilenetv2": "mobile.h5"}
+    made = members("demo", weights=weights, backbone="resnet50")
+    assert [c.weights for c in made] == ["mobile.h5", "imagenet", "imagenet"]
+    made = members("demo", backbone="resnet50", weights="resnet.h5")
+    assert [c.weights for c in made] == ["imagenet", "resnet.h5", "imagenet"]
+    with pytest.raises(BadInput, match="tiny, which is none of the members"):
+        members("demo", backbone="tiny", weights="tiny.h5")
 
 
 def test_folds_share_their_test_part_and_divide_the_rest(workspace: Workspace):

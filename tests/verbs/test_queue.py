@@ -59,6 +59,14 @@ def test_members_and_folds_are_queued_too(idle: Path, say: Say):
     assert len(waiting(Workspace(idle))) == 5
 
 
+def test_a_split_seed_draws_anew_in_the_shares_chosen_for_the_dataset(idle: Path, say: Say):
+    say(idle, "split", "demo", "--seed", 5, "--shares", "0.6,0.2,0.2")
+    for given, seed in ((("--split-seed", 3), 3), ((), 5)):
+        run = say(idle, "train", "--dataset", "demo", *TINY, *given, "--detach")["id"]
+        config = open_run(Workspace(idle), run).config()
+        assert (config.split_seed, config.split_shares) == (seed, (0.6, 0.2, 0.2))
+
+
 def test_detached_it_goes_through_the_queue(idle: Path, say: Say):
     run = say(idle, "train", "--dataset", "demo", *TINY, "--detach")
     assert run["state"] == "queued"

@@ -118,9 +118,19 @@ class Prefill:
         return {**preset_values(self.preset, backbone), **self.values}.get(name, default)
 
     def widget(self, name: str, backbone: str = "") -> dict[str, str]:
-        """Key and persistence of a widget; those of the tiny network are its own."""
-        own = f"{backbone}_" if backbone == "tiny" and not self.values else ""
+        """Key and persistence of a widget; where the preset of a network has a value of its own,
+        the widget is its own too."""
+        own = f"{backbone}_" if self.value(name, backbone) != self.value(name) else ""
         return {"key": f"train_{self.key}_{own}{name}", "persist_state": "session"}
+
+    def changes(self, values: dict[str, Any], backbone: str = "") -> dict[str, Any]:
+        """What of the form's values the preset does not give by itself.
+
+        The rest is left to `make_config`, as on the command line: the preset of each network.
+        """
+        if self.values:
+            return values
+        return {k: v for k, v in values.items() if v != self.value(k, backbone)}
 
 
 def field_help() -> dict[str, str]:
@@ -134,7 +144,7 @@ def field_help() -> dict[str, str]:
     return found
 
 
-def _edit_labels_dialog(name: str) -> str:
+def _label_of(name: str) -> str:
     text = name.replace("_", " ")
     return LABELS.get(name, text[0].upper() + text[1:])
 
@@ -162,6 +172,11 @@ def _choose_policy(prefill: Prefill) -> str:
         help="Policies are edited on the Augmentation page.",
         **widget,
     )
+
+
+def _only(backbones: list[str]) -> str:
+    """The backbone if there is one, whose preset the form shows; else "", for that of any."""
+    return backbones[0] if len(backbones) == 1 else ""
 
 
 def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[str], dict[str, Any]]:
@@ -193,7 +208,7 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
                 **prefill.widget("backbone"),
             )
         backbones = [chosen]
-    first = backbones[0] if len(backbones) == 1 else ""
+    first = _only(backbones)
     whole: dict[str, tuple[int, int]] = {
         "input_size": (MIN_SIZE, MAX_SIZE),
         "seed": (0, 2**31 - 1),
@@ -207,12 +222,12 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
     for name, (low, high) in whole.items():
         with (columns if name in ("input_size", "seed") else second)[places[name]]:
             values[name] = st.number_input(
-                _edit_labels_dialog(name),
+                _label_of(name),
                 low,
                 high,
                 int(prefill.value(name, first)),
                 help=told[name] if name == "seed" else None,
-                **prefill.widget(name, first if name == "batch_size" else ""),
+                **prefill.widget(name, first),
             )
     with second[2]:
         values["learning_rate"] = st.number_input(
@@ -303,26 +318,30 @@ def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
     return found
 
 
-def draw_advanced_fields(prefill: Prefill, dataset: Dataset) -> dict[str, Any]:
+def draw_advanced_fields(
+    prefill: Prefill, dataset: Dataset, backbones: list[str]
+) -> dict[str, Any]:
     """Draw a widget for each field of `TrainConfig` that has none in the main form.
+
+    Returns:
+        The values; None where each network is to have that of its preset.
 
     Raises:
         BadInput: a text that is not what its field holds.
     """
     told = field_help()
     seed, shares = chosen_split(dataset)
-    prefill = dataclasses.replace(
-        prefill, values={"split_seed": seed, "split_shares": shares, **prefill.values}
-    )
+    chosen = {"split_seed": seed, "split_shares": shares, **prefill.values}
+    only = _only(backbones)
     values: dict[str, Any] = {}
     columns = st.columns(3)
     fields = [f for f in dataclasses.fields(TrainConfig) if f.name not in MAIN]
     for place, field in enumerate(fields):
-        value = prefill.value(field.name)
+        value = chosen.get(field.name, prefill.value(field.name, only))
         about = {
-            "label": _edit_labels_dialog(field.name),
+            "label": _label_of(field.name),
             "help": told.get(field.name),
-            **prefill.widget(field.name),
+            **prefill.widget(field.name, only),
         }
         with columns[place % 3]:
             if field.name == "teacher":
@@ -332,9 +351,15 @@ def draw_advanced_fields(prefill: Prefill, dataset: Dataset) -> dict[str, Any]:
                     st.text_input(value=", ".join(map(str, value)), **about)
                 )
             elif field.name in CHOICES:
-                allowed = CHOICES[field.name]
+                allowed: list[str | None] = list(CHOICES[field.name])
+                if len({prefill.value(field.name, b) for b in backbones}) > 1:
+                    allowed, value = [None, *allowed], None
+                    about["key"] += "_of_each"
                 values[field.name] = st.selectbox(
-                    options=allowed, index=allowed.index(value), **about
+                    options=allowed,
+                    index=allowed.index(value),
+                    format_func=lambda v: v or "preset of each network",
+                    **about,
                 )
             elif isinstance(value, bool):
                 values[field.name] = st.toggle(value=value, **about)
@@ -473,22 +498,44 @@ def _read_configs(
         raise BadInput("No backbone is chosen: choose at least one.")
     weights = choose_weights(prefill, backbones)
     with st.expander("Advanced", key="train_advanced"):
-        values |= draw_advanced_fields(prefill, dataset)
+        values |= draw_advanced_fields(prefill, dataset, backbones)
     fold, folds = prefill.value("split_fold")
     if folds:
         values["split_fold"] = (fold, folds)
         st.caption(f"Fold {fold} of {folds} of a cross-validation.")
-    values["weights"] = next(iter(weights.values())) or "none"
-    config = make_config(dataset.name, prefill.preset, backbone=backbones[0], **values)
     missing = [b for b, w in weights.items() if not w]
+    split = {k: values.pop(k) for k in ("split_seed", "split_shares")}
+    changes = {**prefill.changes(values, _only(backbones)), **split}
+    given = {b: w or "none" for b, w in weights.items()}
     if what == "ensemble":
-        given = {b: w or "none" for b, w in weights.items()}
-        return members(config, tuple(backbones), given), missing
+        found = members(dataset.name, prefill.preset, tuple(backbones), given, **changes)
+        _say_own_values(prefill, found)
+        return found, missing
+    config = make_config(
+        dataset.name,
+        prefill.preset,
+        **{**changes, "backbone": backbones[0], "weights": given[backbones[0]]},
+    )
     if what == "seeds":
         return seeds(config, number), missing
     if what == "folds":
         return k_folds(config, number), missing
     return [config], missing
+
+
+def _say_own_values(prefill: Prefill, configs: list[TrainConfig]) -> None:
+    """Say where the preset of a member's network has another value than the form shows."""
+    if len(configs) < 2:
+        return
+    for config in configs:
+        own = preset_values(prefill.preset, config.backbone)
+        told = [
+            f"{_label_of(name).lower()} {value:g}"
+            for name in ("batch_size", "learning_rate")
+            if (value := own[name]) == getattr(config, name) != prefill.value(name)
+        ]
+        if told:
+            st.caption(f"{BACKBONES[config.backbone]}: {', '.join(told)}, by its preset.")
 
 
 def _edit_labels(prefill: Prefill, run: Run | None, what: str) -> tuple[str, tuple[str, ...]]:
