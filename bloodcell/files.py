@@ -35,6 +35,7 @@ from bloodcell.errors import (
 
 __all__ = [
     "new_folder",
+    "os_errors_explained",
     "read_json",
     "replacing",
     "sweep_leftovers",
@@ -83,6 +84,34 @@ def _ready(folder: Path) -> None:
             "(the workspace is that of --home or $BLOODCELL_HOME)."
         ) from error
     sweep_leftovers(folder)
+
+
+@contextmanager
+def os_errors_explained(path: Path) -> Iterator[None]:
+    """What the disk refuses about `path`, as a sentence.
+
+    Raises:
+        NotFound: it is gone: somebody deleted or renamed it meanwhile.
+        ReadOnly: one may not write there.
+        NoSpace: the disk is full.
+        BadInput: anything else that the system says.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"{path} is not there any more: it was deleted or renamed meanwhile; open it by its "
+            "present name."
+        ) from error
+    except OSError as error:
+        if is_out_of_space(error):
+            raise NoSpace(
+                f"{path} could not be written because the disk is full: free some space and repeat."
+            ) from error
+        raise _refused(error)(
+            f"{path} cannot be changed ({error.strerror}): choose a place that may be written to "
+            "(the workspace is that of --home or $BLOODCELL_HOME)."
+        ) from error
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import streamlit as st
 
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
-from bloodcell.runs.supervisor import wake
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.import_job import show_demo_button
@@ -83,7 +82,6 @@ def show_live_table(chosen: Run) -> None:
     runs = list_runs(workspace())
     if snapshot(runs) != st.session_state.get(DRAWN):
         # Another browser, the queue or the run itself: the buttons must follow.
-        wake(workspace())
         rerun_page()
     show_table(runs, chosen)
 
@@ -138,7 +136,6 @@ if job is not None and hasattr(job.result, "name"):
 
 runs = list_runs(workspace())
 st.session_state[DRAWN] = snapshot(runs)
-wake(workspace())
 if view := st.session_state.pop("next_view", None):
     st.session_state[VIEW] = view
 view = st.segmented_control(

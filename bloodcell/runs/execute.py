@@ -22,22 +22,21 @@ import numpy as np
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.split import Split, make_split
 from bloodcell.data.store.dataset import Dataset, open_dataset
-from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, is_out_of_space
+from bloodcell.errors import BadInput, BloodCellError, NoSpace, is_out_of_space
 from bloodcell.files import replacing, write_json, write_text
 from bloodcell.models.litert import LiteModel
-from bloodcell.runs.lock import acquire
+from bloodcell.runs.lock import hold
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.runs.tracker import LiveTrackers
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "check_startable", "execute", "hold", "same_dataset"]
+__all__ = ["DETACHED", "check_startable", "execute", "same_dataset"]
 
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
 PREDICT_BATCH = 64
-DYING_S = 10.0
 
 
 def check_startable(dataset: Dataset, split: Split) -> None:
@@ -155,26 +154,6 @@ class _Watch:
         if self.reason is not None:
             self.status["state"] = "stopping"
         return self.reason
-
-
-@contextmanager
-def hold(run: Run) -> Iterator[None]:
-    """Hold a run for this process; the operating system lets go of it if the process dies.
-
-    Raises:
-        NameTaken: another process holds it.
-    """
-    end = time.monotonic() + DYING_S
-    with run.lock_path.open("a") as file:
-        while not acquire(file):
-            # A killed process may be gone for everyone but the system, which still holds its files.
-            if run.status()["state"] != "lost" or time.monotonic() > end:
-                raise NameTaken(
-                    f"Run {run.id} is being carried out by another process: "
-                    f"watch it, or stop it first with `python -m bloodcell stop {run.id}`."
-                )
-            time.sleep(0.05)
-        yield
 
 
 @contextmanager

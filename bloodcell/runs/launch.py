@@ -19,7 +19,8 @@ from bloodcell.data.split import make_split
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
-from bloodcell.runs.execute import DETACHED, check_startable, hold
+from bloodcell.runs.execute import DETACHED, check_startable
+from bloodcell.runs.lock import hold
 from bloodcell.runs.process import find_process
 from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.runs.weights import check_teacher, check_weights

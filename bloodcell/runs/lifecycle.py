@@ -10,9 +10,10 @@ from typing import Any
 
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.files import write_json
-from bloodcell.runs.execute import hold, same_dataset
+from bloodcell.runs.execute import same_dataset
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
+from bloodcell.runs.lock import hold
 from bloodcell.runs.queue import begun, changed
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig

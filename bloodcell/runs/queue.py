@@ -15,9 +15,8 @@ from typing import Any
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.files import read_json, write_json
 from bloodcell.runs.engines import ENGINES, Engine
-from bloodcell.runs.execute import hold
 from bloodcell.runs.launch import check
-from bloodcell.runs.lock import locked
+from bloodcell.runs.lock import hold, locked
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.weights import SOURCES
 from bloodcell.training.config import TrainConfig

@@ -1,4 +1,4 @@
-"""The process that starts the next run when a place is free.
+"""The process that starts the next run when a slot is free.
 
 ``python -m bloodcell queue --supervise`` is the process; :func:`wake` starts it where runs wait.
 It outlives the browser, the server and the terminal, there is one to a workspace (by a lock),
@@ -17,7 +17,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.files import write_json
 from bloodcell.runs.engines import ENGINES
 from bloodcell.runs.launch import spawn
-from bloodcell.runs.lock import locked
+from bloodcell.runs.lock import is_locked, locked
 from bloodcell.runs.queue import (
     engaged,
     is_listed,
@@ -30,17 +30,22 @@ from bloodcell.runs.queue import (
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
-__all__ = ["supervise", "wake"]
+__all__ = ["is_supervised", "supervise", "wake"]
 
 EVERY_S = 1.0
 # Whoever only looks whether there is a supervisor holds its lock for a moment.
 PROBE_S = 1.0
 
 
+def is_supervised(workspace: Workspace) -> bool:
+    """Whether a supervisor is at work here, which starts the runs that wait."""
+    return is_locked(workspace.queue / "supervisor")
+
+
 def wake(workspace: Workspace) -> int | None:
     """Start the supervisor if runs wait and there is none; its pid, or None.
 
-    Call it after every change to the queue, and wherever runs are looked at: it costs little.
+    Call it where somebody asks for runs to be started, never where they are looked at.
     """
     if not waiting(workspace):
         return None

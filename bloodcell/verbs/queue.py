@@ -3,6 +3,7 @@ compare, track."""
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,9 @@ import typer
 
 from bloodcell.errors import BadInput
 from bloodcell.verbs.options import AsJson, RunName, show, table
+from bloodcell.workspace import Workspace
 
-__all__ = ["app"]
+__all__ = ["app", "start_waiting", "warn_if_unsupervised"]
 
 app = typer.Typer()
 
@@ -35,6 +37,29 @@ def _values(changes: list[str] | None) -> dict[str, Any]:
     return found
 
 
+def start_waiting(workspace: Workspace) -> None:
+    """Have the runs that wait started, and say on stderr who does it."""
+    from bloodcell.runs.supervisor import is_supervised, wake
+
+    if pid := wake(workspace):
+        print(f"process {pid} starts what waits as slots become free", file=sys.stderr, flush=True)
+    elif is_supervised(workspace):
+        print("the queue is at work and starts it when a slot is free", file=sys.stderr, flush=True)
+
+
+def warn_if_unsupervised(workspace: Workspace) -> None:
+    """Say on stderr if runs wait and nobody starts them."""
+    from bloodcell.runs.queue import waiting
+    from bloodcell.runs.supervisor import is_supervised
+
+    if (n := len(waiting(workspace))) and not is_supervised(workspace):
+        print(
+            f"warning: {n} {'runs wait' if n > 1 else 'run waits'} and no process starts them: "
+            "do so with `python -m bloodcell queue --start`.",
+            file=sys.stderr,
+        )
+
+
 @app.command()
 def queue(
     context: typer.Context,
@@ -43,14 +68,19 @@ def queue(
     slots: Annotated[
         int | None, typer.Option("--slots", "--places", help="How many runs at a time.")
     ] = None,
+    start: Annotated[
+        bool, typer.Option("--start", help="Start the runs that wait as slots become free.")
+    ] = False,
     supervise: Annotated[bool, typer.Option("--supervise", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs that wait for a free slot; queue or move one; set the number of slots."""
+    """List the runs that wait for a free slot; queue or move one; set the number of slots.
+
+    Only --start, or a RUN that is queued, starts anything.
+    """
     from bloodcell.runs import queue as waits
     from bloodcell.runs.run import open_run
     from bloodcell.runs.supervisor import supervise as carry_on
-    from bloodcell.runs.supervisor import wake
 
     workspace = context.obj
     if supervise:
@@ -62,11 +92,15 @@ def queue(
         opened = open_run(workspace, run)
         if opened.id not in [r.id for r in waits.waiting(workspace)]:
             waits.enqueue(workspace, [opened])
+            start = True
         if place is not None:
             waits.move(workspace, opened, place)
     elif place is not None:
         raise BadInput("--place needs a RUN: give the id of one that waits.")
-    wake(workspace)
+    if start:
+        start_waiting(workspace)
+    else:
+        warn_if_unsupervised(workspace)
     chosen = waits.settings(workspace)
     found = {
         **dataclasses.asdict(chosen),
@@ -117,11 +151,10 @@ def duplicate(
     from bloodcell.runs.lifecycle import duplicate as like
     from bloodcell.runs.queue import enqueue
     from bloodcell.runs.run import open_run
-    from bloodcell.runs.supervisor import wake
 
     made = like(context.obj, open_run(context.obj, run), **_values(changes))
     enqueue(context.obj, [made])
-    wake(context.obj)
+    start_waiting(context.obj)
     summary = made.summary()
     show(summary, as_json, f"{summary['id']} {summary['state']}")
 

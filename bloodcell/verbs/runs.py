@@ -9,6 +9,7 @@ import typer
 
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.verbs.options import AsJson, Detach, RunName, show, table
+from bloodcell.verbs.queue import start_waiting, warn_if_unsupervised
 from bloodcell.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -124,18 +125,16 @@ def train(
 
 def _queue(workspace: Workspace, runs: list["Run"]) -> None:
     from bloodcell.runs.queue import enqueue
-    from bloodcell.runs.supervisor import wake
 
     for run in runs:
         print(f"run {run.id}", file=sys.stderr, flush=True)
     enqueue(workspace, runs)
-    wake(workspace)
+    start_waiting(workspace)
 
 
 def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
     from bloodcell.runs.execute import execute
     from bloodcell.runs.launch import DETACHED
-    from bloodcell.runs.supervisor import wake
 
     if detach:
         _queue(workspace, [run])
@@ -146,9 +145,9 @@ def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> Non
             # A detached process has the run's log as its stderr: once is enough there.
             execute(workspace, run, echo=DETACHED not in os.environ)
         finally:
-            # A place is free now; should the supervisor have been killed, here is the next.
+            # A slot is free now; should the supervisor have been killed, here is the next.
             with contextlib.suppress(BloodCellError, OSError):
-                wake(workspace)
+                start_waiting(workspace)
     summary = run.summary()
     show(summary, as_json, f"{summary['id']} {summary['state']}")
 
@@ -159,9 +158,8 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     from bloodcell.runs.labels import read_labels
     from bloodcell.runs.queue import waiting
     from bloodcell.runs.run import damaged_runs, list_runs
-    from bloodcell.runs.supervisor import wake
 
-    wake(context.obj)
+    warn_if_unsupervised(context.obj)
     places = {run.id: i + 1 for i, run in enumerate(waiting(context.obj))}
     found = []
     for run in list_runs(context.obj):

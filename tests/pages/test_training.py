@@ -215,6 +215,21 @@ class TestQueue:
         assert app.button(key=f"arrow_upward_{second.id}").disabled
         assert app.button(key=f"arrow_downward_{first.id}").disabled
 
+    def test_opening_the_page_starts_nothing_until_it_is_asked_for(
+        self, demo_copy: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+    ):
+        started: list[str] = []
+        monkeypatch.setattr(
+            "bloodcell.runs.supervisor.spawn", lambda _, verb, *more: started.append(verb[-1])
+        )
+        workspace = Workspace(demo_copy)
+        enqueue(workspace, [prepare(workspace, make_config("demo", epochs=1, **TINY))])
+        app = open_page(demo_copy, "training")
+        assert started == []
+        app.button(key="start_queue").click().run()
+        assert not app.exception
+        assert started == ["--supervise"]
+
     def test_a_waiting_run_can_be_cancelled_and_started_again(
         self, held_queue: Path, queued, open_page: Open
     ):

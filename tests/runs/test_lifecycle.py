@@ -10,11 +10,12 @@ import pytest
 
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.runs.execute import execute, hold
+from bloodcell.runs.execute import execute
 from bloodcell.runs.export import export_run, write_run_zip
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.lifecycle import delete, deleted, duplicate, extend, restore
+from bloodcell.runs.lock import hold
 from bloodcell.runs.process import this_process
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import Run, list_runs, open_run

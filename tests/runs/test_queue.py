@@ -15,7 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from bloodcell.errors import BadInput, NameTaken
-from bloodcell.runs.execute import hold
+from bloodcell.runs.lock import hold
 from bloodcell.runs.process import this_process
 from bloodcell.runs.queue import (
     cancel,

@@ -18,8 +18,9 @@ from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.preview import preview
 from bloodcell.errors import BadInput, NameTaken, NotFound
-from bloodcell.runs.execute import execute, hold
+from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import ask_to_stop, prepare
+from bloodcell.runs.lock import hold
 from bloodcell.runs.run import STATES, Run, list_runs, open_run
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
@@ -199,7 +200,7 @@ class TestOneProcessAtATime:
         code = f"""
 import sys, time
 from pathlib import Path
-from bloodcell.runs.execute import hold
+from bloodcell.runs.lock import hold
 from bloodcell.runs.run import Run
 with hold(Run(Path({str(finished.path)!r}))):
     print("held", flush=True)

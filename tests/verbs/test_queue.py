@@ -10,9 +10,11 @@ import pytest
 
 from bloodcell.cli import app
 from bloodcell.errors import BadInput
+from bloodcell.runs.launch import prepare
 from bloodcell.runs.lock import locked
-from bloodcell.runs.queue import waiting
+from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import list_runs, open_run
+from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
 
 Say = Callable[..., Any]
@@ -81,6 +83,28 @@ def test_a_run_that_waits_can_be_edited(idle: Path, say: Say):
         say(idle, "edit", run, "--set", "epochs")
     with pytest.raises(BadInput, match="epochs is 'many'"):
         say(idle, "edit", run, "--set", "epochs=many")
+
+
+def test_looking_starts_nothing_and_says_who_would(
+    demo_copy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    started: list[str] = []
+    monkeypatch.setattr(
+        "bloodcell.runs.supervisor.spawn", lambda _, verb, *more: started.append(verb[-1]) or 4711
+    )
+    workspace = Workspace(demo_copy)
+    run = prepare(workspace, make_config("demo", backbone="tiny", input_size=48, epochs=2))
+    enqueue(workspace, [run])
+    for look in (["runs"], ["queue"], ["queue", "--slots", "2"], ["queue", run.id, "--place", "1"]):
+        app(["--home", str(demo_copy), *look], standalone_mode=False)
+        assert "queue --start" in capsys.readouterr().err
+        assert started == []
+    app(["--home", str(demo_copy), "queue", "--start"], standalone_mode=False)
+    assert "process 4711 starts what waits" in capsys.readouterr().err
+    assert started == ["--supervise"]
+    with locked(workspace.queue / "supervisor", 0):
+        app(["--home", str(demo_copy), "runs"], standalone_mode=False)
+        assert capsys.readouterr().err == ""
 
 
 def test_labels_are_listed_with_the_runs(home: Path, say: Say):

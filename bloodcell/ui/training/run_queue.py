@@ -6,6 +6,7 @@ import streamlit as st
 
 from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
 from bloodcell.runs.run import Run
+from bloodcell.runs.supervisor import is_supervised, wake
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.state import workspace
 from bloodcell.ui.training.launch_form import prefill_from
@@ -50,6 +51,17 @@ def show_queue() -> None:
                     _set_slots,
                 ),
             )
+        if not is_supervised(workspace()):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(":orange[:material/warning:] No process starts them.")
+                st.button(
+                    "Start the queue",
+                    icon=":material/play_arrow:",
+                    key="start_queue",
+                    help="Starts a process on the server that gives each run its slot in turn.",
+                    on_click=attempt,
+                    args=(PROBLEM, wake, workspace()),
+                )
         for place, run in enumerate(runs, 1):
             _show_row(run, place, len(runs))
 
