@@ -9,7 +9,18 @@ at least 3:1 on both the light and the dark background).
 import re
 from dataclasses import dataclass
 
-__all__ = ["CLASSES", "CLASS_NAMES", "CellClass", "class_id", "title"]
+__all__ = [
+    "CLASSES",
+    "CLASS_NAMES",
+    "LABELS",
+    "LABEL_NAMES",
+    "OTHER",
+    "OTHER_CLASS",
+    "CellClass",
+    "class_id",
+    "label_id",
+    "title",
+]
 
 
 @dataclass(frozen=True)
@@ -17,7 +28,7 @@ class CellClass:
     """One kind of blood cell.
 
     Attributes:
-        id: 0 to 7, the label in every file.
+        id: 0 to 7, the label in every file; OTHER for none of the eight.
         name: the key used in files, folders and JSON.
         title: the name as shown to a person.
         colour: ``#rrggbb``.
@@ -102,6 +113,20 @@ CLASSES: tuple[CellClass, ...] = (
 
 CLASS_NAMES: tuple[str, ...] = tuple(c.name for c in CLASSES)
 
+# What a person says is none of the eight. It is never learned as a class and never counts in an
+# accuracy. As the last of LABELS it is found by its own id.
+OTHER = -1
+OTHER_CLASS = CellClass(
+    OTHER,
+    "other",
+    "Other",
+    "#4a4a52",
+    "None of the eight: a blast, another cell, a smudge. It should be refused.",
+    ("others", "none_of_the_eight"),
+)
+LABELS: tuple[CellClass, ...] = (*CLASSES, OTHER_CLASS)
+LABEL_NAMES: tuple[str, ...] = tuple(c.name for c in LABELS)
+
 
 def _key(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")
@@ -114,11 +139,19 @@ for _c in CLASSES:
         _IDS[_key(_spelling) + "s"] = _c.id
 
 
+_OTHER_KEYS = frozenset(_key(t) for t in (OTHER_CLASS.name, *OTHER_CLASS.aliases))
+
+
 def class_id(text: str) -> int | None:
     """The class id (0 to 7) of a name in any usual spelling, or None if it is none of the eight."""
     return _IDS.get(_key(text))
 
 
+def label_id(text: str) -> int | None:
+    """Like :func:`class_id`, and OTHER for ``other``."""
+    return OTHER if _key(text) in _OTHER_KEYS else class_id(text)
+
+
 def title(label: int) -> str:
-    """The name of class `label` (0 to 7) as shown to a person."""
-    return CLASSES[label].title
+    """The name of label `label` (0 to 7, or OTHER) as shown to a person."""
+    return LABELS[label].title

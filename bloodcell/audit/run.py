@@ -28,7 +28,7 @@ from bloodcell.audit.labels import Doubts, doubtful_labels
 from bloodcell.audit.look_alikes import look_alikes
 from bloodcell.audit.near import near_pairs
 from bloodcell.audit.outliers import Outliers, find_outliers
-from bloodcell.classes import CLASS_NAMES, title
+from bloodcell.classes import CLASS_NAMES, OTHER, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.progress import Progress, silent
@@ -188,11 +188,14 @@ def audit(
             return foreign_evidence(values, dataset.images, rows, strange, in_threads, progress)
 
         outliers = find_outliers(values, qualities[rows], evidence, progress)
+        # What is none of the eight is no outlier for that, and no example of a class.
+        eight = distinct.labels != OTHER
+        outliers = replace(outliers, listed=outliers.listed[eight[outliers.listed]])
         findings += _outlier_findings(outliers, distinct, names)
-        doubted = distinct.contested.copy()
+        doubted = distinct.contested | ~eight
         doubted[outliers.listed] = True
         if "suspect_label" in wanted:
-            cells = np.flatnonzero(~outliers.faulty & ~distinct.contested)
+            cells = np.flatnonzero(~outliers.faulty & ~distinct.contested & eight)
             features, doubts, notes = _doubts(
                 dataset, ensemble, features, distinct, cells, progress
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import CLASS_NAMES, OTHER
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BadInput
 
@@ -43,6 +43,7 @@ class Split:
         seed: what it was drawn with.
         given: True if the source's own parts were kept.
         drawn: parts that the source lacks and that were drawn from its train part.
+        other: bool, N: labelled as none of the eight; None if nothing is.
     """
 
     parts: np.ndarray
@@ -50,12 +51,26 @@ class Split:
     seed: int
     given: bool
     drawn: tuple[str, ...] = ()
+    other: np.ndarray | None = None
 
     def indices(self, part: str) -> np.ndarray:
-        """int64, ascending indices of a part (one of PARTS, or "all")."""
+        """int64, ascending: the cells of the eight classes in a part (one of PARTS, or "all").
+
+        What is none of the eight is never trained or judged as a class, see :meth:`others`.
+        """
+        inside = self._inside(part)
+        return np.flatnonzero(inside if self.other is None else inside & ~self.other)
+
+    def others(self, part: str) -> np.ndarray:
+        """int64, ascending: what a part holds that is none of the eight."""
+        if self.other is None:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(self._inside(part) & self.other)
+
+    def _inside(self, part: str) -> np.ndarray:
         if part == "all":
-            return np.flatnonzero(self.parts != LEFT_OUT)
-        return np.flatnonzero(self.parts == PARTS.index(part))
+            return self.parts != LEFT_OUT
+        return self.parts == PARTS.index(part)
 
     def shared_images(self) -> int:
         """Distinct images that lie in more than one part; 0 for a sound split."""
@@ -112,7 +127,7 @@ def split_parts(
     """The part of each image.
 
     Args:
-        hashes: str, N. labels: int, N, 0 to 7. kept: bool, N.
+        hashes: str, N. labels: int, N, 0 to 7 or OTHER. kept: bool, N.
         given: str, N: parts from the source, or None. A copy of a training image that the
             source put into another part is moved to train, so that the test part stays unseen.
             A part that the source lacks is drawn from its train part.
@@ -215,13 +230,15 @@ def make_split(
 
     In cross-validation (`fold`, see :func:`split_parts`) only the given test part is kept.
     """
-    hashes = dataset.hashes
+    hashes, labels = dataset.hashes, dataset.labels
     given = dataset.items["part"].to_numpy(dtype=str)
     has_parts = bool(len(given)) and bool((given != "").all())
     parts = split_parts(
-        hashes, dataset.labels, dataset.kept, given if has_parts else None, seed, shares, fold
+        hashes, labels, dataset.kept, given if has_parts else None, seed, shares, fold
     )
-    return Split(parts, hashes, seed, has_parts, _missing(given) if has_parts else ())
+    other = labels == OTHER
+    drawn = _missing(given) if has_parts else ()
+    return Split(parts, hashes, seed, has_parts, drawn, other if other.any() else None)
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bloodcell.classes import OTHER
 from bloodcell.data.split import Split, make_split
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
@@ -62,8 +63,9 @@ def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.nda
     for run, split in zip(runs, parts, strict=True):
         _check_split(run, split)
     stacked = np.stack([s.parts for s in parts])
-    validation = np.flatnonzero((stacked == 1).all(0))
-    train = np.flatnonzero((stacked == 0).all(0))
+    eight = dataset.labels != OTHER
+    validation = np.flatnonzero((stacked == 1).all(0) & eight)
+    train = np.flatnonzero((stacked == 0).all(0) & eight)
     seen = sorted(set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)]))
     if len(validation) < MIN_VALIDATION:
         raise BadInput(

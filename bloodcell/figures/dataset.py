@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import CLASSES, LABELS
 from bloodcell.figures.theme import ACCENT, SHORT_TITLES, rgba, style
 
 __all__ = ["MAP_CONFIG", "class_counts", "colour_ranges", "image_map"]
@@ -81,7 +81,7 @@ def image_map(
         selected: the images to draw strongly, the others faintly; None for all alike.
     """
     fig = go.Figure()
-    for c in CLASSES:
+    for c in LABELS:
         rows = indices[labels[indices] == c.id]
         if not len(rows):
             continue

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import LABELS
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import to_stderr
 from bloodcell.verbs.options import AsJson, DatasetName, Name, show, table
@@ -37,7 +37,7 @@ def _dataset_summary(dataset: Any) -> tuple[dict[str, Any], str]:
         "counts": counts,
         "fingerprint": dataset.fingerprint,
     }
-    rows = [[c.title, f"{counts[c.name]:,}"] for c in CLASSES]
+    rows = [[c.title, f"{counts[c.name]:,}"] for c in LABELS if c.name in counts]
     head = f"{dataset.name}: {len(dataset):,} images of {dataset.size[1]}×{dataset.size[0]} pixels"
     return found, f"{head}\n{table(rows, ['class', 'images'])}"
 

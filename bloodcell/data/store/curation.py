@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import CLASSES, OTHER
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
 
@@ -53,7 +53,7 @@ class Curation:
                 raise BadInput(
                     f"{self.path} has the entry {index!r}: {decision!r}, expected an index from 0 "
                     f"to {self._n - 1} with a decision of {', '.join(DECISIONS)} (relabel with a "
-                    f"label from 0 to {len(CLASSES) - 1}): mend or remove that entry."
+                    f"label from 0 to {len(CLASSES) - 1}, or {OTHER}): mend or remove that entry."
                 )
         return {int(index): decision for index, decision in found.items()}
 
@@ -70,9 +70,8 @@ class Curation:
         if "label" not in decision:
             return decision["decision"] != "relabel"
         label = decision["label"]
-        return (
-            decision["decision"] != "exclude" and type(label) is int and 0 <= label < len(CLASSES)
-        )
+        sound = type(label) is int and OTHER <= label < len(CLASSES)
+        return decision["decision"] != "exclude" and sound
 
     def __len__(self) -> int:
         return len(self._decisions)
@@ -104,7 +103,7 @@ class Curation:
         return self._decide(indices, {"decision": "exclude", "reason": reason})
 
     def relabel(self, indices: Iterable[int], label: int, reason: str) -> int:
-        """Give images another label (0 to 7); returns how many changed."""
+        """Give images another label (0 to 7, or OTHER); returns how many changed."""
         return self._decide(indices, {"decision": "relabel", "label": int(label), "reason": reason})
 
     def keep(self, indices: Iterable[int], reason: str) -> int:
@@ -116,7 +115,7 @@ class Curation:
 
         Args:
             decisions: index → {"decision": one of exclude, relabel, keep; "reason": why;
-                "label": 0 to 7 where it is another than was brought in, not with exclude;
+                "label": 0 to 7 or OTHER where it is another than was imported, not with exclude;
                 "time": ISO 8601, now by default}.
 
         Returns:
@@ -127,9 +126,10 @@ class Curation:
         """
         self._checked(decisions)
         for decision in decisions.values():
-            if not 0 <= decision.get("label", 0) < len(CLASSES):
+            if not OTHER <= decision.get("label", 0) < len(CLASSES):
                 raise BadInput(
-                    f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}."
+                    f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}, "
+                    f"or {OTHER} for none of them."
                 )
         # A page, another page and the command line may all have this dataset open.
         self._decisions = self._read()

@@ -3,8 +3,9 @@
 ``artifacts/datasets/NAME/`` holds
 
 * ``images.npy``    uint8, N×H×W×3, RGB, only ever read with ``mmap_mode="r"``
-* ``labels.npy``    int64, N
-* ``items.csv``     index, original name, pixel hash, part given by the source (may be empty)
+* ``labels.npy``    int64, N: 0 to 7, or -1 for none of the eight (``other``)
+* ``items.csv``     index, original name, pixel hash, part given by the source (may be empty); and
+  where they are known the columns of ORIGINS, and any other column of the source
 * ``dataset.json``  classes, size, source, crop, fingerprint
 * ``curation.json`` index → decision and reason (see :mod:`bloodcell.data.store.curation`)
 """
@@ -13,7 +14,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -23,16 +25,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import CLASS_NAMES, OTHER, OTHER_CLASS
 from bloodcell.data.store.curation import Curation
 from bloodcell.errors import BadInput
 from bloodcell.files import new_folder, read_json, write_array, write_json
 from bloodcell.workspace import Workspace
 
-__all__ = ["PARTS", "Dataset", "DatasetWriter", "new_dataset", "open_dataset", "pixel_hash"]
+__all__ = [
+    "GROUPS",
+    "ORIGINS",
+    "PARTS",
+    "Dataset",
+    "DatasetWriter",
+    "new_dataset",
+    "open_dataset",
+    "pixel_hash",
+]
 
 PARTS: tuple[str, ...] = ("train", "validation", "test")
+# From the widest to the narrowest: what cells may have in common beside what they are.
+GROUPS: tuple[str, ...] = ("laboratory", "patient", "slide")
+# Where a cell comes from, who labelled it, and the label as the source has it.
+ORIGINS: tuple[str, ...] = ("laboratory", "slide", "patient", "reader", "source_label")
 FORMAT_VERSION = 1
+_ALWAYS = ("index", "name", "hash", "part")
 
 
 def pixel_hash(image: np.ndarray) -> str:
@@ -50,11 +66,11 @@ def pixel_hash(image: np.ndarray) -> str:
 def _list_items(path: Path, n: int, modified: int, inode: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Items and hashes; a page opens the same dataset at every click."""
     # Everything but the index is text: a file called 0001 must not become the number 1.
-    kinds = {"index": int, "name": str, "hash": str, "part": str}
+    kinds = defaultdict(lambda: str, {"index": int})
     try:
         found = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_filter=False)
         sound = np.array_equal(found["index"], np.arange(n))
-        sound &= list(found.columns) == list(kinds) and found["part"].isin(["", *PARTS]).all()
+        sound &= tuple(found.columns[:4]) == _ALWAYS and found["part"].isin(["", *PARTS]).all()
         sound &= bool(found["hash"].str.fullmatch("[0-9a-f]{32}").all())
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(
@@ -63,12 +79,20 @@ def _list_items(path: Path, n: int, modified: int, inode: int) -> tuple[pd.DataF
         ) from error
     if not sound:
         raise BadInput(
-            f"{path} does not list the {n} images in order with {', '.join(kinds)}: "
+            f"{path} does not list the {n} images in order with {', '.join(_ALWAYS)}: "
             "restore the dataset from a copy or import it again."
         )
     hashes = found["hash"].to_numpy(dtype=str)
     hashes.flags.writeable = False
     return found, hashes
+
+
+def identity_line(digest: str, label: int, part: str, origin: Mapping[str, str]) -> bytes:
+    """What one image adds to the fingerprint of a dataset."""
+    # A given part and a known group decide the split, so they belong to what the dataset is.
+    line = f"{digest} {label} {part}".rstrip()
+    groups = {c: origin[c] for c in GROUPS if origin.get(c)}
+    return (f"{line} {json.dumps(groups, sort_keys=True)}" if groups else line).encode()
 
 
 class Dataset:
@@ -128,7 +152,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all images' pixel hash, label and given part, whatever their order."""
+        """Hex digest of all images' pixel hash, label, given part and groups, in any order."""
         return self.info["fingerprint"]
 
     @property
@@ -143,14 +167,26 @@ class Dataset:
 
     @cached_property
     def given_labels(self) -> np.ndarray:
-        """int64, N: labels as imported."""
+        """int64, N: labels as imported, 0 to 7 or OTHER."""
         return self._array("labels.npy", np.int64, 1, None)
 
     @property
     def items(self) -> pd.DataFrame:
-        """Columns index (int), name, hash, part ("" or one of PARTS), in index order. Shared:
-        not to be changed."""
+        """Columns index (int), name, hash, part ("" or one of PARTS), in index order, and as text
+        what else is known of the cells. Shared: not to be changed."""
         return self._listed[0]
+
+    def origin(self, column: str) -> np.ndarray:
+        """str (object), N: what is known of each cell in a column of ``items.csv``, else ""."""
+        if column not in self.items.columns:
+            return np.full(len(self), "", object)
+        return self.items[column].to_numpy(dtype=object)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Those of ORIGINS that are known of at least one cell."""
+        there = [c for c in ORIGINS if c in self.items.columns]
+        return tuple(c for c in there if (self.items[c] != "").any())
 
     @property
     def hashes(self) -> np.ndarray:
@@ -175,7 +211,7 @@ class Dataset:
 
     @property
     def labels(self) -> np.ndarray:
-        """int64, N: labels after the curation's relabelling."""
+        """int64, N: labels after the curation's relabelling, 0 to 7 or OTHER."""
         labels = self.given_labels.copy()
         for index, label in self.curation.relabelled().items():
             labels[index] = label
@@ -192,21 +228,25 @@ class Dataset:
         return len(self.given_labels)
 
     def counts(self) -> dict[str, int]:
-        """Images of each class that are not excluded."""
-        found = np.bincount(self.labels[self.kept], minlength=len(CLASS_NAMES))
-        return {name: int(n) for name, n in zip(CLASS_NAMES, found, strict=True)}
+        """Images of each class that are not excluded; and of ``other``, where there are any."""
+        labels = self.labels[self.kept]
+        found = np.bincount(labels[labels != OTHER], minlength=len(CLASS_NAMES))
+        counts = {name: int(n) for name, n in zip(CLASS_NAMES, found, strict=True)}
+        others = int((labels == OTHER).sum())
+        return {**counts, OTHER_CLASS.name: others} if others else counts
 
 
 class DatasetWriter:
     """Takes images one by one and writes them through: memory does not grow with the data."""
 
-    def __init__(self, folder: Path, size: tuple[int, int]):
+    def __init__(self, folder: Path, size: tuple[int, int], columns: Sequence[str] = ()):
         self._folder = folder
+        self._columns = tuple(columns)
         self._shape = (*size, 3)
         self._labels: list[int] = []
         self._items = (folder / "items.csv").open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._items)
-        self._rows.writerow(["index", "name", "hash", "part"])
+        self._rows.writerow([*_ALWAYS, *self._columns])
         self._images = (folder / "images.npy").open("wb")
         self._images.write(self._header(0))
         self._identities: list[bytes] = []
@@ -221,22 +261,31 @@ class DatasetWriter:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def add(self, image: np.ndarray, label: int, name: str, part: str = "") -> None:
+    def add(
+        self,
+        image: np.ndarray,
+        label: int,
+        name: str,
+        part: str = "",
+        origin: Mapping[str, str] | None = None,
+    ) -> None:
         """Append one image.
 
         Args:
             image: uint8, H×W×3, RGB, of the dataset's size.
-            label: 0 to 7.
+            label: 0 to 7, or OTHER.
             name: where it came from, as a person would look for it.
             part: "" or one of PARTS if the source says so.
+            origin: what else is known of it, by the columns that the dataset was begun with.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"{name}: {image.dtype} {image.shape}, expected uint8 {self._shape}")
         digest = pixel_hash(image)
-        self._rows.writerow([len(self._labels), name, digest, part])
+        known = origin or {}
+        more = [known.get(c, "") for c in self._columns]
+        self._rows.writerow([len(self._labels), name, digest, part, *more])
         self._labels.append(int(label))
-        # A given part decides the split, so it belongs to what the dataset is.
-        self._identities.append(f"{digest} {int(label)} {part}".rstrip().encode())
+        self._identities.append(identity_line(digest, int(label), part, known))
         self._images.write(np.ascontiguousarray(image))
 
     def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:
@@ -273,6 +322,7 @@ def new_dataset(
     source: str,
     crop: str,
     extra: dict[str, Any] | None = None,
+    columns: Sequence[str] = (),
 ) -> Iterator[DatasetWriter]:
     """Write a new dataset; it appears in the workspace whole, or not at all.
 
@@ -281,6 +331,7 @@ def new_dataset(
         source: what it was made from, for ``dataset.json``.
         crop: how images were cropped and resized, for ``dataset.json``.
         extra: further JSON keys for ``dataset.json``; may be filled until the block ends.
+        columns: of ``items.csv`` beside the usual ones: ORIGINS and what else the source says.
 
     Raises:
         BadInput: the name is unusable, or no image was added.
@@ -289,7 +340,7 @@ def new_dataset(
     """
     path = workspace.new("datasets", name)
     with new_folder(path) as folder:
-        writer = DatasetWriter(folder, size)
+        writer = DatasetWriter(folder, size, columns)
         try:
             yield writer
             if not len(writer):

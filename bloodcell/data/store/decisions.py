@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import LABEL_NAMES, LABELS
 from bloodcell.data.store.curation import DECISIONS
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NotFound
@@ -49,7 +49,7 @@ def decisions_csv(dataset: Dataset) -> str:
     for digest in hashes:
         copies[digest] += 1
     for i, d in dataset.curation.decisions.items():
-        label = CLASS_NAMES[d["label"]] if "label" in d else ""
+        label = LABEL_NAMES[d["label"]] if "label" in d else ""
         digest = hashes[i]
         about = (digest, names[i], copies[digest], d["decision"], label)
         rows.writerow([*about, d.get("reason", ""), d.get("time", ""), i])
@@ -94,11 +94,11 @@ def _checked(row: dict[str, Any], where: str, head: list[str]) -> dict[str, Any]
     found = {"hash": digest, "name": row.get("name") or "", "decision": decision}
     label = (row.get("label") or "").strip()
     if decision == "relabel" or (decision == "keep" and label):
-        if label not in CLASS_NAMES:
+        if label not in LABEL_NAMES:
             raise BadInput(
-                f"{where}: there is no class {label!r}: expected one of {', '.join(CLASS_NAMES)}."
+                f"{where}: there is no class {label!r}: expected one of {', '.join(LABEL_NAMES)}."
             )
-        found["label"] = CLASS_NAMES.index(label)
+        found["label"] = LABELS[LABEL_NAMES.index(label)].id
     copies = (row.get("copies") or "").strip()
     if copies and not copies.isdecimal():
         raise BadInput(f"{where}: {copies!r} copies: expected a number.")

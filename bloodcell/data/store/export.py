@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import LABEL_NAMES
 from bloodcell.data.readers.sizing import require_space
 from bloodcell.data.split import Split
 from bloodcell.data.store.dataset import PARTS, Dataset
@@ -115,7 +115,7 @@ def _write_folders(
     for part, rows in pieces.items():
         for i in rows:
             count.add(1)
-            folder = PurePosixPath(part, CLASS_NAMES[labels[i]])
+            folder = PurePosixPath(part, LABEL_NAMES[labels[i]])
             buffer = io.BytesIO()
             Image.fromarray(dataset.images[i]).save(buffer, "PNG", compress_level=1)
             archive.writestr(f"{folder}/{_file_name(int(i), names[i])}", buffer.getvalue())

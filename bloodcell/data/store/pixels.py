@@ -1,4 +1,4 @@
-"""Mean image and colours of each class, from one pass over the pixels.
+"""Mean image and colours of each of the eight classes, from one pass over the pixels.
 
 The pass is kept in ``DATASET/audit/pixels-….npz`` for the labels as they were brought in;
 images that were excluded or relabelled since are looked up and moved, so that a decision costs
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import CLASS_NAMES, OTHER
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
@@ -80,7 +80,7 @@ def _thinned(images: np.ndarray) -> np.ndarray:
 
 def _add(total: ClassPixels, images: np.ndarray, labels: np.ndarray, sign: int = 1) -> None:
     seen = _thinned(images)
-    for label in np.unique(labels):
+    for label in np.setdiff1d(labels, OTHER):
         of_class = seen[labels == label]
         total.n[label] += sign * len(of_class)
         total.sums[label] += sign * of_class.sum(axis=0, dtype=np.int64)
@@ -97,7 +97,9 @@ def _as_brought_in(dataset: Dataset, progress: Progress) -> ClassPixels:
     with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         with np.load(path, allow_pickle=False) as file:
             found = ClassPixels(file["n"], file["sums"], file["histograms"])
-        if found.sums.shape == total.sums.shape and found.n.sum() == len(dataset):
+        if found.sums.shape == total.sums.shape and found.n.sum() == np.sum(
+            dataset.given_labels != OTHER
+        ):
             return found
     step = max(1, CHUNK_BYTES // int(np.prod(dataset.images.shape[1:])))
     for start in range(0, len(dataset), step):

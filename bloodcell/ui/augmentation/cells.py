@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from bloodcell.classes import CLASSES, title
+from bloodcell.classes import CLASSES, OTHER, title
 from bloodcell.data.imaging.decode import decode_image, fit
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
@@ -119,7 +119,7 @@ def _upload_cells() -> Cells | None:
 def _choose_partners(dataset: Dataset | None, side: int, rng: np.random.Generator) -> Cells:
     if dataset is not None and dataset.size == (side, side):
         index = dataset_index(dataset)
-        kept = np.flatnonzero(index.kept)
+        kept = np.flatnonzero(index.kept & (index.labels != OTHER))
         if len(kept):
             return take_cells(dataset, index, sorted(rng.choice(kept, PARTNERS).tolist()))
     return draw_cells(tuple(i % len(CLASSES) for i in range(PARTNERS)), 1, side)

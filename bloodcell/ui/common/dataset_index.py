@@ -8,7 +8,7 @@ import streamlit as st
 
 from bloodcell.audit.finding import Finding
 from bloodcell.audit.stored import audit_path, known_findings
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import CLASS_NAMES, OTHER
 from bloodcell.data.split import Split, balanced_weights, make_split
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.data.store.dataset import PARTS, Dataset
@@ -27,6 +27,7 @@ class DatasetIndex:
         split: into parts, with its seed.
         shared: distinct images that lie in more than one part.
         counts: int64, 8×3: kept images of each class in train, validation, test.
+        others: int64, 3: kept images of none of the eight in these.
         weights: float32, 8: balanced weight of a training sample of each class.
     """
 
@@ -37,6 +38,7 @@ class DatasetIndex:
     split: Split
     shared: int
     counts: np.ndarray
+    others: np.ndarray
     weights: np.ndarray
 
     def part(self, index: int) -> str:
@@ -64,7 +66,7 @@ def _index(
     split = make_split(_dataset, seed, shares)
     labels = _dataset.labels
     counts = np.zeros((len(CLASS_NAMES), len(PARTS)), np.int64)
-    used = split.parts >= 0
+    used = (split.parts >= 0) & (labels != OTHER)
     np.add.at(counts, (labels[used], split.parts[used]), 1)
     return DatasetIndex(
         labels,
@@ -74,6 +76,7 @@ def _index(
         split,
         split.shared_images(),
         counts,
+        np.array([len(split.others(part)) for part in PARTS]),
         balanced_weights(labels[split.indices("train")]),
     )
 

@@ -7,7 +7,7 @@ import re
 import cv2
 import numpy as np
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import LABELS
 
 __all__ = [
     "PERCENT",
@@ -60,7 +60,7 @@ def plain(text: str, longest: int = 300) -> str:
 
 def swatch(label: int) -> str:
     """HTML: a dot of the class's colour, and its title."""
-    cell = CLASSES[label]
+    cell = LABELS[label]
     dot = (
         "display:inline-block;width:0.7em;height:0.7em;border-radius:50%;margin-right:0.35em;"
         f"background:{cell.colour}"

@@ -7,7 +7,7 @@ import streamlit as st
 
 from bloodcell.audit.features import image_statistics, model_features
 from bloodcell.audit.layout import Layout, lay_out
-from bloodcell.classes import CLASSES
+from bloodcell.classes import LABELS
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.figures.dataset import MAP_CONFIG, image_map
@@ -103,8 +103,8 @@ def _selected(layout: Layout, index: DatasetIndex) -> np.ndarray:
     # Classes that the legend hides are not meant, though the outline goes around them.
     meant = np.isin(index.labels, np.unique(index.labels[dots]))
     found = np.flatnonzero(inside(selection, layout.points) & index.kept & meant)
-    frequency = np.bincount(index.labels[found], minlength=len(CLASSES))
-    return found[np.argsort(frequency[index.labels[found]], kind="stable")]
+    frequency = np.bincount(index.labels[found] + 1, minlength=len(LABELS))
+    return found[np.argsort(frequency[index.labels[found] + 1], kind="stable")]
 
 
 def show_embeddings(dataset: Dataset, index: DatasetIndex) -> None:

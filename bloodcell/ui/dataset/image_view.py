@@ -7,7 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from bloodcell.audit.finding import KIND_TITLES
-from bloodcell.classes import CLASSES, title
+from bloodcell.classes import LABELS, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index, find_faults
 from bloodcell.ui.common.errors import attempt, show_problem
@@ -33,7 +33,7 @@ def picture_of(dataset: Dataset, index: DatasetIndex, i: int, note: str | None =
         alt=f"{title(label)}, image {i}, {name}, {index.part(i)}",
         caption=title(label),
         note=f"{i} · {index.part(i)}" if note is None else note,
-        colour=CLASSES[label].colour,
+        colour=LABELS[label].colour,
         faded=not index.kept[i],
     )
 
@@ -108,7 +108,7 @@ def _dialog(dataset: Dataset, order: list[int]) -> None:
 def _show_facts(dataset: Dataset, index: DatasetIndex, i: int) -> None:
     label, given = int(index.labels[i]), int(dataset.given_labels[i])
     st.subheader(title(label), anchor=False)
-    st.caption(CLASSES[label].cytology)
+    st.caption(LABELS[label].cytology)
     if label != given:
         st.markdown(f"Imported as **{title(given)}**, relabelled here.")
     copies = int((index.hashes == index.hashes[i]).sum()) - 1
@@ -202,7 +202,7 @@ def _ask_decision(dataset: Dataset, index: DatasetIndex, i: int) -> None:
             args=(_undo, dataset, i),
         )
         return
-    others = [c.id for c in CLASSES if c.id != int(index.labels[i])]
+    others = [c.id for c in LABELS if c.id != int(index.labels[i])]
     st.text_input("Reason", BY_HAND, max_chars=200, key="decision_reason")
     left, right = st.columns(2, vertical_alignment="bottom")
     with left:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from bloodcell.audit.features import image_statistics
 from bloodcell.audit.statistics import QUALITIES
-from bloodcell.classes import CLASSES, title
+from bloodcell.classes import LABELS, OTHER, title
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex, identity
 from bloodcell.ui.common.jobs import cached_job
@@ -83,11 +83,11 @@ def _shuffle() -> None:
     st.session_state["images_seed"] = int(st.session_state["images_seed"]) + 1
 
 
-def _ask_query() -> tuple[_Query, int]:
+def _ask_query(index: DatasetIndex) -> tuple[_Query, int]:
     st.session_state.setdefault("images_seed", 0)
     classes = st.pills(
         "Classes",
-        [c.id for c in CLASSES],
+        [c.id for c in LABELS if (index.labels == c.id).any() or c.id != OTHER],
         selection_mode="multi",
         format_func=title,
         key="images_classes",
@@ -138,7 +138,7 @@ def _sort_values(dataset: Dataset, order: str) -> np.ndarray | None:
 
 def show_images(dataset: Dataset, index: DatasetIndex) -> None:
     """All images by class and part, a page at a time; a click opens one in large."""
-    asked, per_page = _ask_query()
+    asked, per_page = _ask_query(index)
     values = None
     if asked.order not in (RANDOM, BY_INDEX):
         values = _sort_values(dataset, asked.order)

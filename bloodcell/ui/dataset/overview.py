@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from bloodcell.classes import CLASSES, title
+from bloodcell.classes import CLASSES, LABELS, title
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.data.store.pixels import ClassPixels, class_pixels
 from bloodcell.figures import CONFIG, class_counts
@@ -24,7 +24,7 @@ def _samples(index: DatasetIndex, each: int, seed: int) -> list[int]:
     """`each` images of every class that is there, in the order of the classes."""
     rng = np.random.default_rng(seed)
     found: list[int] = []
-    for c in CLASSES:
+    for c in LABELS:
         members = np.flatnonzero((index.labels == c.id) & index.kept)
         found += rng.choice(members, min(each, len(members)), replace=False).tolist()
     return found
@@ -102,7 +102,7 @@ def _class_numbers(index: DatasetIndex) -> pd.DataFrame:
             "images": totals,
             "share": 100 * totals / max(totals.sum(), 1),
             "sample weight": index.weights,
-            "excluded": np.bincount(index.labels[~index.kept], minlength=len(CLASSES)),
+            "excluded": [int((~index.kept & (index.labels == c.id)).sum()) for c in CLASSES],
         }
     )
 

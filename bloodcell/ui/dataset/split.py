@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import LABEL_NAMES
 from bloodcell.data.split_choice import choose_split, chosen_split
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
@@ -135,7 +135,7 @@ def _ask_split(dataset: Dataset, index: DatasetIndex) -> None:
 def split_csv(index: DatasetIndex) -> bytes:
     """A row an image: index, name, hash, class, part ("excluded" if so)."""
     parts = np.array([*PARTS, "excluded"])[index.split.parts]
-    names = np.array([c.name for c in CLASSES])
+    names = np.array(LABEL_NAMES)
     table = pd.DataFrame(
         {
             "index": np.arange(len(parts)),

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from bloodcell.audit.finding import KIND_TITLES, Finding
-from bloodcell.classes import CLASS_NAMES, title
+from bloodcell.classes import CLASS_NAMES, LABEL_NAMES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.decisions import decisions_csv, import_decisions
 from bloodcell.errors import BadInput, BloodCellError
@@ -166,7 +166,7 @@ def keep_one(findings: list[Finding], labels: np.ndarray) -> dict[int, dict]:
         index → decision; empty where none of them has that label.
     """
     like = findings[0].looks_like
-    right = [f for f in findings if like == CLASS_NAMES[int(labels[f.index])]]
+    right = [f for f in findings if like == LABEL_NAMES[int(labels[f.index])]]
     if not right:
         return {}
     others = [f for f in findings if f is not right[0]]

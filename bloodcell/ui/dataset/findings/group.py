@@ -6,7 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from bloodcell.audit.finding import Audit, Finding
-from bloodcell.classes import CLASS_NAMES, title
+from bloodcell.classes import CLASS_NAMES, LABEL_NAMES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.gallery import Picture, gallery
@@ -117,7 +117,7 @@ def _show_references(
         _show_strip(
             dataset, index, f"Most similar: {_count_labels(index, near)}", near, f"near_{key}"
         )
-    own = CLASS_NAMES[int(index.labels[finding.index])]
+    own = LABEL_NAMES[int(index.labels[finding.index])]
     for name in dict.fromkeys((own, finding.looks_like)):
         if audit is not None and (rows := list(audit.typical.get(name or "", ()))[:EXAMPLES]):
             heading = f"Typical {title(CLASS_NAMES.index(name)).lower()}"
