@@ -52,12 +52,29 @@ def import_(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be decoded.")
     ] = False,
+    laboratory: Annotated[
+        str, typer.Option(help="Where the cells come from, where nothing else says it.")
+    ] = "",
+    level: Annotated[
+        str, typer.Option(help="What folders above a class are: laboratory, patient or slide.")
+    ] = "",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="A table with file and label, and any of laboratory, slide, patient, reader; "
+            "default: manifest.csv in the source.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring labelled images into the workspace.
 
+    A label or folder `other` is none of the eight: it is never learned as a class.
+
     The recipe of BloodMNIST for photographs of 360×363 pixels is --crop 200 --size 96.
     """
+    from bloodcell.data.readers.manifest import Given, manifest_text
     from bloodcell.data.readers.source import import_source
 
     dataset = import_source(
@@ -67,9 +84,13 @@ def import_(
         size=size,
         crop=crop,
         skip_broken=skip_broken,
+        given=Given(laboratory, level, manifest),
         progress=to_stderr(),
     )
     found, text = _dataset_summary(dataset)
+    if matched := dataset.info.get("manifest"):
+        found["manifest"] = matched
+        text += f"\n{manifest_text(matched)}"
     show(found, as_json, text)
 
 

@@ -18,9 +18,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from bloodcell.classes import CLASS_NAMES, CLASSES, class_id
+from bloodcell.classes import CLASSES, LABEL_NAMES, label_id
 from bloodcell.data.imaging.decode import MAX_BYTES, MAX_PIXELS, MIN_SIDE, fit, printable
 from bloodcell.data.readers.archive import open_member
+from bloodcell.data.readers.manifest import Given
 from bloodcell.data.readers.sizing import (
     choose_size,
     crop_text,
@@ -191,11 +192,11 @@ def read_labels(array: ArrayMember) -> np.ndarray:
 
     Args:
         array: (N,) or (N, 1) of integers, of floats with integral values, or of class names in
-            any spelling that :func:`bloodcell.classes.class_id` knows (text or bytes); or (N, 8)
+            any spelling that :func:`bloodcell.classes.label_id` knows (text or bytes); or (N, 8)
             one-hot of any number type or bool.
 
     Returns:
-        int64, N, 0 to 7.
+        int64, N, 0 to 7, or OTHER for the name ``other``.
 
     Raises:
         BadInput: any other form or value; the message names the first one.
@@ -251,13 +252,13 @@ def _from_names(array: ArrayMember, start: int, rows: np.ndarray) -> np.ndarray:
             raise BadInput(f"{array.called} holds text that is no Unicode: {_ASK}.")
     names, where = np.unique(rows.reshape(len(rows)), return_inverse=True)
     texts = [t if isinstance(t, str) else t.decode("utf-8", "replace") for t in names.tolist()]
-    ids = [class_id(text) for text in texts]
+    ids = [label_id(text) for text in texts]
     unknown = np.array([i is None for i in ids])[where]
     if unknown.any():
         at = int(np.argmax(unknown))
         raise BadInput(
             f"{array.called} has the class {printable(texts[where[at]])!r} at index {start + at}, "
-            f"expected one of {', '.join(CLASS_NAMES)}: {_ASK}."
+            f"expected one of {', '.join(LABEL_NAMES)}: {_ASK}."
         )
     return np.array(ids, np.int64)[where]
 
@@ -279,6 +280,7 @@ def import_arrays(
     size: int | None,
     crop: int | None,
     progress: Progress,
+    given: Given = Given(),  # noqa: B008
 ) -> Dataset:
     """Import ``images`` and ``labels``, or MedMNIST's ``train_images`` and so on.
 
@@ -289,6 +291,11 @@ def import_arrays(
         BadInput: a key is missing, or a shape, dtype or value is none of the above.
     """
     source = Path(str(archive.filename)).name
+    if given.level or given.manifest is not None:
+        raise BadInput(
+            f"{printable(source)} holds arrays, which have neither folders nor files to name: "
+            "leave out --level and --manifest, or import a folder or zip of images."
+        )
     with ExitStack() as stack:
         members = []
         for images_key, labels_key, part in _choose_keys(archive, source):
@@ -311,7 +318,8 @@ def import_arrays(
         pairs = [_Pair(images, read_labels(labels), part) for images, labels, part in members]
         counts = Counter(np.concatenate([pair.labels for pair in pairs]).tolist())
         require_pairs(counts, printable(source))
-        return _write(workspace, pairs, source, name, side, crop, sizes, progress)
+        laboratory = given.laboratory
+        return _write(workspace, pairs, source, name, side, crop, sizes, laboratory, progress)
 
 
 def _write(
@@ -322,6 +330,7 @@ def _write(
     side: int,
     crop: int | None,
     sizes: Counter[tuple[int, int]],
+    laboratory: str,
     progress: Progress,
 ) -> Dataset:
     scale, values = _value_range(pairs, progress)
@@ -332,13 +341,17 @@ def _write(
         "skipped": [],
     }
     text = crop_text(sizes, crop)
-    with new_dataset(workspace, name, (side, side), printable(source), text, extra) as writer:
+    origin = {"laboratory": laboratory} if laboratory else {}
+    with new_dataset(
+        workspace, name, (side, side), printable(source), text, extra, tuple(origin)
+    ) as writer:
         for pair in pairs:
             for start, rows in pair.images.chunks():
                 for i, image in enumerate(_rgb(rows, scale), start):
                     progress(len(writer), total, "images")
                     cut = fit(image, side, crop)
-                    writer.add(cut, pair.labels[i], f"{pair.images.key}[{i}]", pair.part)
+                    called = f"{pair.images.key}[{i}]"
+                    writer.add(cut, pair.labels[i], called, pair.part, origin)
         progress(total, total, "images")
     return open_dataset(workspace, str(workspace.datasets / name))
 

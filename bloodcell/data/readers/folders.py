@@ -5,12 +5,21 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from bloodcell.classes import CLASS_NAMES, class_id
+from bloodcell.classes import CLASS_NAMES, OTHER, label_id
 from bloodcell.data.imaging.decode import MAX_BYTES, decode_image, fit, image_size, printable
+from bloodcell.data.readers.manifest import (
+    MANIFEST,
+    Given,
+    Matched,
+    find_manifest,
+    match_files,
+    read_manifest,
+    read_manifest_file,
+)
 from bloodcell.data.readers.sizing import (
     choose_size,
     crop_text,
@@ -51,19 +60,33 @@ class FileTree(Protocol):
 
 @dataclass(frozen=True)
 class TreeItem:
-    """One image to import: its path in the tree, its name, class id, and part ("" or given)."""
+    """One image to import.
+
+    Attributes:
+        file: its path in the tree. name: what it is called in the dataset.
+        label: 0 to 7, or OTHER.
+        part: "" or given.
+        origin: a value for each column of the plan.
+    """
 
     file: str
     name: str
     label: int
     part: str
+    origin: tuple[str, ...] = ()
 
 
-def plan_tree(tree: FileTree) -> list[TreeItem]:
+def plan_tree(tree: FileTree, level: str = "") -> list[TreeItem]:
     """Which files are images, and of which class: the folder that holds them says it.
 
     Folders named train, val, valid, validation or test right above all class folders are kept
-    as parts. Hidden files, Thumbs.db, __MACOSX and texts are passed over.
+    as parts. Hidden files, Thumbs.db, __MACOSX and texts are passed over. Whatever lies below a
+    folder ``other`` is none of the eight, and folders in it name what it is.
+
+    Args:
+        level: what the folder above a class folder (and above its part) is: a column of ORIGINS,
+            or "" for nothing. The `origin` of an item is then (its name, source label), else
+            (source label,).
 
     Returns:
         Items by class and name, whatever the order of the files.
@@ -80,15 +103,26 @@ def plan_tree(tree: FileTree) -> list[TreeItem]:
             f"({', '.join(CLASS_NAMES)}) with images in it: choose the folder above those."
         )
     _check_empty(tree, files)
-    above = [file.parent.parent for file in files]
+    of_class = [_class_folder(file) for file in files]
+    above = [folder.parent for folder in of_class]
     given = all(p.name.lower() in _PARTS for p in above)
     tops = [p.parent if given else p for p in above]
     shared = _shared_parts(set(tops))
     items = []
-    for file in files:
-        part = _PARTS[file.parent.parent.name.lower()] if given else ""
+    for file, folder, top in zip(files, of_class, tops, strict=True):
+        part = _PARTS[folder.parent.name.lower()] if given else ""
         name = "/".join(file.parts[shared:])
-        items.append(TreeItem(str(file), printable(name, 400), class_id(file.parent.name), part))
+        origin: tuple[str, ...] = (printable("/".join(file.parent.parts[len(folder.parts) :])),)
+        if level:
+            if not top.name:
+                raise BadInput(
+                    f"{printable(tree.name)} has the class folder {printable(str(folder))!r} at "
+                    f"its top, expected a folder for each {level} above the class folders: move "
+                    "them into such folders, or leave out --level."
+                )
+            origin = (printable(top.name), *origin)
+        label = label_id(folder.name)
+        items.append(TreeItem(str(file), printable(name, 400), label, part, origin))
     return sorted(items, key=lambda item: (item.label, item.name, item.file))
 
 
@@ -101,6 +135,7 @@ def import_tree(
     crop: int | None,
     skip_broken: bool,
     progress: Progress,
+    given: Given = Given(),  # noqa: B008
 ) -> Dataset:
     """Import every image of `tree`: first all headers, then all pixels, one image at a time.
 
@@ -108,7 +143,7 @@ def import_tree(
         BadInput: as :func:`plan_tree`; or an image is broken and `skip_broken` is False; or a
             class has fewer than two images.
     """
-    items = plan_tree(tree)
+    items, columns, matched = _plan(tree, given)
     require_pairs(Counter(item.label for item in items), printable(tree.name))
     skipped: dict[str, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
@@ -122,10 +157,11 @@ def import_tree(
 
     side = size or choose_size(sizes, crop)
     require_space(workspace.datasets, len(items) * side * side * 3)
-    extra: dict[str, Any] = {"source_sizes": size_histogram(sizes)}
+    extra: dict[str, Any] = {"source_sizes": size_histogram(sizes), **matched}
     counts = Counter(dict.fromkeys({item.label for item in items}, 0))
+    cut = crop_text(sizes, crop)
     with new_dataset(
-        workspace, name, (side, side), printable(tree.name), crop_text(sizes, crop), extra
+        workspace, name, (side, side), printable(tree.name), cut, extra, columns
     ) as writer:
         for done, item in enumerate(items):
             progress(done, len(items), "images")
@@ -136,13 +172,90 @@ def import_tree(
             except BadInput as error:
                 _skip(item, error, tree.name, skipped, skip_broken)
                 continue
-            writer.add(fit(pixels, side, crop), item.label, item.name, item.part)
+            origin = dict(zip(columns, item.origin, strict=True))
+            writer.add(fit(pixels, side, crop), item.label, item.name, item.part, origin)
             counts[item.label] += 1
         progress(len(items), len(items), "images")
         left_out = " after broken images were left out" if skipped else ""
         require_pairs(counts, printable(tree.name), left_out)
         extra["skipped"] = [{"name": n, "reason": why} for n, why in sorted(skipped.items())]
     return open_dataset(workspace, str(workspace.datasets / name))
+
+
+def _plan(tree: FileTree, given: Given) -> tuple[list[TreeItem], tuple[str, ...], dict[str, Any]]:
+    """Items, the columns that their `origin` is of, and what ``dataset.json`` says of them."""
+    inside = None if given.manifest is not None else find_manifest(tree.files)
+    report: dict[str, Any] = {}
+    if given.manifest is not None or inside is not None:
+        if given.level:
+            raise BadInput(
+                f"{printable(tree.name)} has a table {MANIFEST}, which says where each cell comes "
+                f"from: put the {given.level} into the table, or leave out --level."
+            )
+        if given.manifest is not None:
+            manifest = read_manifest_file(given.manifest)
+        else:
+            base = str(PurePosixPath(inside).parent)
+            manifest = read_manifest(tree.read(inside), inside, "" if base == "." else base)
+        files = [f for f in tree.files if not _passed_over(PurePosixPath(f))]
+        matched = match_files(manifest, files)
+        _check_matched(matched, manifest.name, tree.name)
+        shared = _shared_parts({PurePosixPath(f).parent for f, _ in matched.rows})
+        items = [
+            TreeItem(
+                file,
+                printable("/".join(PurePosixPath(file).parts[shared:]), 400),
+                manifest.labels[row],
+                "",
+                manifest.values[row],
+            )
+            for file, row in matched.rows
+        ]
+        items.sort(key=lambda item: (item.label, item.name, item.file))
+        columns, report = manifest.columns, {"manifest": matched.to_json(manifest.name)}
+    else:
+        items = plan_tree(tree, given.level)
+        columns = (given.level, "source_label") if given.level else ("source_label",)
+    return *_filled(items, columns, given.laboratory), report
+
+
+def _filled(
+    items: list[TreeItem], columns: tuple[str, ...], laboratory: str
+) -> tuple[list[TreeItem], tuple[str, ...]]:
+    """The items with the laboratory of the whole import where none is known, and without the
+    columns that nothing is known in."""
+    if laboratory and "laboratory" not in columns:
+        columns = ("laboratory", *columns)
+        items = [replace(item, origin=(laboratory, *item.origin)) for item in items]
+    elif laboratory:
+        at = columns.index("laboratory")
+        items = [
+            replace(item, origin=(*item.origin[:at], laboratory, *item.origin[at + 1 :]))
+            if not item.origin[at]
+            else item
+            for item in items
+        ]
+    used = [k for k in range(len(columns)) if any(item.origin[k] for item in items)]
+    if len(used) < len(columns):
+        items = [replace(item, origin=tuple(item.origin[k] for k in used)) for item in items]
+    return items, tuple(columns[k] for k in used)
+
+
+def _check_matched(matched: Matched, manifest: str, source: str) -> None:
+    if not matched.rows:
+        raise BadInput(
+            f"None of the {len(matched.without_file):,} files that {manifest} names (the first is "
+            f"{printable(matched.without_file[0])!r}) is in {printable(source)}, expected paths "
+            "relative to the table or to the top of the images: mend the column file."
+        )
+
+
+def _class_folder(file: PurePosixPath) -> PurePosixPath:
+    """The folder that says the class: ``other``, if a file lies anywhere below it."""
+    for folder in file.parents:
+        if label_id(folder.name) == OTHER:
+            return folder
+    return file.parent
 
 
 def _passed_over(file: PurePosixPath) -> bool:
@@ -158,18 +271,20 @@ def _check_place(file: PurePosixPath, source: str) -> None:
     if file.suffix.lower() in _ARCHIVES:
         raise BadInput(f"{shown}, an archive inside: unpack that one and import its folder.")
     folder = file.parent.name
-    if class_id(folder) is not None:
+    if label_id(_class_folder(file).name) is not None:
         return
     where, remedy = "in no class folder", "move or remove the file"
     if folder:
         where, remedy = f"in the folder {printable(folder)!r}", "rename or remove the folder"
-    raise BadInput(f"{shown}, {where}, expected folders named {', '.join(CLASS_NAMES)}: {remedy}.")
+    raise BadInput(
+        f"{shown}, {where}, expected folders named {', '.join(CLASS_NAMES)}, or other: {remedy}."
+    )
 
 
 def _check_empty(tree: FileTree, files: list[PurePosixPath]) -> None:
     filled = {parent for file in files for parent in file.parents}
     for folder in sorted(PurePosixPath(f) for f in tree.folders):
-        if class_id(folder.name) is not None and folder not in filled:
+        if label_id(folder.name) is not None and folder not in filled:
             if _passed_over(folder):
                 continue
             raise BadInput(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from bloodcell.classes import CLASSES
+from bloodcell.classes import CLASSES, OTHER
 from bloodcell.errors import BadInput, NoSpace
 
 __all__ = [
@@ -66,9 +66,9 @@ def require_space(folder: Path, needed: int) -> None:
 def require_pairs(counts: Mapping[int, int], source: str, where: str = "") -> None:
     """Raise BadInput if a class in `counts` (class id → images) has fewer than two images.
 
-    A class with one image cannot be both learned and tested.
+    A class with one image cannot be both learned and tested; what is none of the eight is neither.
     """
-    for label in sorted(counts):
+    for label in sorted(set(counts) - {OTHER}):
         if counts[label] < 2:
             n = counts[label]
             images = "1 image" if n == 1 else f"{n or 'no'} images"

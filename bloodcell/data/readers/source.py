@@ -15,6 +15,7 @@ from bloodcell.data.imaging.decode import MIN_SIDE, looks_like, printable
 from bloodcell.data.readers.archive import ZipFiles, open_archive
 from bloodcell.data.readers.arrays import import_arrays
 from bloodcell.data.readers.folders import FolderFiles, import_tree
+from bloodcell.data.readers.manifest import Given, check_given
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NoSpace, NotFound, is_out_of_space
 from bloodcell.progress import Progress, silent
@@ -33,6 +34,7 @@ def import_source(
     size: int | None = None,
     crop: int | None = None,
     skip_broken: bool = False,
+    given: Given = Given(),  # noqa: B008
     progress: Progress = silent,
 ) -> Dataset:
     """Import images with their classes as the dataset `name`.
@@ -46,6 +48,7 @@ def import_source(
         crop: side in source pixels of the centre square to cut; None takes the largest one.
         skip_broken: leave out image files that do not decode and list them under ``skipped`` in
             ``dataset.json`` instead of failing at the first.
+        given: laboratory, level and manifest of the import.
         progress: called with (done, total, what), ``what`` being "images" while they are written;
             raises Stopped to end the import.
 
@@ -61,18 +64,23 @@ def import_source(
             raise BadInput(
                 f"The {what} of {value} pixels cannot be used: give {MIN_SIDE} to {LARGEST_SIDE}."
             )
+    check_given(given)
     path = _existing(source)
     choices = {"size": size, "crop": crop, "progress": progress}
     try:
         if path.is_dir():
             tree = FolderFiles(path)
-            return import_tree(workspace, tree, name, skip_broken=skip_broken, **choices)
+            return import_tree(
+                workspace, tree, name, skip_broken=skip_broken, given=given, **choices
+            )
         _require_zip(path)
         with open_archive(path) as archive:
             if _holds_arrays(archive):
-                return import_arrays(workspace, archive, name, **choices)
+                return import_arrays(workspace, archive, name, given=given, **choices)
             tree = ZipFiles(archive)
-            return import_tree(workspace, tree, name, skip_broken=skip_broken, **choices)
+            return import_tree(
+                workspace, tree, name, skip_broken=skip_broken, given=given, **choices
+            )
     except OSError as error:
         if is_out_of_space(error):
             raise NoSpace(

@@ -7,6 +7,7 @@ Excluded images are left out and labels are the curated ones. Images go through 
 at a time: memory does not grow with the dataset.
 """
 
+import csv
 import io
 import re
 import zipfile
@@ -15,7 +16,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from bloodcell.classes import LABEL_NAMES
+from bloodcell.classes import LABEL_NAMES, OTHER
+from bloodcell.data.readers.manifest import MANIFEST
 from bloodcell.data.readers.sizing import require_space
 from bloodcell.data.split import Split
 from bloodcell.data.store.dataset import PARTS, Dataset
@@ -42,9 +44,11 @@ def export_dataset(
 ) -> int:
     """Write the images that are not excluded, with their labels; returns how many.
 
-    ``.npz``: ``images`` (uint8, n×H×W×3, RGB) and ``labels`` (int64, n), uncompressed; with
+    ``.npz``: ``images`` (uint8, n×H×W×3, RGB) and ``labels`` (int64, n; names where there is
+    any ``other``), uncompressed; with
     `split` MedMNIST's keys ``train_images``, ``train_labels``, ``val_images`` and so on.
-    ``.zip``: an exact PNG an image in a folder a class; with `split` below a folder a part.
+    ``.zip``: an exact PNG an image in a folder a class, with ``manifest.csv`` where anything is
+    known of where the cells come from; with `split` below a folder a part.
 
     Args:
         target: ends with one of FORMATS; an existing file is replaced when the new one is whole.
@@ -104,7 +108,9 @@ def _write_arrays(
                 count.add(len(chunk))
                 member.write(chunk.data)
         buffer = io.BytesIO()
-        np.save(buffer, labels[rows], allow_pickle=False)
+        # A number for none of the eight would be taken for a mistake elsewhere: names are not.
+        named = np.array(LABEL_NAMES)[labels[rows]] if OTHER in labels else labels[rows]
+        np.save(buffer, named, allow_pickle=False)
         archive.writestr(f"{_KEYS.get(part, '')}labels.npy", buffer.getvalue())
 
 
@@ -112,13 +118,23 @@ def _write_folders(
     archive: zipfile.ZipFile, dataset: Dataset, pieces: dict[str, np.ndarray], count: _Count
 ) -> None:
     labels, names = dataset.labels, dataset.items["name"].to_numpy()
+    # A table would be read instead of the folders, which then could not say the parts.
+    columns = () if "" not in pieces else tuple(dataset.items.columns[4:])
+    known = dataset.items[list(columns)].to_numpy()
+    table = io.StringIO()
+    rows_of_table = csv.writer(table, lineterminator="\n")
+    rows_of_table.writerow(["file", "label", *columns])
     for part, rows in pieces.items():
         for i in rows:
             count.add(1)
-            folder = PurePosixPath(part, LABEL_NAMES[labels[i]])
+            label = LABEL_NAMES[labels[i]]
+            file = f"{PurePosixPath(part, label)}/{_file_name(int(i), names[i])}"
             buffer = io.BytesIO()
             Image.fromarray(dataset.images[i]).save(buffer, "PNG", compress_level=1)
-            archive.writestr(f"{folder}/{_file_name(int(i), names[i])}", buffer.getvalue())
+            archive.writestr(file, buffer.getvalue())
+            rows_of_table.writerow([file, label, *known[i]])
+    if columns:
+        archive.writestr(MANIFEST, table.getvalue())
 
 
 def _file_name(index: int, name: str) -> str:

@@ -141,7 +141,7 @@ def test_an_image_that_is_not_there_cannot_be_decided_about(path: Path, index: i
     assert not path.exists()
 
 
-@pytest.mark.parametrize("label", [-1, 8])
+@pytest.mark.parametrize("label", [-2, 8])
 def test_a_label_that_is_none_is_refused(path: Path, label: int):
     with pytest.raises(BadInput, match="expected 0 to 7"):
         Curation(path, 10).relabel([0], label, "x")
