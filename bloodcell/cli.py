@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from bloodcell import __version__
-from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.errors import BadInput, BloodCellError, describe_refusal
 from bloodcell.verbs import augment, classify, data, ensembles, library, queue, runs
 from bloodcell.workspace import open_workspace
 
@@ -82,4 +82,9 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if not (sentence := describe_refusal(error)):
+            raise
+        print("error:", sentence, file=sys.stderr)
+        sys.exit(2)
     sys.exit(code or 0)

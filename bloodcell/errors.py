@@ -24,6 +24,7 @@ __all__ = [
     "Offline",
     "ReadOnly",
     "Stopped",
+    "describe_refusal",
     "is_out_of_space",
     "is_read_only",
 ]
@@ -69,3 +70,26 @@ def is_out_of_space(error: OSError) -> bool:
 def is_read_only(error: OSError) -> bool:
     """Whether an OSError says that one may not write there."""
     return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def describe_refusal(error: OSError) -> str:
+    """What the system refused about a file, as a sentence; "" for what is a fault of the program.
+
+    The last net beneath the verbs and the pages: what is written in many places may meet a folder
+    that may only be read, a full disk, or somebody who deletes or renames it meanwhile.
+    """
+    if error.filename is None:
+        return ""
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"{error.filename} is not there any more: it was deleted or renamed meanwhile, so open "
+            "it by its present name."
+        )
+    if is_read_only(error):
+        return (
+            f"{error.filename} cannot be changed ({error.strerror}): choose a place that may be "
+            "written to (the workspace is that of --home or $BLOODCELL_HOME)."
+        )
+    if is_out_of_space(error):
+        return f"{error.filename} could not be written because the disk is full: free some space."
+    return ""

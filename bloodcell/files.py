@@ -34,6 +34,8 @@ from bloodcell.errors import (
 )
 
 __all__ = [
+    "bytes_of",
+    "move",
     "new_folder",
     "os_errors_explained",
     "read_json",
@@ -193,6 +195,59 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another place, whole, and never into or over something else.
+
+    Raises:
+        NameTaken: there is something at `target`.
+        NotFound: there is nothing at `source` any more.
+        ReadOnly, NoSpace, BadInput: what the disk refuses.
+    """
+    _ready(target.parent)
+    with os_errors_explained(source):
+        try:
+            if source.is_dir() and not source.is_symlink():
+                # Of a file or a folder with something in it, the system makes no target.
+                os.rename(source, target)
+            else:
+                _move_file(source, target)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
+                raise NameTaken(
+                    f"{target} was made by someone else meanwhile: choose another name."
+                ) from error
+            if error.errno != errno.EXDEV:
+                raise
+            # To another disk, behind a link or a mount.
+            with new_folder(target) as copy:
+                shutil.copytree(source, copy, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(source)
+
+
+def _move_file(source: Path, target: Path) -> None:
+    """A rename would write over another file: a link does not."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOENT):
+            raise
+        # A disk without links.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        os.rename(source, target)
+    else:
+        source.unlink()
+
+
+def bytes_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; what goes meanwhile is not counted."""
+    total = 0
+    for each in (path, *path.rglob("*")):
+        with suppress(OSError):
+            total += each.stat().st_size if each.is_file() else 0
+    return total
+
+
 def sweep_leftovers(folder: Path) -> None:
     """Remove temporary files and folders in `folder` whose writing process is gone.
 
@@ -249,7 +304,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # A number of very many digits is a ValueError of Python itself.
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} is not readable as JSON ({error}): restore it from a copy or remove it."
         ) from error

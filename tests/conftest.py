@@ -100,9 +100,21 @@ def only_to_be_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
             made(path, *arguments, **more)
 
+        def guarded(act: Callable) -> Callable:
+            def checked(*paths: Any, **more: Any) -> Any:
+                for path in paths[:2]:
+                    if refused(path):
+                        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+                return act(*paths, **more)
+
+            return checked
+
         monkeypatch.setattr(io, "open", open_)
         monkeypatch.setattr(builtins, "open", open_)
         monkeypatch.setattr(Path, "mkdir", mkdir)
+        monkeypatch.setattr(Path, "touch", guarded(Path.touch))
+        for name in ("rename", "replace", "link", "unlink", "rmdir", "utime"):
+            monkeypatch.setattr(os, name, guarded(getattr(os, name)))
 
     return protect
 

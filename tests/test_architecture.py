@@ -26,17 +26,18 @@ MAY_IMPORT = {
     "evaluation": {"data", "ensemble", "runs"},
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
+    "trash": {"augment", "runs"},
     "figures": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
         "audit",
     },
     "ui": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "figures",
+        "audit", "figures", "trash",
     },
     "verbs": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "figures",
+        "audit", "figures", "trash",
     },
 }  # fmt: skip
 

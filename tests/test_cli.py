@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[1]
 VERBS = {
     "augment", "import", "demo", "download", "datasets", "audit", "exclude", "train", "runs",
     "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
-    "restore", "trash", "queue", "edit", "duplicate", "remove", "pack", "compare", "track",
+    "restore", "trash", "queue", "edit", "duplicate", "pack", "compare", "track",
 }  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from bloodcell.augment.policy import (
     step,
     validate,
 )
-from bloodcell.augment.trash import delete_policy, restore_policy
 
 __all__ = [
     "CATALOGUE",
@@ -33,7 +32,6 @@ __all__ = [
     "catalogue_json",
     "cautions",
     "current_name",
-    "delete_policy",
     "extreme",
     "find_policy",
     "ladder",
@@ -41,7 +39,6 @@ __all__ = [
     "policy_from_json",
     "policy_names",
     "policy_to_json",
-    "restore_policy",
     "save_policy",
     "step",
     "validate",

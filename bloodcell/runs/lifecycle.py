@@ -1,14 +1,12 @@
 """What can be done with a run besides stopping and resuming it."""
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from bloodcell.errors import BadInput, NotFound
+from bloodcell.errors import BadInput
 from bloodcell.files import write_json
 from bloodcell.runs.execute import same_dataset
 from bloodcell.runs.labels import write_labels
@@ -18,9 +16,9 @@ from bloodcell.runs.queue import begun, changed
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
-from bloodcell.workspace import Workspace, check_name
+from bloodcell.workspace import Workspace
 
-__all__ = ["delete", "deleted", "duplicate", "extend", "prepare_all", "restore"]
+__all__ = ["duplicate", "extend", "prepare_all"]
 
 
 def duplicate(workspace: Workspace, run: Run, **changes: Any) -> Run:
@@ -139,63 +137,3 @@ def prepare_all(
             shutil.rmtree(run.path)
         raise
     return made
-
-
-def delete(workspace: Workspace, run: Run) -> Path:
-    """Move a run into the workspace's trash; :func:`restore` brings it back.
-
-    Raises:
-        BadInput: it is being carried out or started.
-        NameTaken: likewise.
-    """
-    with hold(run):
-        status = run.status()
-        if status["state"] in ACTIVE or (status["state"] == "queued" and "launched" in status):
-            raise BadInput(
-                f"Run {run.id} is {status['state']}: stop it first with "
-                f"`python -m bloodcell stop {run.id}`."
-            )
-        if run.path.absolute().parent != workspace.runs:
-            raise BadInput(
-                f"{run.path} does not lie in {workspace.runs}: remove the folder yourself."
-            )
-        trash = workspace.trash / "runs"
-        trash.mkdir(parents=True, exist_ok=True)
-        target = trash / run.id
-        if target.exists():
-            # The same run was deleted before and has come back by another way.
-            shutil.rmtree(target)
-        os.replace(run.path, target)
-    return target
-
-
-def deleted(workspace: Workspace) -> list[Run]:
-    """The runs in the trash, newest first."""
-    trash = workspace.trash / "runs"
-    names = (
-        sorted((p.name for p in trash.iterdir() if p.is_dir()), reverse=True)
-        if trash.is_dir()
-        else []
-    )
-    return [Run(trash / name) for name in names]
-
-
-def restore(workspace: Workspace, run_id: str) -> Run:
-    """Bring a deleted run back; one that waited is stopped now.
-
-    Raises:
-        NotFound: there is none of this id in the trash.
-        NameTaken: there is a run of this id in the workspace.
-    """
-    source = workspace.trash / "runs" / check_name(run_id, "run")
-    if not source.is_dir():
-        raise NotFound(
-            f"There is no deleted run {run_id!r} in {source.parent}: check its id there."
-        )
-    run = Run(workspace.new("runs", run_id))
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(source, run.path)
-    status = run.status()
-    if status["state"] == "queued":
-        write_json(run.status_path, {**status, "state": "stopped", "reason": "it was deleted"})
-    return run

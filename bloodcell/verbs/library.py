@@ -1,7 +1,8 @@
-"""Verbs on the datasets of a workspace: split, export, rename, delete, restore, trash."""
+"""Verbs on what a workspace holds: split, export, rename, delete, restore, trash."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +11,27 @@ from bloodcell.progress import to_stderr
 from bloodcell.verbs.options import AsJson, DatasetName, show, table
 from bloodcell.workspace import Workspace
 
+if TYPE_CHECKING:
+    from bloodcell.trash import Deleted
+
 __all__ = ["app"]
 
 app = typer.Typer()
 
 InWorkspace = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name.")]
+
+
+class ItemKind(StrEnum):
+    """What can be deleted."""
+
+    dataset = "dataset"
+    run = "run"
+    policy = "policy"
+
+
+Kind = Annotated[
+    ItemKind | None, typer.Option("--kind", help="Where several kinds have that name.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it although runs refer to the dataset.")]
 
 
@@ -131,34 +148,75 @@ def rename(
 
 @app.command()
 def delete(
-    context: typer.Context, dataset: InWorkspace, yes: Yes = False, as_json: AsJson = False
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a dataset, run or policy.")],
+    kind: Kind = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Move a dataset to the trash, from which `restore` takes it back."""
-    from bloodcell.data.store.library import throw_away
+    """Move a dataset, run or policy to the trash, from which `restore` takes it back."""
+    from bloodcell import trash
 
-    _allow(context.obj, dataset, yes)
-    thrown = throw_away(context.obj, dataset)
+    found = _kind_of(context.obj, name, kind)
+    if found == "datasets":
+        _allow(context.obj, name, yes)
+    deleted = trash.delete(context.obj, found, name)
     show(
-        {"name": thrown.name, "entry": thrown.entry, "path": str(thrown.path)},
+        _entry_json(deleted),
         as_json,
-        f"{dataset} is in the trash; `python -m bloodcell restore {thrown.entry}` takes it back",
+        f"{name} is in the trash; `python -m bloodcell restore {deleted.entry}` takes it back",
     )
+
+
+def _entry_json(deleted: "Deleted") -> dict[str, Any]:
+    return {
+        "kind": deleted.kind.removesuffix("s") if deleted.kind != "policies" else "policy",
+        "name": deleted.name,
+        "entry": deleted.entry,
+        "path": str(deleted.path),
+    }
+
+
+def _plural(kind: "ItemKind | None") -> str | None:
+    """The folder of a kind."""
+    return kind and ("policies" if kind == ItemKind.policy else f"{kind.value}s")
+
+
+def _kind_of(workspace: Workspace, name: str, kind: "ItemKind | None") -> str:
+    """The folder of the kind that has this name in the workspace."""
+    from bloodcell.trash import KINDS
+
+    if kind is not None:
+        return _plural(kind)
+    kinds = [
+        k for k in KINDS if (f"{name}.json" if k == "policies" else name) in workspace.names(k)
+    ]
+    if len(kinds) > 1:
+        words = " and a ".join(KINDS[k] for k in kinds)
+        raise BadInput(f"A {words} are called {name!r}: say which with --kind.")
+    # Of none, the sentence is that of a dataset, with the names that there are.
+    return kinds[0] if kinds else "datasets"
 
 
 @app.command()
 def restore(
     context: typer.Context,
     entry: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Its name (the latest) or entry in the trash.")
+        str, typer.Argument(metavar="NAME", help="Its name (the latest) or entry in the trash.")
     ],
-    name: Annotated[str | None, typer.Option(help="What to call it; default: as before.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call a dataset now; default: as before.")
+    ] = None,
+    kind: Kind = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a dataset back from the trash."""
-    from bloodcell.data.store.library import restore_dataset
+    """Take a dataset, run or policy back from the trash."""
+    from bloodcell import trash
 
-    path = restore_dataset(context.obj, entry, name)
-    show({"name": path.name, "path": str(path)}, as_json, f"{path.name} is back")
+    deleted = trash.find_deleted(context.obj, entry, _plural(kind))
+    path = trash.restore(context.obj, deleted, name)
+    called = path.stem if deleted.kind == "policies" else path.name
+    show({"name": called, "path": str(path)}, as_json, f"{called} is back")
 
 
 @app.command()
@@ -169,17 +227,25 @@ def trash(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the datasets in the trash, or delete them for good."""
-    from bloodcell.data.store.library import empty_trash, list_trash
+    """List the datasets, runs and policies in the trash, or delete them for good."""
+    from bloodcell.trash import KINDS, count_words, empty_trash, list_trash
 
-    found: list[dict[str, Any]] = [
-        {"entry": t.entry, "name": t.name, "when": t.when.isoformat(), "bytes": t.bytes}
-        for t in list_trash(context.obj)
-    ]
+    items = list_trash(context.obj)
+    sizes = {d: d.bytes for d in items}
     if empty:
-        n = empty_trash(context.obj)
-        show({"deleted": n, "datasets": found}, as_json, f"{n} datasets deleted for good")
+        items = empty_trash(context.obj)
+    found: dict[str, Any] = {
+        kind: [
+            {"entry": d.entry, "name": d.name, "when": d.when.isoformat(), "bytes": sizes.get(d, 0)}
+            for d in items
+            if d.kind == kind
+        ]
+        for kind in KINDS
+    }
+    if empty:
+        text = f"{count_words(items)} deleted for good" if items else "The trash is empty."
+        show({"deleted": len(items), **found}, as_json, text)
         return
-    rows = [[t["entry"], t["when"], f"{t['bytes'] / 2**20:,.1f}"] for t in found]
-    text = table(rows, ["entry", "when", "MiB"]) if rows else "The trash is empty."
-    show({"datasets": found}, as_json, text)
+    rows = [[KINDS[d.kind], d.entry, d.when.isoformat(), f"{sizes[d] / 2**20:,.1f}"] for d in items]
+    text = table(rows, ["kind", "entry", "when", "MiB"]) if rows else "The trash is empty."
+    show(found, as_json, text)

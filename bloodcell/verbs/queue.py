@@ -1,4 +1,4 @@
-"""Verbs on the queue and on what is kept of runs: queue, edit, duplicate, remove, pack,
+"""Verbs on the queue and on what is kept of runs: queue, edit, duplicate, pack,
 compare, track."""
 
 import dataclasses
@@ -159,21 +159,25 @@ def duplicate(
     show(summary, as_json, f"{summary['id']} {summary['state']}")
 
 
-@app.command()
+@app.command(hidden=True)
 def remove(
     context: typer.Context,
     run: RunName,
     undo: Annotated[bool, typer.Option("--undo", help="Bring it back.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move a run into the workspace's trash, or back with --undo."""
-    from bloodcell.runs.lifecycle import delete, restore
+    """`delete` and `restore` of a run, as versions before 0.2 called them."""
     from bloodcell.runs.run import open_run
+    from bloodcell.trash import delete, find_deleted, restore
 
-    path = (
-        restore(context.obj, run).path if undo else delete(context.obj, open_run(context.obj, run))
-    )
-    show({"id": path.name, "path": str(path)}, as_json, str(path))
+    if undo:
+        path = restore(context.obj, find_deleted(context.obj, run, "runs"))
+        show({"id": path.name, "path": str(path)}, as_json, str(path))
+        return
+    opened = open_run(context.obj, run)
+    inside = opened.path.absolute().parent == context.obj.runs
+    deleted = delete(context.obj, "runs", opened.id if inside else run)
+    show({"id": opened.id, "path": str(deleted.path)}, as_json, str(deleted.path))
 
 
 @app.command()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.data.store.library import list_trash, throw_away
 from bloodcell.data.synthetic.demo import make_demo
+from bloodcell.trash import delete, list_trash
 from bloodcell.workspace import Workspace
 from tests.pages.dataset_page import button, named, texts, widget
 from tests.pages.opened import settled
@@ -83,7 +83,7 @@ class TestAllDatasets:
         assert Workspace(demo_copy).names("datasets") == ["demo"]
 
     def test_the_trash_is_emptied_only_when_asked_twice(self, demo_copy: Path, open_page: Open):
-        throw_away(Workspace(demo_copy), "demo")
+        delete(Workspace(demo_copy), "datasets", "demo")
         app = open_page(demo_copy, "dataset")
         button(app, "Empty trash").click().run()
         assert len(list_trash(Workspace(demo_copy))) == 1

@@ -11,14 +11,14 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bloodcell.augment import Policy, delete_policy, save_policy, step
+from bloodcell.augment import Policy, save_policy, step
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
-from bloodcell.runs.lifecycle import deleted
 from bloodcell.runs.lock import locked
 from bloodcell.runs.process import this_process
 from bloodcell.runs.queue import enqueue
 from bloodcell.runs.run import Run, list_runs
+from bloodcell.trash import delete, list_trash
 from bloodcell.workspace import Workspace
 from tests.pages.test_training import only_run, texts
 
@@ -32,7 +32,7 @@ class TestActions:
         app.button(key="delete_run").click().run()
         assert not app.exception
         assert not list_runs(Workspace(home))
-        assert len(deleted(Workspace(home))) == 1
+        assert len(list_trash(Workspace(home))) == 1
         app.button(key="undo_delete").click().run()
         assert not app.exception
         assert only_run(home).id == run.id
@@ -162,7 +162,7 @@ class TestCopy:
         save_policy(workspace, policy)
         config = dataclasses.replace(only_run(held_home).config(), policy="mine")
         run = prepare(workspace, config)
-        delete_policy(workspace, "mine")
+        delete(workspace, "policies", "mine")
         known = {r.id for r in list_runs(workspace)}
         app = open_page(held_home, "training", run=run.id)
         app.button(key="duplicate_run").click().run()

@@ -14,12 +14,12 @@ from bloodcell.runs.execute import execute
 from bloodcell.runs.export import export_run, write_run_zip
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.launch import prepare
-from bloodcell.runs.lifecycle import delete, deleted, duplicate, extend, restore
+from bloodcell.runs.lifecycle import duplicate, extend
 from bloodcell.runs.lock import hold
-from bloodcell.runs.process import this_process
-from bloodcell.runs.queue import enqueue, waiting
+from bloodcell.runs.queue import enqueue
 from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.training.config import make_config
+from bloodcell.trash import delete, restore
 from bloodcell.workspace import Workspace
 
 
@@ -125,48 +125,17 @@ class TestExtend:
             extend(workspace, three[1], 9)
 
 
-class TestTrash:
-    def test_deleted_it_is_gone_and_restored_it_is_as_it_was(self, finished: Run, home: Path):
-        workspace = Workspace(home)
-        write_labels(finished, name="dear")
-        before = {p.name: p.read_bytes() for p in finished.path.iterdir() if p.is_file()}
-        delete(workspace, finished)
-        assert list_runs(workspace) == []
-        with pytest.raises(NotFound):
-            open_run(workspace, finished.id)
-        assert [r.id for r in deleted(workspace)] == [finished.id]
-        back = restore(workspace, finished.id)
-        assert {p.name: p.read_bytes() for p in back.path.iterdir() if p.is_file()} == before
-        assert read_labels(back).name == "dear"
-        assert deleted(workspace) == []
-
-    def test_one_that_waited_waits_no_more(self, workspace: Workspace, three: list[Run]):
-        enqueue(workspace, three)
-        delete(workspace, three[1])
-        assert waiting(workspace) == [three[0], three[2]]
-        assert restore(workspace, three[1].id).status()["state"] == "stopped"
-        assert waiting(workspace) == [three[0], three[2]]
-
-    def test_one_that_runs_is_not_deleted(self, workspace: Workspace, three: list[Run]):
-        status = {"state": "running", **this_process()}
-        three[0].status_path.write_text(json.dumps(status))
-        with pytest.raises(BadInput, match="stop it first"):
-            delete(workspace, three[0])
-        assert three[0].path.is_dir()
-
-    def test_what_is_not_there_cannot_be_restored(self, workspace: Workspace):
-        with pytest.raises(NotFound, match="no deleted run"):
-            restore(workspace, "20260101-000000-tiny-0000")
-        with pytest.raises(BadInput):
-            restore(workspace, "../runs")
-
-    def test_a_folder_outside_the_workspace_is_left_alone(
-        self, workspace: Workspace, three: list[Run], tmp_path: Path
-    ):
-        three[0].path.rename(tmp_path / "mine")
-        with pytest.raises(BadInput, match="remove the folder yourself"):
-            delete(workspace, Run(tmp_path / "mine"))
-        assert (tmp_path / "mine").is_dir()
+def test_deleted_and_restored_it_is_as_it_was(finished: Run, home: Path):
+    workspace = Workspace(home)
+    write_labels(finished, name="dear")
+    before = {p.name: p.read_bytes() for p in finished.path.iterdir() if p.is_file()}
+    deleted = delete(workspace, "runs", finished.id)
+    assert list_runs(workspace) == []
+    with pytest.raises(NotFound):
+        open_run(workspace, finished.id)
+    back = Run(restore(workspace, deleted))
+    assert {p.name: p.read_bytes() for p in back.path.iterdir() if p.is_file()} == before
+    assert read_labels(back).name == "dear"
 
 
 class OneWay(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""split, export, rename, delete, restore, trash: the verbs of the Dataset page."""
+"""split, export, rename, delete, restore, trash: what a workspace holds, from a terminal."""
 
 import json
 import shutil
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bloodcell.augment import Policy, save_policy, step
 from bloodcell.cli import app
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput
-from bloodcell.runs.run import open_run
+from bloodcell.runs.launch import prepare
+from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
 
 Say = Callable[..., Any]
@@ -69,6 +71,27 @@ def test_a_dataset_goes_to_the_trash_and_comes_back(demo_copy: Path, say: Say):
     assert say(demo_copy, "trash")["datasets"] == []
 
 
+def test_a_run_and_a_policy_go_by_the_same_words(demo_copy: Path, say: Say):
+    workspace = Workspace(demo_copy)
+    config = make_config("demo", backbone="tiny", input_size=48)
+    runs = [prepare(workspace, config).id for _ in range(2)]
+    for name in ("demo", "mine"):
+        save_policy(workspace, Policy(name, (step("flip"),)))
+    assert say(demo_copy, "delete", runs[0])["kind"] == "run"
+    say(demo_copy, "restore", runs[0])
+    assert say(demo_copy, "remove", runs[1])["id"] == runs[1]
+    assert say(demo_copy, "delete", "mine")["kind"] == "policy"
+    with pytest.raises(BadInput, match=r"A dataset and a policy are called 'demo'.*--kind"):
+        say(demo_copy, "delete", "demo")
+    say(demo_copy, "delete", "demo", "--kind", "policy")
+    found = say(demo_copy, "trash")
+    assert [r["name"] for r in found["runs"]] == [runs[1]]
+    assert {p["name"] for p in found["policies"]} == {"demo", "mine"}
+    assert say(demo_copy, "trash", "--empty")["deleted"] == 3
+    assert not [p for p in workspace.trash.rglob("*") if p.is_file()]
+    assert workspace.names("runs") == [runs[0]]
+
+
 def test_a_dataset_that_runs_refer_to_is_renamed_only_if_one_insists(home: Path, say: Say):
     (run,) = say(home, "runs")
     for verb in (("rename", "demo", "cells"), ("delete", "demo")):
@@ -87,14 +110,6 @@ def test_a_dataset_that_a_run_waits_for_stays(home: Path, say: Say):
     (folder / "status.json").write_text(json.dumps({**status, "state": "queued"}), encoding="utf-8")
     with pytest.raises(BadInput, match=f"{run['id']} on demo is queued"):
         say(home, "delete", "demo", "--yes")
-
-
-def test_a_run_divides_its_dataset_as_was_chosen_for_it(demo_copy: Path, say: Say):
-    say(demo_copy, "split", "demo", "--seed", 4, "--shares", "0.5,0.25,0.25")
-    recipe = ("--backbone", "tiny", "--input-size", 32, "--epochs", 1, "--weights", "none")
-    found = say(demo_copy, "train", "--dataset", "demo", *recipe)
-    config = open_run(Workspace(demo_copy), found["id"]).config()
-    assert (config.split_seed, config.split_shares) == (4, (0.5, 0.25, 0.25))
 
 
 def test_an_empty_part_is_a_sentence_of_its_own(demo_copy: Path, say: Say):

@@ -1,4 +1,4 @@
-"""train in batches, queue, edit, duplicate, remove, pack, compare, track: runs from a terminal."""
+"""train in batches, queue, edit, duplicate, pack, compare, track: runs from a terminal."""
 
 import json
 import zipfile

@@ -6,14 +6,13 @@ import streamlit as st
 
 from bloodcell.augment import (
     PRESETS,
-    delete_policy,
     policy_from_json,
     policy_names,
     policy_to_json,
-    restore_policy,
     save_policy,
 )
 from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.trash import delete, restore
 from bloodcell.ui.augmentation.editor import (
     CHOICE,
     UNSAVED,
@@ -60,7 +59,7 @@ def _save() -> None:
 
 def _delete(name: str) -> None:
     try:
-        deleted = delete_policy(workspace(), name)
+        deleted = delete(workspace(), "policies", name)
     except BloodCellError as error:
         _set_note("error", str(error))
         return
@@ -73,13 +72,14 @@ def _delete(name: str) -> None:
 
 def _restore() -> None:
     try:
-        name = restore_policy(workspace(), st.session_state.pop("policy_deleted"))
+        deleted = st.session_state.pop("policy_deleted")
+        restore(workspace(), deleted)
     except BloodCellError as error:
         _set_note("error", str(error))
         return
-    load_named(name)
-    st.session_state[CHOICE] = name
-    _set_note("done", f"Restored {name}.")
+    load_named(deleted.name)
+    st.session_state[CHOICE] = deleted.name
+    _set_note("done", f"Restored {deleted.name}.")
 
 
 def _import() -> None:

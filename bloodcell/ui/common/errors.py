@@ -6,15 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from bloodcell.errors import BloodCellError
+from bloodcell.errors import BloodCellError, describe_refusal
 
 __all__ = ["attempt", "show_errors", "show_problem"]
 
 
-def _sentence(error: BloodCellError | FileNotFoundError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{error.filename} is not there any more: it was deleted or renamed meanwhile."
-    return str(error)
+def _sentence(error: BloodCellError | OSError) -> str:
+    """The sentence for the person; a failure of the program is raised again, for the log."""
+    sentence = str(error) if isinstance(error, BloodCellError) else describe_refusal(error)
+    if not sentence:
+        raise error
+    return sentence
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def show_errors() -> Iterator[None]:
     """Show an error made for the person as its sentence; anything else goes to the log."""
     try:
         yield
-    except (BloodCellError, FileNotFoundError) as error:
+    except (BloodCellError, OSError) as error:
         st.error(_sentence(error), icon=":material/error:")
 
 
@@ -34,7 +36,7 @@ def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
     """
     try:
         act(*arguments)
-    except (BloodCellError, FileNotFoundError) as error:
+    except (BloodCellError, OSError) as error:
         st.session_state[problem] = _sentence(error)
         return False
     return True

@@ -12,17 +12,20 @@ from bloodcell.data.split import make_split
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.export import FORMATS, export_dataset
-from bloodcell.data.store.library import (
-    empty_trash,
-    list_trash,
-    rename_dataset,
-    restore_dataset,
-    throw_away,
-)
+from bloodcell.data.store.library import rename_dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
 from bloodcell.runs.uses import require_idle, runs_on, uses_text
+from bloodcell.trash import (
+    KINDS,
+    Deleted,
+    count_words,
+    delete,
+    empty_trash,
+    list_trash,
+    restore,
+)
 from bloodcell.ui.common.dataset_index import identity
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import plain
@@ -33,6 +36,7 @@ __all__ = ["library_table", "show_library", "show_trash", "show_undo"]
 
 # A file to download lies in the server's memory as long as the visitor's session.
 LARGEST_DOWNLOAD = 2**30
+MOST_SHOWN = 50
 DELETED = "deleted_dataset"
 EXPORTING = "exporting"
 PROBLEM, DONE = "library_problem", "library_done"
@@ -158,7 +162,7 @@ def _ask_rename(name: str) -> None:
 
 
 def _delete(name: str) -> None:
-    st.session_state[DELETED] = throw_away(workspace(), name).entry
+    st.session_state[DELETED] = delete(workspace(), "datasets", name).entry
 
 
 @dialog("Delete dataset")
@@ -180,16 +184,18 @@ def _ask_delete(name: str) -> None:
     )
 
 
-def _restore(entry: str) -> None:
-    st.session_state.pop(DELETED, None)
-    set_active("datasets", restore_dataset(workspace(), entry).name)
+def _restore(deleted: Deleted) -> None:
+    path = restore(workspace(), deleted)
+    if deleted.kind == "datasets":
+        st.session_state.pop(DELETED, None)
+        set_active("datasets", path.name)
 
 
 def show_undo() -> None:
     """Offer to restore the dataset that this visitor deleted last."""
     show_problem(RESTORE_PROBLEM)
     entry = st.session_state.get(DELETED)
-    deleted = next((t for t in list_trash(workspace()) if t.entry == entry), None)
+    deleted = next((d for d in list_trash(workspace(), "datasets") if d.entry == entry), None)
     if deleted is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -198,7 +204,7 @@ def show_undo() -> None:
             "Undo",
             icon=":material/undo:",
             on_click=attempt,
-            args=(RESTORE_PROBLEM, _restore, deleted.entry),
+            args=(RESTORE_PROBLEM, _restore, deleted),
         )
         st.button(
             "Dismiss",
@@ -214,31 +220,34 @@ def show_trash() -> None:
     if not trash:
         return
     total = sum(t.bytes for t in trash)
-    with st.expander(f"Trash: {len(trash)}, {total / 2**20:,.0f} MiB", icon=":material/delete:"):
-        for deleted in trash:
+    title = f"Trash: {count_words(trash)}, {total / 2**20:,.0f} MiB"
+    with st.expander(title, icon=":material/delete:"):
+        for deleted in trash[:MOST_SHOWN]:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{plain(deleted.name)}**, deleted {deleted.when:%Y-%m-%d %H:%M} UTC")
+                st.markdown(
+                    f"{KINDS[deleted.kind].capitalize()} **{plain(deleted.name)}**, deleted "
+                    f"{deleted.when:%Y-%m-%d %H:%M} UTC"
+                )
                 st.button(
                     "Restore",
                     icon=":material/restore_from_trash:",
-                    key=f"restore_{deleted.entry}",
+                    key=f"restore_{deleted.kind}_{deleted.entry}",
                     on_click=attempt,
                     args=(
                         RESTORE_PROBLEM,
                         _restore,
-                        deleted.entry,
+                        deleted,
                     ),
                 )
         if st.button("Empty trash", icon=":material/delete_forever:"):
-            _ask_empty(len(trash), total)
+            _ask_empty(count_words(trash), total)
 
 
 @dialog("Empty trash")
-def _ask_empty(n: int, total: int) -> None:
+def _ask_empty(what: str, total: int) -> None:
     _close_if_done()
     st.markdown(
-        f"**{n} datasets, {total / 2**20:,.0f} MiB, are deleted permanently.** This cannot be "
-        "undone."
+        f"**{what}, {total / 2**20:,.0f} MiB in all: deleted permanently.** This cannot be undone."
     )
     st.button(
         "Delete permanently",

@@ -6,14 +6,16 @@ from typing import Any
 
 import streamlit as st
 
+from bloodcell.files import bytes_of
 from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import end_at_once
-from bloodcell.runs.lifecycle import delete, deleted, extend, restore
+from bloodcell.runs.lifecycle import extend
 from bloodcell.runs.queue import begun, cancel, enqueue
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
+from bloodcell.trash import Deleted, delete, list_trash, restore
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import format_bytes
 from bloodcell.ui.common.state import dialog, workspace
@@ -49,15 +51,14 @@ def _open_form(run: Run, how: str) -> None:
 
 def _delete(run: Run) -> None:
     name = name_run(run)
-    delete(workspace(), run)
-    st.session_state[UNDO] = (run.id, name)
+    st.session_state[UNDO] = (delete(workspace(), "runs", run.id), name)
     st.query_params.pop("run", None)
 
 
-def _restore(run_id: str) -> None:
-    restore(workspace(), run_id)
+def _restore(deleted: Deleted) -> None:
+    restore(workspace(), deleted)
     st.session_state.pop(UNDO, None)
-    st.query_params["run"] = run_id
+    st.query_params["run"] = deleted.name
 
 
 @dialog("Name, tags and note")
@@ -125,14 +126,10 @@ def _zip_run(run: Run, checkpoint: bool) -> bytes:
         return path.read_bytes()
 
 
-def _folder_size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-
-
 @dialog("Export the run")
 def _export_dialog(run: Run) -> None:
     whole = st.toggle(
-        f"Include the checkpoint ({format_bytes(_folder_size(run.checkpoint))})",
+        f"Include the checkpoint ({format_bytes(bytes_of(run.checkpoint))})",
         key="zip_checkpoint",
         help="Needed to resume the run on another machine, not to use or evaluate its network.",
     )
@@ -256,15 +253,15 @@ def show_undo() -> None:
     """After a deletion: say what was deleted, and offer to undo it."""
     if UNDO not in st.session_state:
         return
-    run_id, name = st.session_state[UNDO]
+    deleted, name = st.session_state[UNDO]
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        st.markdown(f":material/delete: **{name}** (`{run_id}`) was deleted.")
+        st.markdown(f":material/delete: **{name}** (`{deleted.name}`) was deleted.")
         st.button(
             "Undo",
             icon=":material/undo:",
             key="undo_delete",
             on_click=attempt,
-            args=(PROBLEM, _restore, run_id),
+            args=(PROBLEM, _restore, deleted),
         )
         st.button(
             "Dismiss",
@@ -276,17 +273,20 @@ def show_undo() -> None:
 
 def show_deleted() -> None:
     """List the runs in the trash, to be restored."""
-    gone = deleted(workspace())
+    gone = list_trash(workspace(), "runs")
     if not gone:
         return
     with st.popover(f"Deleted runs ({len(gone)})", icon=":material/delete:"):
-        for run in gone[:20]:
+        for deleted in gone[:20]:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"`{run.id}`")
+                st.markdown(f"`{deleted.name}`")
                 st.button(
                     "Restore",
-                    key=f"restore_{run.id}",
+                    key=f"restore_{deleted.entry}",
                     on_click=attempt,
-                    args=(PROBLEM, _restore, run.id),
+                    args=(PROBLEM, _restore, deleted),
                 )
-        st.caption(f"They stay in {workspace().trash / 'runs'} until the trash is emptied.")
+        st.caption(
+            f"They stay in {workspace().trash / 'runs'} until the trash is emptied, on the Dataset "
+            "page or by `python -m bloodcell trash --empty`."
+        )

@@ -1,18 +1,13 @@
-"""Rename, throw away, take back, empty the trash."""
+"""A dataset is called something else."""
 
 from pathlib import Path
 
 import pytest
 
 from bloodcell.data.store.dataset import open_dataset
-from bloodcell.data.store.library import (
-    empty_trash,
-    list_trash,
-    rename_dataset,
-    restore_dataset,
-    throw_away,
-)
-from bloodcell.errors import BadInput, NameTaken, NotFound
+from bloodcell.data.store.library import rename_dataset
+from bloodcell.errors import BadInput, NameTaken, NotFound, ReadOnly
+from bloodcell.files import move
 from bloodcell.workspace import Workspace
 
 
@@ -59,55 +54,23 @@ def test_a_name_that_cannot_be_is_refused(workspace: Workspace, name, new, error
     assert workspace.names("datasets") == ["demo", "other"]
 
 
-def test_what_is_thrown_away_can_be_taken_back(workspace: Workspace):
-    fingerprint = open_dataset(workspace, "demo").fingerprint
-    thrown = throw_away(workspace, "demo")
-    assert workspace.names("datasets") == []
-    assert [t.name for t in list_trash(workspace)] == ["demo"]
-    assert thrown.bytes > 1_000_000
-    restore_dataset(workspace, thrown.entry)
-    assert open_dataset(workspace, "demo").fingerprint == fingerprint
-    assert list_trash(workspace) == []
+def test_a_name_that_is_taken_meanwhile_is_a_sentence(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    def late(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "images.npy").write_text("of another")
+        move(source, target)
+
+    monkeypatch.setattr("bloodcell.data.store.library.move", late)
+    with pytest.raises(NameTaken, match="taken meanwhile"):
+        rename_dataset(workspace, "demo", "cells")
+    assert workspace.names("datasets") == ["cells", "demo"]
+    assert not (workspace.datasets / "cells" / "demo").exists()
 
 
-def test_two_of_one_name_lie_in_the_trash_side_by_side(workspace: Workspace):
-    first = throw_away(workspace, "demo")
-    (workspace.datasets / "demo").mkdir()
-    second = throw_away(workspace, "demo")
-    assert first.entry != second.entry
-    assert {t.entry for t in list_trash(workspace)} == {first.entry, second.entry}
-    restore_dataset(workspace, first.entry, "again")
-    assert len(open_dataset(workspace, "again")) > 0
-
-
-def test_a_name_that_is_in_use_again_asks_for_another(workspace: Workspace):
-    throw_away(workspace, "demo")
-    (workspace.datasets / "demo").mkdir()
-    with pytest.raises(NameTaken, match="another name"):
-        restore_dataset(workspace, "demo")
-    assert len(list_trash(workspace)) == 1
-
-
-def test_what_is_not_there_is_a_sentence(workspace: Workspace):
-    with pytest.raises(NotFound, match="nowhere"):
-        throw_away(workspace, "nowhere")
-    with pytest.raises(NotFound, match="nothing"):
-        restore_dataset(workspace, "demo")
-
-
-def test_only_what_is_in_the_workspace_can_be_thrown_away(workspace: Workspace, tmp_path: Path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    with pytest.raises(BadInput, match="not in the workspace"):
-        throw_away(workspace, str(outside))
-    assert outside.is_dir()
-
-
-def test_an_emptied_trash_is_empty_and_nothing_else_is_gone(workspace: Workspace):
-    (workspace.datasets / "other").mkdir()
-    throw_away(workspace, "demo")
-    (workspace.trash / "datasets" / "notes.txt").write_text("mine", encoding="utf-8")
-    assert empty_trash(workspace) == 1
-    assert list_trash(workspace) == []
-    assert workspace.names("datasets") == ["other"]
-    assert [p.name for p in (workspace.trash / "datasets").iterdir()] == ["notes.txt"]
+def test_where_one_may_only_read_a_dataset_keeps_its_name(workspace: Workspace, only_to_be_read):
+    only_to_be_read(workspace.home)
+    with pytest.raises(ReadOnly, match="demo cannot be changed"):
+        rename_dataset(workspace, "demo", "cells")
+    assert workspace.names("datasets") == ["demo"]
