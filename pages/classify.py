@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from bloodcell.data.imaging.decode import MAX_BYTES
-from bloodcell.data.readers.inputs import is_hidden
+from bloodcell.data.readers.strays import sift
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.evaluation.intervals import wilson
@@ -56,12 +56,12 @@ def show_ensemble_line(ensemble: Ensemble) -> None:
 
 def keep_upload(key: str) -> None:
     """A callback: make what was dropped the visitor's photographs."""
-    uploads = st.session_state[key]
+    uploads, strays = st.session_state[key], []
     if "folder" in key:
-        # Systems keep files of their own in folders.
-        uploads = [file for file in uploads if not is_hidden(file.name)]
+        kept, strays = sift([file.name for file in uploads])
+        uploads = [file for file in uploads if file.name in set(kept)]
     if uploads:
-        photographs.store([(file.name, file.getvalue()) for file in uploads])
+        photographs.store([(file.name, file.getvalue()) for file in uploads], strays=strays)
     else:
         photographs.clear()
 

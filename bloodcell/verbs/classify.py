@@ -39,6 +39,7 @@ def classify(
     """Say which cell is on each image, how sure, or that it is none of the eight."""
     from bloodcell.data.imaging.cropping import parse_crop
     from bloodcell.data.readers.inputs import gathered, unpacked
+    from bloodcell.data.readers.strays import passed_over_text
     from bloodcell.ensemble.answer_files import answers_csv, answers_json
     from bloodcell.ensemble.classify import classify as answer
     from bloodcell.ensemble.ensemble import open_ensemble
@@ -48,7 +49,10 @@ def classify(
         raise BadInput("Both --json and --csv were given: choose one of them.")
     square = parse_crop(crop)
     loaded = open_ensemble(context.obj, ensemble)
-    files = unpacked(gathered(images))
+    strays: list[str] = []
+    files = unpacked(gathered(images, strays), strays)
+    if strays:
+        print(f"note: {passed_over_text(strays)}", file=sys.stderr)
     found = answer(loaded, files, tta=tta, crop=square, balance=balance, progress=to_stderr())
     shift = find_shift(loaded, found.backgrounds, found.answers.novelty)
     if shift is not None and shift.found:

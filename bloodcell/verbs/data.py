@@ -16,6 +16,8 @@ __all__ = ["app"]
 app = typer.Typer()
 
 NO_ENSEMBLE = "none"
+# Broken files named on the screen; all of them stand in --json and in dataset.json.
+SHOWN = 20
 AuditEnsemble = Annotated[
     str | None,
     typer.Option(
@@ -42,6 +44,28 @@ def _dataset_summary(dataset: Any) -> tuple[dict[str, Any], str]:
     return found, f"{head}\n{table(rows, ['class', 'images'])}"
 
 
+def _import_report(info: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What an import left out or noticed, for ``--json`` and as lines."""
+    from bloodcell.data.readers.manifest import manifest_text
+    from bloodcell.data.readers.strays import passed_over_text
+
+    keys = ("skipped", "passed_over", "left_out", "notes", "manifest")
+    found = {key: info[key] for key in keys if key in info}
+    skipped, passed = info.get("skipped", []), info.get("passed_over", {"n": 0, "names": []})
+    lines = list(info.get("notes", []))
+    if skipped:
+        lines.append(f"Skipped {len(skipped):,} broken files:")
+        lines += [f"  {row['name']}: {row['reason']}" for row in skipped[:SHOWN]]
+        lines += [f"  and {len(skipped) - SHOWN:,} more"] if len(skipped) > SHOWN else []
+    if passed["n"]:
+        lines.append(passed_over_text(passed["names"], passed["n"]))
+    if matched := info.get("manifest"):
+        lines.append(manifest_text(matched))
+    if info.get("left_out"):
+        lines.append(f"Left out as --map says: {info['left_out']:,} images.")
+    return found, lines
+
+
 @app.command("import")
 def import_(
     context: typer.Context,
@@ -66,6 +90,22 @@ def import_(
             "default: manifest.csv in the source.",
         ),
     ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FOLDER=CLASS",
+            help="What a folder or class name means: one of the eight classes, other, skip (leave "
+            "it out), train, validation or test. May be given several times.",
+        ),
+    ] = None,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts/--no-parts",
+            help="Keep the train, validation and test parts that the source gives.",
+        ),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Bring labelled images into the workspace.
@@ -74,7 +114,7 @@ def import_(
 
     The recipe of BloodMNIST for photographs of 360×363 pixels is --crop 200 --size 96.
     """
-    from bloodcell.data.readers.manifest import Given, manifest_text
+    from bloodcell.data.readers.manifest import Given
     from bloodcell.data.readers.source import import_source
 
     dataset = import_source(
@@ -84,14 +124,14 @@ def import_(
         size=size,
         crop=crop,
         skip_broken=skip_broken,
+        mapped=mapped or (),
+        parts=parts,
         given=Given(laboratory, level, manifest),
         progress=to_stderr(),
     )
     found, text = _dataset_summary(dataset)
-    if matched := dataset.info.get("manifest"):
-        found["manifest"] = matched
-        text += f"\n{manifest_text(matched)}"
-    show(found, as_json, text)
+    more, lines = _import_report(dataset.info)
+    show({**found, **more}, as_json, "\n".join([text, *lines]))
 
 
 @app.command()

@@ -7,12 +7,13 @@ to far more than photographs do (a "zip bomb").
 
 import errno
 import io
+import itertools
 import re
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,15 @@ from typing import IO
 from bloodcell.data.imaging.decode import MAX_BYTES, printable
 from bloodcell.errors import BadInput
 
-__all__ = ["MAX_MEMBERS", "MAX_TOTAL", "ZipFiles", "open_archive", "open_member"]
+__all__ = [
+    "MAX_MEMBERS",
+    "MAX_TOTAL",
+    "ZipFiles",
+    "is_folder",
+    "open_archive",
+    "open_member",
+    "tidy",
+]
 
 MAX_MEMBERS = 2_000_000
 MAX_TOTAL = 64 * 2**30
@@ -76,12 +85,24 @@ class ZipFiles:
         self._archive = archive
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.folders: list[str] = []
+        self.notes: list[str] = []
         self.name = Path(str(archive.filename)).name
+        again: list[str] = []
         for info in archive.infolist():
-            if info.is_dir():
-                self.folders.append(_slashes(info.filename).rstrip("/"))
-            else:
-                self._members[_slashes(info.filename)] = info
+            path = tidy(info.filename)
+            if is_folder(info):
+                if path:
+                    self.folders.append(path)
+                continue
+            if path in self._members:
+                # Whoever unpacks it keeps one of them; which one was meant cannot be known.
+                again.append(path)
+            self._members[_unused(path, self._members)] = info
+        if again:
+            self.notes.append(
+                f"{printable(self.name)} holds {len(again):,} names more than once (for example "
+                f"{printable(again[0])!r}): all of these files were read."
+            )
         self.files: list[str] = list(self._members)
 
     def read(self, file: str, limit: int | None = None) -> bytes:
@@ -132,6 +153,26 @@ def _called(archive: zipfile.ZipFile, member: str) -> str:
 def _slashes(name: str) -> str:
     # Some Windows programs write backslashes, against the zip specification (4.4.17.1).
     return name.replace("\\", "/")
+
+
+def tidy(name: str) -> str:
+    """The path of a member without ``./``, doubled slashes, or one at its end."""
+    return "/".join(part for part in _slashes(name).split("/") if part not in ("", "."))
+
+
+def is_folder(info: zipfile.ZipInfo) -> bool:
+    """Whether a member stands for a folder, whichever slash it is written with."""
+    of_dos = bool(info.external_attr & 0x10) and info.create_system == 0
+    return _slashes(info.filename).endswith(("/", "/.")) or (of_dos and not info.file_size)
+
+
+def _unused(path: str, taken: Container[str]) -> str:
+    """`path`, or with a number before its suffix if it is taken."""
+    stem, dot, suffix = path.rpartition(".")
+    if not stem or "/" in suffix:
+        stem, dot, suffix = path, "", ""
+    numbered = (f"{stem} ({i}){dot}{suffix}" for i in itertools.count(2))
+    return path if path not in taken else next(p for p in numbered if p not in taken)
 
 
 def _check_contents(archive: zipfile.ZipFile, name: str) -> None:

@@ -22,6 +22,7 @@ from bloodcell.classes import CLASSES, LABEL_NAMES, label_id
 from bloodcell.data.imaging.decode import MAX_BYTES, MAX_PIXELS, MIN_SIDE, fit, printable
 from bloodcell.data.readers.archive import open_member
 from bloodcell.data.readers.manifest import Given
+from bloodcell.data.readers.names import NameMap
 from bloodcell.data.readers.sizing import (
     choose_size,
     crop_text,
@@ -281,6 +282,8 @@ def import_arrays(
     crop: int | None,
     progress: Progress,
     given: Given = Given(),  # noqa: B008
+    names: NameMap | None = None,
+    parts: bool = True,
 ) -> Dataset:
     """Import ``images`` and ``labels``, or MedMNIST's ``train_images`` and so on.
 

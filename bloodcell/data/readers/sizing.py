@@ -2,15 +2,18 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bloodcell.classes import CLASSES, OTHER
+from bloodcell.data.imaging.decode import printable
 from bloodcell.errors import BadInput, NoSpace
 
 __all__ = [
     "choose_size",
     "crop_text",
+    "listed",
     "require_pairs",
     "require_space",
     "size_histogram",
@@ -19,6 +22,7 @@ __all__ = [
 DEFAULT_SIDE = 96
 LARGEST_KEPT = 256
 SPARE_BYTES = 64 * 2**20
+NAMED = 100
 
 Sizes = Counter[tuple[int, int]]  # (height, width) → how many images
 
@@ -50,6 +54,11 @@ def size_histogram(sizes: Sizes, most: int = 20) -> dict[str, int]:
     if rest := sum(n for _, n in ranked[most:]):
         histogram["other"] = rest
     return histogram
+
+
+def listed(names: Sequence[str]) -> dict[str, Any]:
+    """Number and first NAMED of some names, for ``dataset.json``."""
+    return {"n": len(names), "names": [printable(name, 400) for name in names[:NAMED]]}
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -9,6 +9,7 @@ MedMNIST's ``train_images``, ``train_labels`` and so on.
 
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from bloodcell.data.imaging.decode import MIN_SIDE, looks_like, printable
@@ -16,6 +17,7 @@ from bloodcell.data.readers.archive import ZipFiles, open_archive
 from bloodcell.data.readers.arrays import import_arrays
 from bloodcell.data.readers.folders import FolderFiles, import_tree
 from bloodcell.data.readers.manifest import Given, check_given
+from bloodcell.data.readers.names import NameMap
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NoSpace, NotFound, is_out_of_space
 from bloodcell.progress import Progress, silent
@@ -35,6 +37,8 @@ def import_source(
     crop: int | None = None,
     skip_broken: bool = False,
     given: Given = Given(),  # noqa: B008
+    mapped: Iterable[str] = (),
+    parts: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
     """Import images with their classes as the dataset `name`.
@@ -49,10 +53,17 @@ def import_source(
         skip_broken: leave out image files that do not decode and list them under ``skipped`` in
             ``dataset.json`` instead of failing at the first.
         given: laboratory, level and manifest of the import.
+        mapped: what folders or class names mean, as ``blast=skip`` or ``Set2=test``: one of the
+            eight classes, other, skip, or a part (:class:`bloodcell.data.readers.names.NameMap`).
+        parts: keep the parts (train, validation, test) that the source gives.
         progress: called with (done, total, what), ``what`` being "images" while they are written;
             raises Stopped to end the import.
 
+    What was passed over, skipped or is worth knowing stands in ``dataset.json`` under
+    ``passed_over``, ``skipped`` and ``notes``.
+
     Raises:
+        UnknownNames: folders or class names are none of the eight and not mapped.
         BadInput: the source, the name or a value cannot be used.
         NameTaken: there is a dataset of that name.
         NotFound: there is no such source.
@@ -66,7 +77,13 @@ def import_source(
             )
     check_given(given)
     path = _existing(source)
-    choices = {"size": size, "crop": crop, "progress": progress}
+    choices = {
+        "size": size,
+        "crop": crop,
+        "progress": progress,
+        "names": NameMap.parse(mapped),
+        "parts": parts,
+    }
     try:
         if path.is_dir():
             tree = FolderFiles(path)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from bloodcell.data.imaging.cropping import Crop
 from bloodcell.data.readers.inputs import unpacked
+from bloodcell.data.readers.strays import passed_over_text
 from bloodcell.ensemble.classify import Classified, File, classify
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.explain import Evidence, find_evidence
@@ -68,15 +69,25 @@ class Answered:
 
 
 def store(
-    files: list[tuple[str, bytes]], truths: list[int | None] | None = None, note: str = ""
+    files: list[tuple[str, bytes]],
+    truths: list[int | None] | None = None,
+    note: str = "",
+    strays: list[str] | None = None,
 ) -> None:
-    """Make these the visitor's photographs, in place of any before; zips are opened."""
+    """Make these the visitor's photographs, in place of any before; zips are opened.
+
+    Args:
+        strays: names of files that were passed over, for the note.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for name, content in files:
         digest.update(json.dumps([name, len(content)]).encode())
         digest.update(content)
     _forget()
-    st.session_state[KEY] = Photographs(unpacked(list(files)), truths, note, digest.hexdigest())
+    strays = list(strays or [])
+    inside = unpacked(list(files), strays)
+    note = " ".join(filter(None, [note, passed_over_text(strays)]))
+    st.session_state[KEY] = Photographs(inside, truths, note, digest.hexdigest())
 
 
 def _forget() -> None:

@@ -77,6 +77,37 @@ def test_a_member_without_a_name_is_refused(tmp_path):
         read_all(with_member(tmp_path / "a.zip", ""))
 
 
+def test_a_leading_dot_and_doubled_slashes_are_no_part_of_a_path(tmp_path):
+    files = {"./basophil/a.png": b"1", "basophil//b.png": b"2", "./": b"", "a/./c.png": b"3"}
+    found = read_all(write_zip(tmp_path / "a.zip", files))
+    assert found == {"basophil/a.png": b"1", "basophil/b.png": b"2", "a/c.png": b"3"}
+
+
+def test_folder_entries_of_windows_programs_are_folders(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"cells\\basophil\\a.png": b"1"})
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, attributes in (("cells\\basophil\\", 0x10), ("cells", 0x10), ("a\\", 0)):
+            info = zipfile.ZipInfo("x")
+            info.filename, info.create_system, info.external_attr = name, 0, attributes
+            archive.writestr(info, b"")
+    with open_archive(path) as archive:
+        tree = ZipFiles(archive)
+    assert tree.files == ["cells/basophil/a.png"]
+    assert tree.folders == ["cells/basophil", "cells", "a"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_of_the_same_name_are_all_read_and_that_is_said(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in (("b/a.png", b"1"), ("b/a.png", b"2"), ("./b/a.png", b"3")):
+            archive.writestr(name, data)
+    with open_archive(tmp_path / "a.zip") as archive:
+        tree = ZipFiles(archive)
+        found = {file: tree.read(file) for file in tree.files}
+    assert found == {"b/a.png": b"1", "b/a (2).png": b"2", "b/a (3).png": b"3"}
+    assert "holds 2 names more than once" in tree.notes[0]
+
+
 def test_two_dots_inside_a_name_are_no_way_out(tmp_path):
     path = with_member(tmp_path / "a.zip", "basophil/cell..1.png")
     assert list(read_all(path)) == ["basophil/cell..1.png"]

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.imaging.decode import decode_image, fit
+from bloodcell.data.imaging.decode import decode_image, fit, printable
+from bloodcell.data.readers.names import UnknownNames
 from bloodcell.data.readers.source import import_source
 from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
@@ -86,7 +87,7 @@ class TestWhatComesIn:
             "test": 4,
         }
 
-    def test_folders_that_are_not_all_parts_are_just_folders(self, bring):
+    def test_one_part_beside_other_folders_is_no_part_and_the_import_says_so(self, bring):
         files = {
             f"{folder}/{name}": data
             for folder in ("train", "slide 7")
@@ -95,6 +96,7 @@ class TestWhatComesIn:
         dataset = bring(files)
         assert set(dataset.items["part"]) == {""}
         assert len(dataset) == 4
+        assert "2 outside of them (for example in 'slide 7/basophil')" in dataset.info["notes"][0]
 
     @pytest.mark.parametrize(
         "extra",
@@ -146,6 +148,164 @@ class TestWhatComesIn:
         plain = import_source(workspace, write_folder(tmp_path / "a", files), "plain")
         assert packed.items.equals(plain.items)
         assert packed.fingerprint == plain.fingerprint
+
+
+def in_each(*tops, classes=("basophil", "monocyte")):
+    """Two images of each class, other ones for each place: PLACE with {c} for the class."""
+    return {
+        f"{top.format(c=name)}/{k}{i}.png": encoded(pixels(100 * k + 10 * j + i))
+        for k, top in enumerate(tops)
+        for j, name in enumerate(classes)
+        for i in range(2)
+    }
+
+
+class TestParts:
+    """A part that is there is taken, or the import says that it was not."""
+
+    @pytest.mark.parametrize(
+        ("train", "test", "part"),
+        [
+            ("Train/{c}", "Test-A/{c}", "test"),
+            ("data/Training/{c}", "data/Testing/{c}", "test"),
+            ("images/train/{c}", "images/val/{c}", "validation"),
+            ("train/images/{c}", "dev/images/{c}", "validation"),
+            ("{c}/train", "{c}/TestB", "test"),
+            ("TrainingSet/{c}/patient_1", "TEST_SIMPLE/{c}/patient_2", "test"),
+            ("Raabin_train/{c}", "Raabin_test/{c}", "test"),
+            ("train/{c}", "train/valid/{c}", "validation"),
+        ],
+    )
+    def test_under_other_names_or_deeper(self, bring, train, test, part):
+        dataset = bring(in_each(train, test))
+        assert dataset.items["part"].value_counts().to_dict() == {"train": 4, part: 4}
+        assert dataset.info["notes"] == []
+
+    def test_images_outside_of_several_parts_are_not_mixed_in(self, bring, workspace):
+        files = in_each("train/{c}", "test/{c}", "more/{c}")
+        with pytest.raises(BadInput, match=r"4 outside of them .*'more/basophil'.*--no-parts"):
+            bring(files)
+        assert left_in(workspace) == []
+        mapped = bring(files, "mapped", mapped=["more=validation"])
+        assert set(mapped.items["part"]) == {"train", "test", "validation"}
+        assert set(bring(files, "without", parts=False).items["part"]) == {""}
+
+    def test_a_folder_of_two_parts_is_refused(self, bring):
+        with pytest.raises(BadInput, match="is of two parts, test and train"):
+            bring(in_each("test/train/{c}"))
+
+    @pytest.mark.parametrize(
+        ("top", "says"),
+        [
+            ("test/{c}", "nothing to train on: import again with --no-parts"),
+            ("WBC_train/{c}", "not taken for parts (WBC_train)"),
+            ("trainval/{c}", "not taken for parts (trainval)"),
+        ],
+    )
+    def test_what_leaves_a_question_is_said(self, bring, top, says):
+        assert says in bring(in_each(top)).info["notes"][0]
+
+    @pytest.mark.parametrize("top", ["blood test/{c}", "contest/{c}", "slides/{c}"])
+    def test_other_folders_are_no_parts(self, bring, top):
+        assert set(bring(in_each(top)).items["part"]) == {""}
+
+
+class TestClassFolders:
+    """Well-known names are understood, the rest is asked for."""
+
+    @pytest.mark.parametrize(
+        ("folder", "label"),
+        [
+            ("SNE", 6), ("BNE", 6), ("NGS", 6), ("NGB", 6), ("Neutrophil Segmented", 6),
+            ("band_neutrophils", 6), ("0_neutrophil", 6), ("neutrophil/SNE", 6),
+            ("neutrophil/patient_1", 6), ("neutrophil/S12/2021-03-01", 6), ("MMY", 3), ("PMY", 3),
+            ("MYB", 3), ("ig/MMY", 3), ("LYT", 4), ("LYA", 4), ("MON", 5), ("EBO", 2),
+            ("Erythroblast(NRBC)", 2), ("EOS", 1), ("BAS", 0), ("PLT", 7), ("04 - Basophils", 0),
+        ],
+    )  # fmt: skip
+    def test_of_public_sets(self, bring, folder, label):
+        assert bring(in_each(folder, classes=[""])).labels.tolist() == [label] * 2
+
+    @pytest.mark.parametrize(
+        ("folder", "named"),
+        [
+            ("MYO", r"'MYO' \(myeloblasts in public sets\)"),
+            ("KSC", "'KSC'"),
+            ("monocyte/blasts", "'monocyte/blasts'"),
+            ("neutrophil/not sure", "'neutrophil/not sure'"),
+            ("masks/neutrophil", "'masks'"),
+            ("immature monocyte", "'immature monocyte'"),
+            ("my cells", "'my cells'"),
+            ("blast/patient_1", "'blast' "),
+        ],
+    )
+    def test_what_is_none_of_the_eight_is_refused_by_name(self, bring, folder, named):
+        with pytest.raises(UnknownNames, match=f"none of the eight: {named}") as caught:
+            bring(in_each("basophil", folder, classes=[""]))
+        assert list(caught.value.names.values()) == [2]
+        assert "--map" in str(caught.value)
+
+    def test_every_unknown_folder_is_named_at_once_with_its_images(self, bring):
+        with pytest.raises(UnknownNames) as caught:
+            bring(in_each("a/blast", "b/blast/p1", "b/smudge", "basophil", classes=[""]))
+        assert caught.value.names == {"a/blast": 2, "b/blast": 2, "b/smudge": 2}
+
+    def test_a_folder_of_two_classes_is_refused(self, bring):
+        with pytest.raises(BadInput, match="of two classes, 'neutrophil' and 'MO'"):
+            bring(in_each("neutrophil/MO", classes=[""]))
+
+    def test_what_is_mapped_is_taken_or_left_out(self, bring):
+        files = in_each("basophil", "Blast", "x/odd/p1", "Set2/monocyte", classes=[""])
+        mapped = ["blast=skip", "x/odd=Platelet", "set*=validation", "basophil=train"]
+        dataset = bring(files, mapped=[*mapped, "odd=train"])
+        assert dataset.labels.tolist() == [0, 0, 5, 5, 7, 7]
+        assert dataset.items["part"].tolist() == ["train"] * 2 + ["validation"] * 2 + ["train"] * 2
+        assert dataset.info["left_out"] == 2
+
+    @pytest.mark.parametrize(
+        ("entry", "says"),
+        [
+            ("blast", "expected FOLDER=VALUE"),
+            ("blast=lion", "expected FOLDER=VALUE"),
+            ("=skip", "expected FOLDER=VALUE"),
+            ("blsat=skip", "no folder or class 'blsat'"),
+        ],
+    )
+    def test_a_slip_in_a_mapping_is_refused(self, bring, entry, says):
+        with pytest.raises(BadInput, match=says):
+            bring(two_each("basophil"), mapped=[entry])
+
+
+class TestStrays:
+    """What systems and people leave among photographs is passed over, and named."""
+
+    @pytest.mark.parametrize(
+        "stray",
+        [
+            "Icon\r",
+            "basophil/@eaDir/ba_0.png/SYNOPHOTO_THUMB_M.jpg",
+            "$RECYCLE.BIN/S-1-5/x.png",
+            "System Volume Information/x",
+            "LICENSE",
+            "labels.xlsx",
+            "basophil/ba_0.xmp",
+            "basophil/ba_0_thumb.png",
+            "thumbnails/ba_0.png",
+            "~$labels.xlsx",
+            "basophil/._ba_0.png",
+            "basophil/desktop.ini",
+        ],
+    )
+    def test_is_passed_over_and_named(self, bring, stray):
+        dataset = bring({**two_each("basophil"), stray: encoded(pixels(9))})
+        assert len(dataset) == 2
+        assert dataset.info["passed_over"] == {"n": 1, "names": [printable(stray)]}
+
+    @pytest.mark.parametrize("photograph", ["readme.png", "thumb_7.png", "scan", "1.heic"])
+    def test_what_may_be_a_photograph_is_not(self, bring, photograph):
+        assert (
+            len(bring({**two_each("basophil"), f"basophil/{photograph}": encoded(pixels(9))})) == 3
+        )
 
 
 class TestSize:

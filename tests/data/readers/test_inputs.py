@@ -29,8 +29,8 @@ def test_a_zip_is_replaced_by_its_files():
     ("files", "words"),
     [
         ({"../../etc/passwd": b"x"}, "leads out of the archive"),
-        ({}, "an archive without a file in it"),
-        ({".hidden": b"x"}, "an archive without a file in it"),
+        ({}, "an archive without a photograph in it"),
+        ({".hidden": b"x"}, "an archive without a photograph in it"),
     ],
 )
 def test_a_zip_that_holds_no_photographs_is_one_sentence(files, words):
@@ -76,4 +76,4 @@ def test_a_file_is_called_what_it_was_asked_for_by(tmp_path: Path, monkeypatch: 
 def test_an_empty_folder_is_a_sentence(tmp_path: Path):
     ((name, error),) = gathered([str(tmp_path)])
     assert name == str(tmp_path)
-    assert "folder without a file" in str(error)
+    assert "folder without a photograph" in str(error)
