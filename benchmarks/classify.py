@@ -94,8 +94,8 @@ def by_predict(ensemble: Ensemble) -> float:
     from bloodcell.models.classifier import build_classifier
 
     total = 0.0
-    for member, model in zip(ensemble.info["members"], ensemble.models, strict=True):
-        keras = build_classifier(member["backbone"], model.size)
+    for member, model in zip(ensemble.description.members, ensemble.models, strict=True):
+        keras = build_classifier(member.backbone, model.size)
         value = np.zeros((1, model.size, model.size, 3), np.float32)
         total += _median(lambda k=keras, v=value: k.predict(v, verbose=0), 12)
     return total
@@ -129,10 +129,8 @@ def cold_start(home: Path, name: str) -> tuple[float, bool]:
 def faithfulness(ensemble: Ensemble, home: Path, name: str, count: int = 96) -> list[list[str]]:
     """The deletion test of several maps by the first member: mean probability, wins over chance."""
     dataset = open_dataset(open_workspace(str(home)), name)
-    trained = ensemble.info["trained_on"]
-    test = make_split(dataset, trained["split_seed"], tuple(trained["split_shares"])).indices(
-        "test"
-    )
+    trained = ensemble.description.trained_on
+    test = make_split(dataset, trained.split_seed, trained.split_shares).indices("test")
     test = test[~np.isin(dataset.hashes[test], ensemble.seen())]
     test = test[np.linspace(0, len(test) - 1, min(count, len(test))).astype(int)]
     model = ensemble.models[0]
@@ -173,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     workspace = open_workspace(options.home)
     ensemble = open_ensemble(workspace, options.ensemble)
-    members = ", ".join(f"{m['name']} {m['input_size']}" for m in ensemble.info["members"])
+    members = ", ".join(f"{m.name} {m.input_size}" for m in ensemble.description.members)
     print(f"{ensemble.name}: {members}; {os.cpu_count()} cores\n")
     found = one_cell(ensemble)
     raw = found["raw LiteRT calls"]

@@ -52,7 +52,7 @@ def main() -> None:
     given = parser.parse_args()
     workspace = open_workspace()
     ensemble = open_ensemble(workspace, given.ensemble)
-    dataset = open_dataset(workspace, given.dataset or ensemble.info["trained_on"]["dataset"])
+    dataset = open_dataset(workspace, given.dataset or ensemble.description.trained_on.dataset)
     indices, _, _ = judged_images(ensemble, dataset, "test")
     indices = indices[: given.images or None]
     images = read_images(dataset, indices, ensemble.size)
@@ -67,7 +67,7 @@ def main() -> None:
     print(f"ratio         {lowest[1] / lowest[0]:6.2f}")
     evaluated(ensemble, dataset)
     began = time.perf_counter()
-    found = load_evaluation(ensemble.info, dataset, "test")
+    found = load_evaluation(ensemble.description, dataset, "test")
     kept = time.perf_counter() - began
     assert found is not None
     print(f"kept one read {1e3 * kept:6.0f} ms, {kept / lowest[1]:.4f} of the evaluation")

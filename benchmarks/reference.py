@@ -90,7 +90,7 @@ def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
     Args:
         cells: uint8, n×S×S×3: unseen.
     """
-    photo, threshold = photograph(PHOTOGRAPH), ensemble.info["novelty"]["threshold"]
+    photo, threshold = photograph(PHOTOGRAPH), ensemble.description.novelty.threshold
     rows = []
     for kind in STRANGERS:
         made = make_out_of_distribution(kind, cells, count, SEED, photo)
@@ -124,8 +124,8 @@ def accuracy_goals(ensemble: Ensemble, found: Evaluation) -> Rows:
         goal_row("accuracy", 100 * found.judgement.accuracy, ACCURACY),
         goal_row("ECE", 100 * found.judgement.ece, MOST_ECE, most=True),
     ]
-    for member, (name, judged) in zip(ensemble.info["members"], found.members, strict=True):
-        wanted = MEMBER_ACCURACY.get(member["backbone"])
+    for member, (name, judged) in zip(ensemble.description.members, found.members, strict=True):
+        wanted = MEMBER_ACCURACY.get(member.backbone)
         if wanted is not None:
             rows.append(goal_row(f"accuracy of {name}", 100 * judged.accuracy, wanted))
     return rows
@@ -144,7 +144,7 @@ def main() -> None:
     given = parser.parse_args()
     workspace = open_workspace()
     ensemble = open_ensemble(workspace, given.ensemble)
-    dataset = open_dataset(workspace, given.dataset or ensemble.info["trained_on"]["dataset"])
+    dataset = open_dataset(workspace, given.dataset or ensemble.description.trained_on.dataset)
 
     def say(text: str) -> None:
         print(text, flush=True)

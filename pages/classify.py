@@ -42,14 +42,14 @@ DRAWN = "These cells are drawn, not photographed. They show how the page works, 
 
 def show_ensemble_line(ensemble: Ensemble) -> None:
     """One line on the ensemble: what it is and how good it was."""
-    info, on = ensemble.info, ensemble.info["measured"]["validation"]
-    n, size = len(info["members"]), info["input_size"]
-    low_high = interval(wilson(round(on["accuracy"] * on["n"]), on["n"]))
+    description, on = ensemble.description, ensemble.description.measured.validation
+    n, size = len(description.members), description.input_size
+    low_high = interval(wilson(round(on.accuracy * on.n), on.n))
     networks = "1 network" if n == 1 else f"{n} networks"
     st.caption(
-        f"Ensemble **{plain(info['name'])}**: {networks}, {size}×{size} pixels, trained on "
-        f"{plain(info['trained_on']['dataset'])}. Validation accuracy "
-        f"{percent(on['accuracy'])} (95 % interval {low_high}, n = {on['n']:,}). "
+        f"Ensemble **{plain(description.name)}**: {networks}, {size}×{size} pixels, trained on "
+        f"{plain(description.trained_on.dataset)}. Validation accuracy "
+        f"{percent(on.accuracy)} (95 % interval {low_high}, n = {on.n:,}). "
         "For research use only. Not a medical device."
     )
 
@@ -121,7 +121,7 @@ def ask_photographs(ensemble: Ensemble) -> tuple[bool, bool]:
             )
         tta = st.toggle(
             "Test-time augmentation",
-            value=bool(ensemble.info["tta"]),
+            value=bool(ensemble.description.tta),
             key=f"classify_tta_{ensemble.name}",
             persist_state="session",
             help="Averages the predictions for eight flips and rotations of each image: slower, "
@@ -156,7 +156,7 @@ def show_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, positio
         truth,
         crop_text(crop, size),
     )
-    cell_card(cell, ensemble.info, "classify")
+    cell_card(cell, ensemble.description, "classify")
     odd = crop.side < min(size) or size[0] != size[1]
     with st.expander(f"Crop: {crop_text(crop, size)}", expanded=odd):
         show_crop_editor(kept, found, position)
@@ -184,7 +184,7 @@ def show_answers(
         show_downloads(ensemble, found, notes)
     position = 0
     if n > 1:
-        threshold = ensemble.info["novelty"]["threshold"]
+        threshold = ensemble.description.novelty.threshold
         position = show_answers_table(found, threshold, f"answers_{kept.digest}")
         if found.errors:
             with st.expander(f"Unreadable: {len(found.errors):,} of {n:,} files"):

@@ -1,10 +1,9 @@
 """Evaluation: create an ensemble, measure its metrics and robustness, export the results."""
 
-from typing import Any
-
 import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.evaluate import EVALUATED, Evaluation
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
@@ -25,9 +24,9 @@ from bloodcell.ui.evaluation.results import (
     TTA_HELP,
     count_predictions,
     describe_work,
+    ensemble_description,
     find_evaluation,
     find_evaluation_job,
-    read_ensemble_info,
 )
 from bloodcell.ui.evaluation.robustness import show_corruptions, show_external
 
@@ -43,7 +42,7 @@ VIEWS = (
 METRICS, ROBUSTNESS, NEW, EXPORT = "Metrics", "Robustness", "New ensemble", "Export"
 
 
-def choose_part(info: dict[str, Any], dataset: Dataset) -> tuple[str, bool]:
+def choose_part(description: Description, dataset: Dataset) -> tuple[str, bool]:
     """Draw the choice of the dataset's part and of test-time augmentation."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control(
@@ -57,8 +56,8 @@ def choose_part(info: dict[str, Any], dataset: Dataset) -> tuple[str, bool]:
         )
         tta = st.toggle(
             "Test-time augmentation",
-            value=bool(info["tta"]),
-            key=f"evaluate_tta_{info['name']}",
+            value=bool(description.tta),
+            key=f"evaluate_tta_{description.name}",
             persist_state="session",
             help=TTA_HELP,
         )
@@ -66,16 +65,16 @@ def choose_part(info: dict[str, Any], dataset: Dataset) -> tuple[str, bool]:
 
 
 def load_or_evaluate(
-    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+    name: str, description: Description, dataset: Dataset, part: str, tta: bool
 ) -> Evaluation | None:
     """The evaluation, from disk or computed now; None until it is there."""
-    found = find_evaluation(info, dataset, part, tta)
+    found = find_evaluation(description, dataset, part, tta)
     if found is not None:
         return found
-    images, networks, views = count_predictions(info, dataset, part, tta)
-    job = find_evaluation_job(name, info, dataset, part, tta, start=False)
+    images, networks, views = count_predictions(description, dataset, part, tta)
+    job = find_evaluation_job(name, description, dataset, part, tta, start=False)
     if job is None and images * networks * views <= AT_ONCE:
-        job = find_evaluation_job(name, info, dataset, part, tta, start=True)
+        job = find_evaluation_job(name, description, dataset, part, tta, start=True)
     if job is None or job.state in ("stopped", "failed"):
         if job is not None:
             wait_for(job)
@@ -84,11 +83,11 @@ def load_or_evaluate(
             f"Evaluate ({work})", type="primary", icon=":material/play_arrow:", key="evaluate"
         ):
             return None
-        job = find_evaluation_job(name, info, dataset, part, tta, start=True)
+        job = find_evaluation_job(name, description, dataset, part, tta, start=True)
     return job.result if job is not None and wait_for(job) else None
 
 
-def show_views(found: Evaluation, dataset: Dataset, name: str, info: dict[str, Any]) -> None:
+def show_views(found: Evaluation, dataset: Dataset, name: str, description: Description) -> None:
     """Show the main metrics, and one view of the rest at a time."""
     show_headline(found)
     view = st.segmented_control(
@@ -106,7 +105,7 @@ def show_views(found: Evaluation, dataset: Dataset, name: str, info: dict[str, A
         case "Class pair":
             show_class_pair(found, dataset, name)
         case "Members":
-            show_members(found, info)
+            show_members(found, description)
         case "Per class":
             show_classes(found)
         case "Calibration":
@@ -115,16 +114,16 @@ def show_views(found: Evaluation, dataset: Dataset, name: str, info: dict[str, A
             st.subheader("Review by a person", anchor=False)
             show_review(found)
             st.subheader("Prediction sets", anchor=False)
-            show_prediction_sets(found, info)
+            show_prediction_sets(found, description)
         case "Images":
-            show_images(found, dataset, name, info["novelty"]["threshold"])
+            show_images(found, dataset, name, description.novelty.threshold)
         case _:
             show_all_metrics(found)
 
 
 def show_ensemble(name: str) -> None:
     """Show the tabs that need an ensemble and a dataset."""
-    info = read_ensemble_info(name)
+    description = ensemble_description(name)
     data = active_dataset()
     if data is None:
         if export_tab.open:
@@ -135,21 +134,21 @@ def show_ensemble(name: str) -> None:
             st.page_link("pages/dataset.py", label="Open Dataset", icon=":material/arrow_forward:")
         return
     with choice:
-        part, tta = choose_part(info, data)
+        part, tta = choose_part(description, data)
     if metrics_tab.open:
         with metrics_tab:
-            found = load_or_evaluate(name, info, data, part, tta)
+            found = load_or_evaluate(name, description, data, part, tta)
             if found is not None:
-                show_views(found, data, name, info)
+                show_views(found, data, name, description)
     if robustness_tab.open:
         with robustness_tab:
             st.subheader("Corrupted images", anchor=False)
-            show_corruptions(name, info, data, part, tta)
+            show_corruptions(name, description, data, part, tta)
             st.subheader("Another laboratory", anchor=False)
-            show_external(name, info, find_evaluation(info, data, part, tta), data)
+            show_external(name, description, find_evaluation(description, data, part, tta), data)
     if export_tab.open:
         with export_tab:
-            show_export(name, find_evaluation(info, data, part, tta), data)
+            show_export(name, find_evaluation(description, data, part, tta), data)
 
 
 heading(

@@ -161,10 +161,9 @@ def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = si
     Raises:
         Stopped: by `progress`; nothing is left behind.
     """
-    members = ensemble.info["members"]
+    members = ensemble.description.members
     order = [
-        PREFERRED.index(m["backbone"]) if m.get("backbone") in PREFERRED else len(PREFERRED)
-        for m in members
+        PREFERRED.index(m.backbone) if m.backbone in PREFERRED else len(PREFERRED) for m in members
     ]
     chosen = int(np.argmin(order))
     model = ensemble.models[chosen]
@@ -172,7 +171,7 @@ def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = si
     def work(images: np.ndarray) -> np.ndarray:
         return model(resized(images, model.size)).features
 
-    checksum = ensemble.info["files"][members[chosen]["file"]]
+    checksum = ensemble.description.files[members[chosen].file]
     values = _worked_out(
         dataset,
         f"features-{checksum[:12]}",
@@ -182,4 +181,4 @@ def model_features(dataset: Dataset, ensemble: Ensemble, progress: Progress = si
         progress,
         "features",
     )
-    return Features(values, f"{members[chosen]['name']} of the ensemble {ensemble.name}")
+    return Features(values, f"{members[chosen].name} of the ensemble {ensemble.name}")

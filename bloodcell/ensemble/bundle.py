@@ -9,7 +9,6 @@ unpacked to disk.
 
 import hashlib
 import io
-import json
 import lzma
 import re
 import struct
@@ -17,11 +16,10 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bloodcell.ensemble.schema import check_info
+from bloodcell.ensemble.description import read_description
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import replacing
 from bloodcell.workspace import Workspace
@@ -65,7 +63,7 @@ class Bundle:
         self._top = ""
         if content is not None or path.is_file():
             self._open_zip(io.BytesIO(content) if content is not None else path)
-        self.info = self._read_info()
+        self.description = read_description(self.read("ensemble.json"), str(path))
 
     def _open_zip(self, source: io.BytesIO | Path) -> None:
         try:
@@ -107,7 +105,7 @@ class Bundle:
     def read_checked(self, name: str) -> bytes:
         """Like :meth:`read`, and the bytes are what was written when the bundle was made."""
         content = self.read(name)
-        wanted = self.info["files"].get(name)
+        wanted = self.description.files.get(name)
         found = hashlib.sha256(content).hexdigest()
         if found != wanted:
             raise BadInput(
@@ -126,17 +124,6 @@ class Bundle:
                 f"{self.path}: {name} is not readable as an array ({error}): "
                 "restore the ensemble from a copy or make it again."
             ) from error
-
-    def _read_info(self) -> dict[str, Any]:
-        try:
-            info = json.loads(self.read("ensemble.json"))
-        except (ValueError, RecursionError) as error:
-            raise BadInput(
-                f"{self.path}: its ensemble.json is not readable as JSON ({error}): "
-                "restore the ensemble from a copy or make it again."
-            ) from error
-        check_info(info, str(self.path))
-        return info
 
 
 def new_ensemble(workspace: Workspace, name: str) -> tuple[Path, Path]:

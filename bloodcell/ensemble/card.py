@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from bloodcell.ensemble.bundle import Bundle, write_zip
+from bloodcell.ensemble.description import Description
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json, write_text
 from bloodcell.runs.recipe import recipe_text
@@ -12,34 +12,36 @@ from bloodcell.runs.recipe import recipe_text
 __all__ = ["add_to_card", "card_text"]
 
 
-def card_text(info: dict[str, Any]) -> str:
+def card_text(description: Description) -> str:
     """Markdown for ``card.md``, after Mitchell et al., "Model cards", FAT* 2019.
 
     Args:
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
     """
-    trained, measured = info["trained_on"], info["measured"]["validation"]
+    trained, measured = description.trained_on, description.measured.validation
     members = "\n".join(
-        f"| {m['name']} | {m['backbone']} | {m['weight']:.3f} | "
-        f"{100 * m['validation_accuracy']:.2f} % | {m['run']} |"
-        for m in info["members"]
+        f"| {m.name} | {m.backbone} | {m.weight:.3f} | "
+        f"{100 * m.validation_accuracy:.2f} % | {m.run} |"
+        for m in description.members
     )
-    found = info.get("weighting") == "found on validation"
+    found = description.weighting == "found on validation"
     weighted = "found by greedy selection on validation images" if found else "as given"
     without = "".join(
-        f" Without {m['name']} it would be {100 * w['accuracy']:.2f} %."
-        for m, w in zip(info["members"], measured.get("without", []), strict=False)
+        f" Without {m.name} it would be {100 * w.accuracy:.2f} %."
+        for m, w in zip(description.members, measured.without, strict=False)
     )
-    count = len(info["members"])
+    count = len(description.members)
     many = f"An ensemble of {count} neural networks that tell"
     if count == 1:
         many = "A neural network that tells"
-    turned = "averaged over the eight flips and turns" if info["tta"] else "of the image as it is"
-    return f"""# {info["name"]}
+    turned = "of the image as it is"
+    if description.tta:
+        turned = "averaged over the eight flips and turns"
+    return f"""# {description.name}
 
 {many} eight kinds of blood cell apart
-in photographs of single cells ({info["input_size"]}×{info["input_size"]} pixels, RGB).
-Made on {info["created"]} by BloodCell Lab {info["bloodcell_version"]}.
+in photographs of single cells ({description.input_size}×{description.input_size} pixels, RGB).
+Made on {description.created} by BloodCell Lab {description.bloodcell_version}.
 
 **For research use only. Not a medical device.** Intended for research on telling these cells
 apart; not for diagnosis, and not for cells or stains other than those it was measured on.
@@ -49,24 +51,24 @@ apart; not for diagnosis, and not for cells or stains other than those it was me
 {members}
 
 The members' probabilities, {turned}, are averaged with these weights
-({weighted}) and calibrated with a temperature of {info["temperature"]:.3f}. An image is
+({weighted}) and calibrated with a temperature of {description.temperature:.3f}. An image is
 called "none of the eight" above a novelty of
-{info["novelty"]["threshold"]:.3f} ({info["novelty"]["method"]}); at most 1 % of the validation
-cells lie above it. Prediction sets aim at {100 * info["conformal"]["coverage"]:.0f} % coverage, on
+{description.novelty.threshold:.3f} ({description.novelty.method}); at most 1 % of the validation
+cells lie above it. Prediction sets aim at {100 * description.conformal.coverage:.0f} % coverage, on
 data like the training data.
 
 ## Data
 
-Dataset `{trained["dataset"]}` from {trained["source"]}; cropped: {info["crop"]}. The members saw
-{trained["images_seen"]:,} different images in training and validation; their identities lie in
+Dataset `{trained.dataset}` from {trained.source}; cropped: {description.crop}. The members saw
+{trained.images_seen:,} different images in training and validation; their identities lie in
 `seen.npy` so that they are never counted as test. Images come without patient ids: parts were
 divided by image, which makes every score on them optimistic.
 
-{recipe_text(info["members"])}
+{recipe_text([m.model_dump(include={"name", "recipe"}) for m in description.members])}
 ## Measured
 
-Accuracy on {measured["n"]:,} validation images, on which temperature and thresholds were fitted:
-{100 * measured["accuracy"]:.2f} %.{without} For an honest figure, evaluate it on a
+Accuracy on {measured.n:,} validation images, on which temperature and thresholds were fitted:
+{100 * measured.accuracy:.2f} %.{without} For an honest figure, evaluate it on a
 test part or on cells from another laboratory.
 
 ## Limits
@@ -88,11 +90,12 @@ def add_to_card(path: Path, text: str) -> str:
     if not path.is_dir():
         raise BadInput(f"{path} is no folder: unpack the ensemble, its card is kept in the folder.")
     bundle = Bundle(path)
-    info, before = bundle.info, bundle.read("card.md").decode("utf-8", "replace")
+    description, before = bundle.description, bundle.read("card.md").decode("utf-8", "replace")
     card = f"{before.rstrip()}\n\n{text.strip()}\n"
     write_text(path / "card.md", card)
-    info["files"]["card.md"] = hashlib.sha256(card.encode()).hexdigest()
-    write_json(path / "ensemble.json", info)
+    digest = hashlib.sha256(card.encode()).hexdigest()
+    description = description.changed(files=description.files | {"card.md": digest})
+    write_json(path / "ensemble.json", description.to_json())
     packed = path.with_name(f"{path.name}.zip")
     if packed.exists():
         write_zip(path, packed)

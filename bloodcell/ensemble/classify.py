@@ -12,7 +12,6 @@ from bloodcell.data.imaging.decode import decode_image
 from bloodcell.data.imaging.nucleus import Stained, find_stained
 from bloodcell.ensemble.ensemble import BATCH, Answers, Ensemble
 from bloodcell.ensemble.shift import wanted_background
-from bloodcell.ensemble.training_statistics import stored_field
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import Progress, silent
 
@@ -158,7 +157,7 @@ def _read(
     progress: Progress,
 ) -> tuple[list[_Photograph], dict[int, str]]:
     """Cut what can be cut at once; measure the rest."""
-    field = stored_field(ensemble.info)
+    field = ensemble.description.field_of_view
     photographs: list[_Photograph] = []
     errors: dict[int, str] = {}
     for position, (name, content) in enumerate(files):
@@ -195,7 +194,7 @@ def _choose(
     """Give each photograph without a square one."""
     left = [p for p in photographs if p.crop is None]
     squares = candidates(
-        stored_field(ensemble.info),
+        ensemble.description.field_of_view,
         [p.size for p in left],
         [p.stained for p in left],
         ensemble.size,

@@ -18,6 +18,7 @@ from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.bundle import new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
+from bloodcell.ensemble.description import FORMAT_VERSION, read_description
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.novelty import (
@@ -32,7 +33,6 @@ from bloodcell.ensemble.novelty import (
     scaled,
     unit,
 )
-from bloodcell.ensemble.schema import FORMAT_VERSION, check_info
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -154,15 +154,17 @@ def compose(
                     **_without_each(truth, probabilities, shares),
                 }
             },
+            # Their checksums, once they are written.
+            "files": {},
         }
-        write_text(folder / "card.md", card_text(info))
-        info["files"] = {
+        description = read_description(info, str(path))
+        write_text(folder / "card.md", card_text(description))
+        files = {
             file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
-        check_info(info, str(path))
-        write_json(folder / "ensemble.json", info)
+        write_json(folder / "ensemble.json", description.changed(files=files).to_json())
         # Before the folder gets its name: if the disk is full there is neither of them.
         if target is not None:
             write_zip(folder, target)

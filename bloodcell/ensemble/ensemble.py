@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bloodcell.data.imaging.resize import resized
 from bloodcell.ensemble.bundle import Bundle
+from bloodcell.ensemble.description import Member
 from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
@@ -105,28 +105,28 @@ class Ensemble:
 
     def __init__(self, bundle: Bundle):
         self.bundle = bundle
-        self.info = bundle.info
-        members = self.info["members"]
-        self.models = [LiteModel(bundle.read_checked(m["file"]), m["name"]) for m in members]
-        self.weights = np.array([m["weight"] for m in members], np.float64)
+        self.description = bundle.description
+        members = self.description.members
+        self.models = [LiteModel(bundle.read_checked(m.file), m.name) for m in members]
+        self.weights = np.array([m.weight for m in members], np.float64)
         self._bases = [self._basis(m, model) for m, model in self._pairs()]
         self._known = [
-            self._rows(m["features"], None, model.channels if basis is None else basis.shape[1])
+            self._rows(m.features, None, model.channels if basis is None else basis.shape[1])
             for (m, model), basis in zip(self._pairs(), self._bases, strict=True)
         ]
-        self._scales = np.array([m["novelty_scale"] for m in members], np.float64)
+        self._scales = np.array([m.novelty_scale for m in members], np.float64)
         self._detectors = (
             [self._detector(m, model) for m, model in self._pairs()]
-            if all("detector" in m for m in members)
+            if all(m.detector is not None for m in members)
             else []
         )
 
-    def _pairs(self) -> list[tuple[dict[str, Any], LiteModel]]:
-        return list(zip(self.info["members"], self.models, strict=True))
+    def _pairs(self) -> list[tuple[Member, LiteModel]]:
+        return list(zip(self.description.members, self.models, strict=True))
 
-    def _basis(self, member: dict[str, Any], model: LiteModel) -> np.ndarray | None:
+    def _basis(self, member: Member, model: LiteModel) -> np.ndarray | None:
         # Earlier ensembles keep their known cells as they are.
-        return self._rows(member["basis"], model.channels, None) if "basis" in member else None
+        return self._rows(member.basis, model.channels, None) if member.basis is not None else None
 
     def _rows(self, file: str, height: int | None, width: int | None) -> np.ndarray:
         """A table of finite numbers, of a given height or width."""
@@ -142,26 +142,26 @@ class Ensemble:
         # Converted once here: at every answer it would cost more than the networks.
         return found.astype(np.float64)
 
-    def _detector(self, member: dict[str, Any], model: LiteModel) -> np.ndarray:
-        found = self.bundle.array(member["detector"])
+    def _detector(self, member: Member, model: LiteModel) -> np.ndarray:
+        found = self.bundle.array(member.detector)
         # Earlier ensembles look at the features alone.
         lengths = {model.channels + 1, model.channels + model.textures + 1}
         sound = found.ndim == 1 and len(found) in lengths and found.dtype.kind == "f"
         if not sound or not np.isfinite(found).all():
             raise BadInput(
-                f"{self.bundle.path}: {member['detector']} holds {found.dtype} {found.shape}, "
+                f"{self.bundle.path}: {member.detector} holds {found.dtype} {found.shape}, "
                 f"expected {max(lengths)} numbers: make the ensemble again."
             )
         return found
 
     @property
     def name(self) -> str:
-        return self.info["name"]
+        return self.description.name
 
     @property
     def size(self) -> int:
         """Pixels a side of the images it takes."""
-        return self.info["input_size"]
+        return self.description.input_size
 
     def similarity(self, features: list[np.ndarray], count: int) -> np.ndarray | None:
         """Cosine similarity to the known cells, averaged over the members by weight.
@@ -196,8 +196,8 @@ class Ensemble:
     def finish(self, raw: Raw) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets."""
         mean = np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
-        probabilities = apply_temperature(mean, self.info["temperature"])
-        k = self.info["novelty"]["neighbours"]
+        probabilities = apply_temperature(mean, self.description.temperature)
+        k = self.description.novelty.neighbours
         distances = [
             neighbour_distance(found, known, k, basis) / scale
             for found, known, basis, scale in zip(
@@ -213,9 +213,9 @@ class Ensemble:
         return Answers(
             probabilities,
             raw.probabilities,
-            prediction_sets(probabilities, self.info["conformal"]["threshold"]),
+            prediction_sets(probabilities, self.description.conformal.threshold),
             novelty,
-            novelty <= self.info["novelty"]["threshold"],
+            novelty <= self.description.novelty.threshold,
             raw.maps,
         )
 
@@ -243,7 +243,7 @@ class Ensemble:
         progress: Progress = silent,
     ) -> Answers:
         """Answer for images that `read` fetches a batch at a time; see :meth:`predict`."""
-        use_tta = self.info["tta"] if tta is None else tta
+        use_tta = self.description.tta if tta is None else tta
         parts = []
         for start in range(0, len(indices), BATCH):
             batch = read(indices[start : start + BATCH])
@@ -251,7 +251,7 @@ class Ensemble:
             progress(min(start + BATCH, len(indices)), len(indices), "images")
         if not parts:
             empty = np.zeros((0, self.size, self.size, 3), np.uint8)
-            return _empty_answers(len(self.models), len(self.info["classes"]), len(empty))
+            return _empty_answers(len(self.models), len(self.description.classes), len(empty))
         return Answers(
             np.concatenate([p.probabilities for p in parts]),
             np.concatenate([p.members for p in parts], axis=1),

@@ -45,12 +45,12 @@ def adopt(
     name = name or ensemble.name
     path, packed = _place(workspace, name, numbered)
     with replacing(packed) as zipped, new_folder(path) as folder:
-        for file in bundle.info["files"]:
+        for file in bundle.description.files:
             target = folder / file
             data = bundle.read_checked(file)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(data)
-        write_json(folder / "ensemble.json", bundle.info | {"name": path.name})
+        write_json(folder / "ensemble.json", bundle.description.changed(name=path.name).to_json())
         write_zip(folder, zipped)
     return path
 

@@ -6,10 +6,10 @@ how many of the cells are stranger than nine in ten known cells.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from bloodcell.ensemble.description import Description, Light
 from bloodcell.ensemble.ensemble import Ensemble
 
 __all__ = ["Shift", "find_shift", "wanted_background"]
@@ -66,8 +66,8 @@ class Shift:
 
 def wanted_background(ensemble: Ensemble) -> np.ndarray | None:
     """The median empty field of the training photographs, RGB; None if it is not known."""
-    light = ensemble.info.get("light")
-    return None if light is None else np.array(light["background"][1])
+    light = ensemble.description.light
+    return None if light is None else np.array(light.background[1])
 
 
 def find_shift(ensemble: Ensemble, backgrounds: np.ndarray, novelty: np.ndarray) -> Shift | None:
@@ -84,25 +84,25 @@ def find_shift(ensemble: Ensemble, backgrounds: np.ndarray, novelty: np.ndarray)
     if n == 0:
         return None
     middle = np.median(backgrounds, axis=0)
-    reference, strange = wanted_background(ensemble), _strange(ensemble.info, novelty)
-    other_light = reference is not None and _is_other(ensemble.info["light"], middle)
+    reference, strange = wanted_background(ensemble), _strange(ensemble.description, novelty)
+    other_light = reference is not None and _is_other(ensemble.description.light, middle)
     other_cells = strange is not None and n >= ENOUGH and _no_chance(strange, n)
     return Shift(n, middle, reference, other_light, strange, other_cells)
 
 
-def _is_other(light: dict[str, Any], background: np.ndarray) -> bool:
+def _is_other(light: Light, background: np.ndarray) -> bool:
     found = np.log(np.maximum(background, 1))
-    if light.get("known"):
-        away = np.abs(np.log(np.maximum(light["known"], 1)) - found).max(1)
+    if light.known:
+        away = np.abs(np.log(np.maximum(light.known, 1)) - found).max(1)
         return bool(away.min() > LEAST_LIGHT)
     # Earlier ensembles keep a median and a spread only.
-    low, usual, high = np.log(np.maximum(light["background"], 1))
+    low, usual, high = np.log(np.maximum(light.background, 1))
     allowed = np.maximum(SPREADS * np.maximum(high - usual, usual - low), LEAST_LIGHT)
     return bool((np.abs(found - usual) > allowed).any())
 
 
-def _strange(info: dict[str, Any], novelty: np.ndarray) -> int | None:
-    levels = dict(info["novelty"].get("levels", []))
+def _strange(description: Description, novelty: np.ndarray) -> int | None:
+    levels = dict(description.novelty.levels)
     return int((novelty > levels[COMMON]).sum()) if COMMON in levels else None
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from bloodcell.data.imaging.colour_constancy import background
-from bloodcell.data.imaging.cropping import Field, field_of
+from bloodcell.data.imaging.cropping import field_of
 from bloodcell.data.imaging.nucleus import find_stained
 
-__all__ = ["LEVELS", "lights_of", "novelty_levels", "reference_of", "stored_field"]
+__all__ = ["LEVELS", "lights_of", "novelty_levels", "reference_of"]
 
 # Enough for quantiles, few enough for seconds.
 MOST = 600
@@ -84,10 +84,3 @@ def lights_of(backgrounds: np.ndarray) -> list[list[float]]:
 def novelty_levels(novelty: np.ndarray) -> list[list[float]]:
     """[share, novelty that this share of known cells stays below], for LEVELS."""
     return [[share, float(np.quantile(novelty, share))] for share in LEVELS]
-
-
-def stored_field(info: Mapping[str, Any]) -> Field:
-    """The field of view of an ensemble; one that does not say takes the centre square."""
-    if "field" in info:
-        return Field.from_json(info["field"])
-    return Field(None, frozenset(), None)

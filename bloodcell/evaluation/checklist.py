@@ -6,10 +6,10 @@ file can know is left open, and says so.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from bloodcell.classes import CLASSES
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.evaluate import Evaluation, split_of
 
 __all__ = ["Item", "checklist", "checklist_markdown", "measured_card"]
@@ -38,32 +38,32 @@ def _percent(value: float, pair: tuple[float, float]) -> str:
     return f"{100 * value:.2f} % (95 %: {100 * pair[0]:.2f} to {100 * pair[1]:.2f})"
 
 
-def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list[Item]:
+def checklist(description: Description, dataset: Dataset, found: Evaluation) -> list[Item]:
     """The checklist of one evaluation.
 
     Args:
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
         dataset: the one that was judged on.
         found: the evaluation.
     """
-    j, trained = found.judgement, info["trained_on"]
-    same = dataset.fingerprint == trained["fingerprint"]
+    j, trained = found.judgement, description.trained_on
+    same = dataset.fingerprint == trained.fingerprint
     own = same or found.seen > 0 or found.set_aside > 0
     # Images are recognised by their pixels: at another size the same photographs are not.
-    kin = not own and dataset.info["source"] == trained["source"]
-    shares = " / ".join(f"{100 * s:.0f}" for s in trained["split_shares"])
+    kin = not own and dataset.info["source"] == trained.source
+    shares = " / ".join(f"{100 * s:.0f}" for s in trained.split_shares)
     partition = f"Train / validation / test {shares} %, by image and class, seed "
-    partition += f"{trained['split_seed']}"
-    split = split_of(info, dataset) if own else None
+    partition += f"{trained.split_seed}"
+    split = split_of(description, dataset) if own else None
     if split is not None and split.given:
         drawn = f"; {' and '.join(split.drawn)} drawn from train" if split.drawn else ""
         partition = f"The parts that the source gives{drawn}"
-    networks = ", ".join(f"{m['name']} ({m['weight']:.2f})" for m in info["members"])
+    networks = ", ".join(f"{m.name} ({m.weight:.2f})" for m in description.members)
     counts = ", ".join(f"{c['name']} {c['n']:,}" for c in j.per_class)
     excluded = int((~dataset.kept).sum())
     accuracy = _percent(j.accuracy, j.intervals["accuracy"])
     averaged = "averaged over the eight flips and turns" if found.tta else "one view of each image"
-    weighting = info.get("weighting", "given")
+    weighting, size = description.weighting, description.input_size
     answers: list[tuple[str, str, str, bool]] = [
         (
             "Purpose",
@@ -77,7 +77,7 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
         (
             "Data",
             "Source",
-            f"Trained on {trained['dataset']} ({trained['source']}); judged on {dataset.name} "
+            f"Trained on {trained.dataset} ({trained.source}); judged on {dataset.name} "
             f"({dataset.info['source']}).",
             True,
         ),
@@ -99,7 +99,7 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
         (
             "Data",
             "Preprocessing",
-            f"{dataset.info['crop']}; {info['input_size']}×{info['input_size']} pixels, RGB.",
+            f"{dataset.info['crop']}; {size}×{size} pixels, RGB.",
             True,
         ),
         (
@@ -121,15 +121,15 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
         (
             "Model",
             "Architecture and output",
-            f"Average of {len(info['members'])} networks: {networks}; temperature "
-            f"{info['temperature']:.3f}; probabilities of {len(CLASSES)} classes, prediction sets, "
-            "and none of the eight by novelty.",
+            f"Average of {len(description.members)} networks: {networks}; temperature "
+            f"{description.temperature:.3f}; probabilities of {len(CLASSES)} classes, prediction "
+            "sets, and none of the eight by novelty.",
             True,
         ),
         (
             "Training",
             "Procedure, augmentation, initial weights, seeds",
-            "In config.json of each run: " + ", ".join(m["run"] for m in info["members"]) + ".",
+            "In config.json of each run: " + ", ".join(m.run for m in description.members) + ".",
             True,
         ),
         (
@@ -152,7 +152,7 @@ def checklist(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> list
             "Cells from another laboratory",
             "This evaluation is on the dataset the members were trained on: home, not away."
             if own
-            else f"{dataset.name} is from {trained['source']} like the training images, though "
+            else f"{dataset.name} is from {trained.source} like the training images, though "
             "with other pixels: whether it shows other cells cannot be told."
             if kin
             else f"This evaluation is on {dataset.name}: no member saw an image with the same "
@@ -189,12 +189,12 @@ def checklist_markdown(items: list[Item]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured_card(card: str, info: dict[str, Any], dataset: Dataset, found: Evaluation) -> str:
+def measured_card(card: str, description: Description, dataset: Dataset, found: Evaluation) -> str:
     """The ensemble's model card with this evaluation and the checklist behind it.
 
     Args:
         card: the content of ``card.md``.
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
     """
     j = found.judgement
     names = {
@@ -228,6 +228,6 @@ def measured_card(card: str, info: dict[str, Any], dataset: Dataset, found: Eval
             "",
             "## Checklist, after CLAIM",
             "",
-            checklist_markdown(checklist(info, dataset, found)),
+            checklist_markdown(checklist(description, dataset, found)),
         ]
     )

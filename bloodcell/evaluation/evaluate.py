@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import NO_FOLD, Split, make_split
+from bloodcell.data.split import Split, make_split
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.intervals import wilson
@@ -75,15 +76,14 @@ class Evaluation:
         }
 
 
-def split_of(info: dict[str, Any], dataset: Dataset) -> Split:
+def split_of(description: Description, dataset: Dataset) -> Split:
     """The split of a dataset by the rule that an ensemble was trained with.
 
     Args:
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
     """
-    trained = info["trained_on"]
-    fold = tuple(trained.get("split_fold", NO_FOLD))
-    return make_split(dataset, trained["split_seed"], tuple(trained["split_shares"]), fold)
+    trained = description.trained_on
+    return make_split(dataset, trained.split_seed, trained.split_shares, trained.split_fold)
 
 
 def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.ndarray, int, int]:
@@ -103,7 +103,7 @@ def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.n
     """
     if part not in EVALUATED:
         raise BadInput(f"There is no part {part!r}: expected one of {', '.join(EVALUATED)}.")
-    indices = split_of(ensemble.info, dataset).indices(part)
+    indices = split_of(ensemble.description, dataset).indices(part)
     seen = np.isin(dataset.hashes[indices], ensemble.seen())
     set_aside = 0
     if part == "test":
@@ -169,14 +169,14 @@ def evaluate(
         ensemble, lambda i: read_images(dataset, i, ensemble.size), indices, tta, progress
     )
     labels = dataset.labels[indices]
-    names = [m["name"] for m in ensemble.info["members"]]
+    names = [m.name for m in ensemble.description.members]
     return Evaluation(
         ensemble.name,
         dataset.name,
         part,
         indices,
         labels,
-        bool(ensemble.info["tta"] if tta is None else tta),
+        bool(ensemble.description.tta if tta is None else tta),
         answers,
         judge(labels, answers.probabilities),
         [(n, judge(labels, p)) for n, p in zip(names, answers.members, strict=True)],

@@ -32,7 +32,7 @@ def similar_cells(ensemble: Ensemble, image: np.ndarray, count: int = 6) -> list
     Returns:
         Empty for an ensemble that does not name its known cells.
     """
-    if "known.npy" not in ensemble.info["files"]:
+    if "known.npy" not in ensemble.description.files:
         return []
     identities = ensemble.bundle.array("known.npy").astype(str)
     found = run_members(ensemble.models, image[None], False).features

@@ -17,6 +17,7 @@ import numpy as np
 
 from bloodcell import __version__
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.evaluation.evaluate import Evaluation, evaluate
 from bloodcell.evaluation.metrics import Judgement
@@ -32,20 +33,20 @@ KEPT = 40
 ANSWERS = ("probabilities", "members", "prediction_sets", "novelty", "recognised")
 
 
-def evaluation_key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool | None) -> str:
+def evaluation_key(description: Description, dataset: Dataset, part: str, tta: bool | None) -> str:
     """What an evaluation depends on, as 32 hex digits.
 
     Args:
-        info: the content of ``ensemble.json``; it has the checksum of every file.
+        description: the content of ``ensemble.json``; it has the checksum of every file.
         tta: None: as the ensemble was composed.
     """
     # The card only tells of the ensemble: what is added to it changes no answer.
-    files = {name: digest for name, digest in info["files"].items() if name != "card.md"}
+    files = {name: digest for name, digest in description.files.items() if name != "card.md"}
     depends = [
         [FORMAT, __version__],
-        {**info, "files": files},
+        description.changed(files=files).to_json(),
         [dataset.fingerprint, dataset.curation.fingerprint],
-        [part, bool(info["tta"] if tta is None else tta)],
+        [part, bool(description.tta if tta is None else tta)],
     ]
     text = json.dumps(depends, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -55,14 +56,14 @@ def _path(dataset: Dataset, key: str) -> Path:
     return dataset.path / "evaluations" / f"{key}.npz"
 
 
-def save_evaluation(info: dict[str, Any], dataset: Dataset, found: Evaluation) -> None:
+def save_evaluation(description: Description, dataset: Dataset, found: Evaluation) -> None:
     """Keep an evaluation, unless its dataset may only be read.
 
     Raises:
         NoSpace: the disk is full.
         NotFound: the dataset was deleted or renamed meanwhile.
     """
-    path = _path(dataset, evaluation_key(info, dataset, found.part, found.tta))
+    path = _path(dataset, evaluation_key(description, dataset, found.part, found.tta))
     judged = [["", asdict(found.judgement)], *([n, asdict(j)] for n, j in found.members)]
     rest = {"judged": judged, "set_aside": found.set_aside, "seen": found.seen}
     arrays = {key: getattr(found.answers, key) for key in ANSWERS}
@@ -83,23 +84,23 @@ def _judgement(found: dict[str, Any]) -> Judgement:
 
 
 def load_evaluation(
-    info: dict[str, Any], dataset: Dataset, part: str, tta: bool | None = None
+    description: Description, dataset: Dataset, part: str, tta: bool | None = None
 ) -> Evaluation | None:
     """The evaluation of exactly this, or None where it has to be worked out."""
     try:
         with np.load(
-            _path(dataset, evaluation_key(info, dataset, part, tta)), allow_pickle=False
+            _path(dataset, evaluation_key(description, dataset, part, tta)), allow_pickle=False
         ) as held:
             arrays = {key: held[key] for key in ("indices", "labels", *ANSWERS)}
             rest = json.loads(held["rest"].tobytes())
         judged = [(name, _judgement(found)) for name, found in rest["judged"]]
         return Evaluation(
-            info["name"],
+            description.name,
             dataset.name,
             part,
             arrays["indices"],
             arrays["labels"],
-            bool(info["tta"] if tta is None else tta),
+            bool(description.tta if tta is None else tta),
             Answers(**{key: arrays[key] for key in ANSWERS}, maps=[]),
             judged[0][1],
             judged[1:],
@@ -119,8 +120,8 @@ def evaluated(
     progress: Progress = silent,
 ) -> Evaluation:
     """:func:`bloodcell.evaluation.evaluate`, from the disk where it was done before."""
-    found = load_evaluation(ensemble.info, dataset, part, tta)
+    found = load_evaluation(ensemble.description, dataset, part, tta)
     if found is None:
         found = evaluate(ensemble, dataset, part, tta=tta, progress=progress)
-        save_evaluation(ensemble.info, dataset, found)
+        save_evaluation(ensemble.description, dataset, found)
     return found

@@ -16,6 +16,7 @@ import pandas as pd
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
@@ -153,8 +154,10 @@ def spread_over(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(order[np.linspace(0, len(labels) - 1, count).round().astype(int)])
 
 
-def _path(info: dict[str, Any], dataset: Dataset, part: str, images: int, tta: bool | None) -> Path:
-    text = json.dumps([FORMAT, evaluation_key(info, dataset, part, tta), images])
+def _path(
+    description: Description, dataset: Dataset, part: str, images: int, tta: bool | None
+) -> Path:
+    text = json.dumps([FORMAT, evaluation_key(description, dataset, part, tta), images])
     key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return dataset.path / "evaluations" / f"{key}.stress.json"
 
@@ -169,7 +172,7 @@ def _unpacked(rows: list[str], n: int) -> np.ndarray:
 
 
 def load_study(
-    info: dict[str, Any],
+    description: Description,
     dataset: Dataset,
     part: str = "test",
     *,
@@ -179,11 +182,11 @@ def load_study(
     """What is done so far of a study, or None if nothing is.
 
     Args:
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
     """
-    networks = (info["name"], *(m["name"] for m in info["members"]))
+    networks = (description.name, *(m.name for m in description.members))
     try:
-        held = read_json(_path(info, dataset, part, images, tta))
+        held = read_json(_path(description, dataset, part, images, tta))
         labels = np.array([CLASS_NAMES.index(name) for name in held["labels"]], np.int64)
         done = tuple(
             Stressed(name, strength, _unpacked(found["right"], len(labels)), found["recognised"])
@@ -194,7 +197,7 @@ def load_study(
     except (OSError, BadInput, KeyError, TypeError, ValueError, AttributeError):
         # It can be made again: a damaged one is as good as none.
         return None
-    return Study(info["name"], dataset.name, part, networks, labels, done)
+    return Study(description.name, dataset.name, part, networks, labels, done)
 
 
 def _save(path: Path, dataset: Dataset, found: Study) -> None:
@@ -232,9 +235,9 @@ def study(
     labels = dataset.labels[indices]
     places = spread_over(labels, images)
     indices, labels = indices[places], labels[places]
-    path = _path(ensemble.info, dataset, part, images, tta)
-    names = (ensemble.name, *(m["name"] for m in ensemble.info["members"]))
-    before = load_study(ensemble.info, dataset, part, images=images, tta=tta)
+    path = _path(ensemble.description, dataset, part, images, tta)
+    names = (ensemble.name, *(m.name for m in ensemble.description.members))
+    before = load_study(ensemble.description, dataset, part, images=images, tta=tta)
     done = list(before.done) if before is not None and before.n == len(labels) else []
     total = len(CONDITIONS) * len(indices)
     found = Study(ensemble.name, dataset.name, part, names, labels, tuple(done))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.weights import contributions
 from bloodcell.evaluation.agreement import disagreement, pairs
 from bloodcell.evaluation.calibration import prediction_sets
@@ -26,7 +27,6 @@ __all__ = [
     "metric_table",
     "pair_table",
     "set_table",
-    "set_thresholds",
 ]
 
 # What a reader calls each metric of a judgement, in the order of a report.
@@ -84,7 +84,7 @@ def confusion_table(matrix: list[list[int]] | np.ndarray) -> pd.DataFrame:
     return table
 
 
-def member_table(found: Evaluation, info: dict[str, Any]) -> pd.DataFrame:
+def member_table(found: Evaluation, description: Description) -> pd.DataFrame:
     """Each member beside the ensemble on the same images.
 
     ``member``, ``weight``, ``accuracy``, ``low``, ``high``, ``difference`` (ensemble minus
@@ -94,10 +94,12 @@ def member_table(found: Evaluation, info: dict[str, Any]) -> pd.DataFrame:
     ``lost`` (images only right with it, only right without it).
     """
     answers = found.answers
-    weights = np.array([m["weight"] for m in info["members"]])
+    weights = np.array([m.weight for m in description.members])
     without: list[Any] = [None] * len(weights)
     if len(weights) > 1:
-        _, _, without = contributions(found.labels, answers.members, weights, info["temperature"])
+        _, _, without = contributions(
+            found.labels, answers.members, weights, description.temperature
+        )
     rows = []
     for i, (name, judged) in enumerate(found.members):
         d = paired_difference(found.labels, answers.labels, answers.members[i].argmax(1))
@@ -150,18 +152,11 @@ def pair_table(found: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def set_thresholds(info: dict[str, Any]) -> dict[float, float]:
-    """Coverage → probability from which a class belongs to the set, as fitted on validation."""
-    conformal = info["conformal"]
-    found = {float(c): float(t) for c, t in conformal.get("thresholds", [])}
-    return found or {float(conformal["coverage"]): float(conformal["threshold"])}
-
-
-def set_table(found: Evaluation, info: dict[str, Any]) -> pd.DataFrame:
+def set_table(found: Evaluation, description: Description) -> pd.DataFrame:
     """Prediction sets at every coverage: ``aimed``, ``covered`` with ``low``, ``high`` (95 %,
     Wilson), ``mean_size``, ``single`` (share of sets with one class), ``n``."""
     rows = []
-    for aimed, threshold in set_thresholds(info).items():
+    for aimed, threshold in description.conformal.by_coverage().items():
         c = coverage(found.labels, prediction_sets(found.answers.probabilities, threshold))
         rows.append(
             {
@@ -207,7 +202,7 @@ def image_table(found: Evaluation, dataset: Dataset, rows: np.ndarray | None = N
 
 
 def all_tables(
-    found: Evaluation, dataset: Dataset, info: dict[str, Any]
+    found: Evaluation, dataset: Dataset, description: Description
 ) -> dict[str, pd.DataFrame]:
     """Every table of an evaluation by its file's name."""
     answers = found.answers
@@ -215,11 +210,11 @@ def all_tables(
         "metrics": metric_table(found),
         "classes": class_table(found.judgement),
         "confusion": confusion_table(found.judgement.confusion_matrix),
-        "members": member_table(found, info),
+        "members": member_table(found, description),
         "agreement": pair_table(found),
         "reliability": reliability(found.labels, answers.probabilities),
         "review": review_curve(found.labels, answers.probabilities, answers.recognised),
-        "prediction_sets": set_table(found, info),
+        "prediction_sets": set_table(found, description),
         "roc": roc_curves(found.labels, answers.probabilities),
         "precision_recall": precision_recall_curves(found.labels, answers.probabilities),
         "images": image_table(found, dataset),

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES, CLASSES
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.checklist import checklist
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
@@ -117,7 +118,7 @@ def _headline(found: Evaluation) -> str:
     return _table(rows, ["metric", "value", "95 % interval", "n"])
 
 
-def _members(found: Evaluation, info: dict[str, Any]) -> str:
+def _members(found: Evaluation, description: Description) -> str:
     rows = [
         [
             m.member,
@@ -130,7 +131,7 @@ def _members(found: Evaluation, info: dict[str, Any]) -> str:
             f"{m.p_value:.2g}",
             _share(m.without),
         ]
-        for m in member_table(found, info).itertuples()
+        for m in member_table(found, description).itertuples()
     ]
     text = _table(
         rows,
@@ -213,7 +214,7 @@ def _robustness(study: Study) -> str:
 
 
 def evaluation_report(
-    found: Evaluation, dataset: Dataset, info: dict[str, Any], study: Study | None = None
+    found: Evaluation, dataset: Dataset, description: Description, study: Study | None = None
 ) -> str:
     """The whole evaluation as HTML; it loads nothing from anywhere.
 
@@ -222,7 +223,7 @@ def evaluation_report(
     Args:
         found: the evaluation.
         dataset: what it was evaluated on.
-        info: the content of ``ensemble.json``.
+        description: the content of ``ensemble.json``.
         study: the corruption study, if there is one.
     """
     j, answers = found.judgement, found.answers
@@ -234,14 +235,14 @@ def evaluation_report(
             *(_share(s.aimed, 1), _share(s.covered, 1), _range(s.low, s.high, 1)),
             *(f"{s.mean_size:.2f}", _share(s.single, 1)),
         ]
-        for s in set_table(found, info).itertuples()
+        for s in set_table(found, description).itertuples()
     ]
     known = [
         f"<tr><td class=text>{html.escape(i.section)}</td><td class=text>{html.escape(i.topic)}"
         f"</td><td class=text>{html.escape(i.answer)}</td><td class=text>"
         + ("stated" if i.known else '<span class="open">open</span>')
         + "</td></tr>"
-        for i in checklist(info, dataset, found)
+        for i in checklist(description, dataset, found)
     ]
     title = f"{found.ensemble} on {found.dataset}, {found.part} part"
     warning = (
@@ -263,7 +264,7 @@ def evaluation_report(
         _figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
         "<h2>Ensemble and members</h2>",
         _figure("members", members_figure(found), "Accuracy of each model"),
-        _members(found, info),
+        _members(found, description),
         "<h2>Metrics per class</h2>",
         _classes(found),
         _figure("roc", roc_figure(roc_curves(found.labels, answers.probabilities), aucs), "ROC"),
@@ -316,7 +317,7 @@ def evaluation_report(
         ),
         "<h2>CLAIM checklist</h2><div class=wide><table>" + "".join(known) + "</table></div>",
         f'<p class="note">BloodCell Lab {__version__}; ensemble created '
-        f"{html.escape(info['created'])}, dataset {html.escape(dataset.fingerprint[:12])}.</p>",
+        f"{html.escape(description.created)}, dataset {html.escape(dataset.fingerprint[:12])}.</p>",
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -53,24 +53,23 @@ def ensemble(
     opened = [open_run(context.obj, r) for r in runs]
     weights = "found" if find_weights else weight
     path = compose(context.obj, opened, name, weights=weights, tta=tta, progress=to_stderr())
-    info = Bundle(path).info
+    description = Bundle(path).description
+    shown = {"members", "temperature", "tta", "novelty", "measured", "left_out"}
     found = {
         "name": name,
         "path": str(path),
         "zip": str(path.with_name(f"{name}.zip")),
-        **{k: info[k] for k in ("members", "temperature", "tta", "novelty", "measured")},
-        "left_out": info["left_out"],
+        **description.model_dump(mode="json", exclude_unset=True, include=shown),
     }
-    on = info["measured"]["validation"]
+    on = description.measured.validation
     rows = [
-        [m["name"], f"{m['weight']:.3f}", f"{m['validation_accuracy']:.4f}"]
-        for m in info["members"]
+        [m.name, f"{m.weight:.3f}", f"{m.validation_accuracy:.4f}"] for m in description.members
     ]
-    for row, without in zip(rows, on.get("without", []), strict=False):
-        row += [f"{100 * (on['accuracy'] - without['accuracy']):+.2f}"]
+    for row, without in zip(rows, on.without, strict=False):
+        row += [f"{100 * (on.accuracy - without.accuracy):+.2f}"]
     head = ["member", "weight", "accuracy", "adds, points"][: len(rows[0])]
-    text = f"{path}: {100 * on['accuracy']:.2f} % right of {on['n']:,} validation images"
-    left = f"\nleft out: {', '.join(info['left_out'])}" if info["left_out"] else ""
+    text = f"{path}: {100 * on.accuracy:.2f} % right of {on.n:,} validation images"
+    left = f"\nleft out: {', '.join(description.left_out)}" if description.left_out else ""
     show(found, as_json, f"{text}\n{table(rows, head)}{left}")
 
 
@@ -135,12 +134,12 @@ def evaluate(
     if tables is not None:
         from bloodcell.evaluation.tables import all_tables
 
-        for name, content in all_tables(judged, opened, loaded.info).items():
+        for name, content in all_tables(judged, opened, loaded.description).items():
             write_text(tables / f"{name}.csv", content.to_csv(index=False))
     if report is not None:
         from bloodcell.figures.report import evaluation_report
 
-        write_text(report, evaluation_report(judged, opened, loaded.info))
+        write_text(report, evaluation_report(judged, opened, loaded.description))
     if found["seen"]:
         note = f"{found['seen']} of the {found['n']} images were seen in training or validation"
         print(f"warning: {note}, so these figures are not of unseen cells", file=sys.stderr)

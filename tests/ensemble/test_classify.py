@@ -15,9 +15,9 @@ from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble import classify as module
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
+from bloodcell.ensemble.description import Description, Light, read_description
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ensemble.shift import find_shift
-from bloodcell.ensemble.training_statistics import stored_field
 from bloodcell.errors import BadInput
 from bloodcell.ui.classify.html_report import answers_html, counts_of
 from bloodcell.workspace import Workspace
@@ -39,10 +39,10 @@ def cells(trained_home: Path) -> np.ndarray:
 
 
 def test_an_ensemble_knows_the_scale_and_the_light_it_was_trained_at(ensemble, cells):
-    field = stored_field(ensemble.info)
+    field = ensemble.description.field_of_view
     assert (48, 48) in field.sizes
     assert field.stained[0] < field.stained[1] < field.stained[2]
-    low, middle, high = np.array(ensemble.info["light"]["background"])
+    low, middle, high = np.array(ensemble.description.light.background)
     assert (low <= middle).all()
     assert (middle <= high).all()
 
@@ -126,14 +126,18 @@ class TestShift:
         cream, white = [254.0, 228.0, 202.0], [232.0, 226.0, 226.0]
         narrow = {"background": [[c - 1 for c in cream], cream, [c + 1 for c in cream]]}
         batch, usual = np.tile(white, (8, 1)), np.zeros(8)
-        monkeypatch.setitem(ensemble.info, "light", {**narrow, "known": [cream]})
+
+        def about(known: list) -> Description:
+            return ensemble.description.changed(light=Light(**narrow, known=known))
+
+        monkeypatch.setattr(ensemble, "description", about(known=[cream]))
         assert find_shift(ensemble, batch, usual).other_light
-        monkeypatch.setitem(ensemble.info, "light", {**narrow, "known": [cream, white]})
+        monkeypatch.setattr(ensemble, "description", about(known=[cream, white]))
         assert not find_shift(ensemble, batch, usual).other_light
 
     def test_most_of_a_batch_being_strange_is_one(self, ensemble):
-        levels = dict(ensemble.info["novelty"]["levels"])
-        light = np.tile(ensemble.info["light"]["background"][1], (10, 1))
+        levels = dict(ensemble.description.novelty.levels)
+        light = np.tile(ensemble.description.light.background[1], (10, 1))
         strange = np.full(10, levels[0.9] * 1.1)
         assert find_shift(ensemble, light, strange).other_cells
         strange[5:] = 0
@@ -144,9 +148,9 @@ class TestShift:
 
 
 def test_an_ensemble_without_scale_and_light_still_answers(ensemble, cells, monkeypatch):
-    old = {k: v for k, v in ensemble.info.items() if k not in ("field", "light")}
-    novelty = {k: v for k, v in old["novelty"].items() if k != "levels"}
-    monkeypatch.setattr(ensemble, "info", old | {"novelty": novelty})
+    old = ensemble.description.to_json()
+    del old["field"], old["light"], old["novelty"]["levels"]
+    monkeypatch.setattr(ensemble, "description", read_description(old, "old"))
     files = [("a.png", png(wider(cell, 20))) for cell in cells]
     found = classify(ensemble, files)
     assert {crop.side for crop in found.crops} == {88}
@@ -159,7 +163,7 @@ class TestFilesToTakeAlong:
     def test_the_html_holds_the_rows_of_the_json(self, ensemble, cells):
         files = [("<script>alert(1)</script>.png", png(cells[0])), ("b.png", b"")]
         found = classify(ensemble, files)
-        page = answers_html(found, ensemble.info, ["a <b> note"])
+        page = answers_html(found, ensemble.description, ["a <b> note"])
         begin = page.index('id="answers">') + len('id="answers">')
         assert json.loads(page[begin : page.index("</script>", begin)]) == answers_json(found)
         assert "<script>alert" not in page
@@ -204,7 +208,7 @@ def test_every_bad_file_gets_a_sentence_or_an_answer_and_none_stops_the_others(e
             assert said.isprintable()
     assert "error" not in rows[0]
     assert rows[0] == rows[-1]
-    assert answers_html(found, ensemble.info, []).count("<tr>") > len(files)
+    assert answers_html(found, ensemble.description, []).count("<tr>") > len(files)
     assert len(answers_csv(found).encode()) > 0
 
 

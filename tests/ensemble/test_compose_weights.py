@@ -10,10 +10,10 @@ import pytest
 from bloodcell.data.split import make_split
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.ensemble.compose import compose
+from bloodcell.ensemble.description import Conformal
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.ensemble.preview import preview
 from bloodcell.evaluation.calibration import fit_conformal
-from bloodcell.evaluation.tables import set_thresholds
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.workspace import Workspace
 
@@ -67,8 +67,8 @@ def test_thresholds_for_every_coverage_are_those_of_the_validation_images(home: 
     first, demo = open_ensemble(workspace, "first"), open_dataset(workspace, "demo")
     validation = make_split(demo).indices("validation")
     answers = first.predict(demo.images[validation])
-    found = set_thresholds(first.info)
-    assert found[0.95] == first.info["conformal"]["threshold"]
+    found = first.description.conformal.by_coverage()
+    assert found[0.95] == first.description.conformal.threshold
     for aimed, threshold in found.items():
         wanted = fit_conformal(demo.labels[validation], answers.probabilities, aimed)
         assert threshold == pytest.approx(wanted, abs=1e-6)
@@ -76,8 +76,7 @@ def test_thresholds_for_every_coverage_are_those_of_the_validation_images(home: 
 
 
 def test_an_ensemble_that_kept_one_threshold_has_that_one():
-    info = {"conformal": {"coverage": 0.9, "threshold": 0.4}}
-    assert set_thresholds(info) == {0.9: 0.4}
+    assert Conformal(coverage=0.9, threshold=0.4).by_coverage() == {0.9: 0.4}
 
 
 class TestThePreview:

@@ -63,7 +63,7 @@ def test_rows_sum_to_one_and_everything_has_its_shape(first: Ensemble, fresh: np
 def test_calibration_changes_how_sure_it_is_and_not_what_it_says(first, fresh):
     found = first.predict(fresh)
     assert (found.labels == found.members[0].argmax(1)).all()
-    power = found.members[0].astype(float) ** (1 / first.info["temperature"])
+    power = found.members[0].astype(float) ** (1 / first.description.temperature)
     wanted = power / power.sum(1, keepdims=True)
     np.testing.assert_allclose(found.probabilities, wanted, atol=1e-4)
 
@@ -130,12 +130,12 @@ def test_weights_are_those_of_the_average(home: Path, fresh: np.ndarray):
     # A different second opinion: the same network with its classes in another order.
     equal = open_ensemble(workspace, compose(workspace, runs, "equal").name)
     uneven = open_ensemble(workspace, compose(workspace, runs, "uneven", weights=[3, 1]).name)
-    assert [m["weight"] for m in uneven.info["members"]] == [0.75, 0.25]
-    assert [m["weight"] for m in equal.info["members"]] == [0.5, 0.5]
+    assert [m.weight for m in uneven.description.members] == [0.75, 0.25]
+    assert [m.weight for m in equal.description.members] == [0.5, 0.5]
     raw = run_members(uneven.models, fresh[:6], tta=False)
     raw.probabilities[1] = np.roll(raw.probabilities[1], 3, axis=1)
     mean = 0.75 * raw.probabilities[0] + 0.25 * raw.probabilities[1]
-    power = mean.astype(float) ** (1 / uneven.info["temperature"])
+    power = mean.astype(float) ** (1 / uneven.description.temperature)
     wanted = power / power.sum(1, keepdims=True)
     np.testing.assert_allclose(uneven.finish(raw).probabilities, wanted, atol=1e-4)
 
@@ -143,7 +143,7 @@ def test_weights_are_those_of_the_average(home: Path, fresh: np.ndarray):
 def test_two_members_of_one_backbone_have_two_names(home: Path):
     workspace = Workspace(home)
     path = compose(workspace, [*list_runs(workspace), twin(workspace)], "both")
-    names = [m["name"] for m in Bundle(path).info["members"]]
+    names = [m.name for m in Bundle(path).description.members]
     assert names == ["tiny", "tiny-2"]
     assert sorted(p.name for p in (path / "members").glob("*.tflite")) == [
         "tiny-2.tflite",
@@ -299,9 +299,9 @@ class TestComposing:
         export_litert(build_classifier("tiny", 32), small.litert_path)
         small.status_path.write_text(run.status_path.read_text())
         path = compose(workspace, [run, small], "mixed")
-        info = Bundle(path).info
-        assert info["input_size"] == 48
-        assert [m["input_size"] for m in info["members"]] == [48, 32]
+        found = Bundle(path).description
+        assert found.input_size == 48
+        assert [m.input_size for m in found.members] == [48, 32]
         found = open_ensemble(workspace, "mixed").predict(np.zeros((2, 48, 48, 3), np.uint8))
         assert found.members.shape == (2, 2, 8)
 

@@ -11,7 +11,7 @@ from bloodcell.workspace import Workspace
 
 
 def away(first: Ensemble, dataset: Dataset, part: str = "all") -> Item:
-    items = checklist(first.info, dataset, evaluate(first, dataset, part))
+    items = checklist(first.description, dataset, evaluate(first, dataset, part))
     return next(i for i in items if i.topic == "Cells from another laboratory")
 
 

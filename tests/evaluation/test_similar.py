@@ -29,5 +29,5 @@ def test_an_ensemble_that_does_not_name_its_known_cells_has_none(first: Ensemble
     import copy
 
     older = copy.copy(first)
-    older.info = {**first.info, "files": {}}
+    older.description = first.description.changed(files={})
     assert similar_cells(older, own.images[0]) == []

@@ -26,7 +26,7 @@ def same(a: Evaluation, b: Evaluation) -> bool:
 
 
 def test_the_second_time_nothing_is_worked_out_and_all_is_the_same(first: Ensemble, own: Dataset):
-    assert load_evaluation(first.info, own, "test") is None
+    assert load_evaluation(first.description, own, "test") is None
     before = evaluated(first, own)
     after = evaluated(first, own, progress=never)
     assert same(before, after)
@@ -43,20 +43,20 @@ def test_another_question_is_another_evaluation(first: Ensemble, own: Dataset, h
 
 def test_averaging_as_composed_is_the_same_as_asking_for_it(first: Ensemble, own: Dataset):
     evaluated(first, own)
-    assert load_evaluation(first.info, own, "test", first.info["tta"]) is not None
+    assert load_evaluation(first.description, own, "test", first.description.tta) is not None
 
 
 def test_what_is_added_to_the_card_makes_nothing_stale(first: Ensemble, own: Dataset):
     evaluated(first, own)
-    files = {**first.info["files"], "card.md": "0" * 64}
-    assert load_evaluation({**first.info, "files": files}, own, "test") is not None
+    files = first.description.files | {"card.md": "0" * 64}
+    assert load_evaluation(first.description.changed(files=files), own, "test") is not None
 
 
 def test_a_decision_about_an_image_or_another_ensemble_makes_it_stale(first, own: Dataset):
     found = evaluated(first, own)
-    assert load_evaluation({**first.info, "temperature": 1.5}, own, "test") is None
+    assert load_evaluation(first.description.changed(temperature=1.5), own, "test") is None
     own.curation.exclude([int(found.indices[0])], "x")
-    assert load_evaluation(first.info, own, "test") is None
+    assert load_evaluation(first.description, own, "test") is None
 
 
 def test_a_damaged_file_is_as_good_as_none(first: Ensemble, own: Dataset):
@@ -65,14 +65,14 @@ def test_a_damaged_file_is_as_good_as_none(first: Ensemble, own: Dataset):
     whole = file.read_bytes()
     for content in (b"", whole[:100], whole[: len(whole) // 2], b"x" * 500):
         file.write_bytes(content)
-        assert load_evaluation(first.info, own, "test") is None
+        assert load_evaluation(first.description, own, "test") is None
     assert same(evaluated(first, own), found)
 
 
 def test_a_dataset_that_can_only_be_read_is_evaluated_all_the_same(first, own, only_to_be_read):
     only_to_be_read(own.path)
     assert evaluated(first, own).judgement.n == 16
-    assert load_evaluation(first.info, own, "test") is None
+    assert load_evaluation(first.description, own, "test") is None
 
 
 def test_only_so_many_are_kept(first: Ensemble, own: Dataset):
@@ -82,7 +82,7 @@ def test_only_so_many_are_kept(first: Ensemble, own: Dataset):
         (folder / f"{i:032x}.npz").write_bytes(b"old")
     evaluated(first, own)
     assert len(list(folder.glob("*.npz"))) == KEPT
-    assert load_evaluation(first.info, own, "test") is not None
+    assert load_evaluation(first.description, own, "test") is not None
 
 
 def test_maps_are_not_held(first: Ensemble, own: Dataset):

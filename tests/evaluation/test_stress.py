@@ -69,7 +69,7 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(first, own: Dataset, whole
 
     with pytest.raises(Stopped):
         study(first, own, progress=stop_later)
-    half = load_study(first.info, own)
+    half = load_study(first.description, own)
     assert not half.complete
     assert len(half.done) == int(56 * 0.4)
     again = []
@@ -77,7 +77,7 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(first, own: Dataset, whole
     assert again[0][0] > len(half.done) * whole.n
     assert again[-1] == (56 * whole.n, 56 * whole.n)
     assert found.to_json() == whole.to_json()
-    assert load_study(first.info, own).to_json() == whole.to_json()
+    assert load_study(first.description, own).to_json() == whole.to_json()
     study(first, own, progress=lambda *_: pytest.fail("it was done already"))
 
 
@@ -88,11 +88,11 @@ def test_a_study_of_other_images_is_another_one(first, own: Dataset):
 
     with pytest.raises(Stopped):
         study(first, own, images=8, progress=once)
-    assert load_study(first.info, own, images=8).n == 8
-    assert load_study(first.info, own) is None
+    assert load_study(first.description, own, images=8).n == 8
+    assert load_study(first.description, own) is None
     file = next((own.path / "evaluations").glob("*.stress.json"))
     file.write_text(file.read_text()[:40])
-    assert load_study(first.info, own, images=8) is None
+    assert load_study(first.description, own, images=8) is None
 
 
 def test_the_document_is_json_and_has_every_network(whole: Study):

@@ -131,7 +131,7 @@ def test_the_published_figures_are_lines(found: Evaluation):
 @pytest.fixture(scope="module")
 def text(found: Evaluation, demo: Dataset, ensemble: Ensemble, study: Study) -> str:
     """The report."""
-    return evaluation_report(found, demo, ensemble.info, study)
+    return evaluation_report(found, demo, ensemble.description, study)
 
 
 class TestTheReport:
@@ -160,7 +160,7 @@ class TestTheReport:
         from dataclasses import replace
 
         evil = "</script><img src=x onerror=alert(1)>"
-        shown = evaluation_report(replace(found, ensemble=evil), demo, ensemble.info)
+        shown = evaluation_report(replace(found, ensemble=evil), demo, ensemble.description)
         body = shown.split("</head>")[1]
         assert "<img" not in body
 

@@ -169,7 +169,7 @@ def test_a_robustness_study_is_started_and_kept(home: Path, ensemble: Ensemble, 
         settled(app.run())
     on_tab(app, "Robustness")
     demo = open_dataset(Workspace(home), "demo")
-    assert load_study(ensemble.info, demo).complete
+    assert load_study(ensemble.description, demo).complete
     assert len(app.dataframe[0].value) == 2
     assert not any(b.label.startswith(("Start", "Resume")) for b in app.button)
     assert len(CONDITIONS) == 56
@@ -335,7 +335,9 @@ class TestExport:
     def test_every_table_is_a_csv_and_agrees_with_the_document(
         self, found: Evaluation, ensemble: Ensemble, dataset: Dataset
     ):
-        with zipfile.ZipFile(io.BytesIO(zip_tables(found, dataset, ensemble.info))) as packed:
+        with zipfile.ZipFile(
+            io.BytesIO(zip_tables(found, dataset, ensemble.description))
+        ) as packed:
             tables = {
                 name.removesuffix(".csv"): pd.read_csv(packed.open(name), keep_default_na=False)
                 for name in packed.namelist()

@@ -68,16 +68,6 @@ class Field:
             "stained": self.stained and list(self.stained),
         }
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Field":
-        """What :meth:`to_json` made."""
-        stained = value["stained"]
-        return cls(
-            value["crop_px"],
-            frozenset((height, width) for width, height in value["source_sizes"]),
-            None if stained is None else (stained[0], stained[1], stained[2]),
-        )
-
 
 def field_of(info: Mapping[str, Any], stained: tuple[float, float, float] | None) -> Field:
     """The field of view of a dataset.

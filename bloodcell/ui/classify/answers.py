@@ -165,7 +165,7 @@ def show_downloads(ensemble: Ensemble, found: Classified, notes: list[str]) -> N
     for label, data, mime in (
         ("CSV", lambda: answers_csv(found), "text/csv"),
         ("JSON", text, "application/json"),
-        ("HTML", lambda: answers_html(found, ensemble.info, notes), "text/html"),
+        ("HTML", lambda: answers_html(found, ensemble.description, notes), "text/html"),
     ):
         st.download_button(
             label,

@@ -7,6 +7,7 @@ from typing import Any
 from bloodcell.classes import CLASSES, class_id, title
 from bloodcell.ensemble.answer_files import answers_json
 from bloodcell.ensemble.classify import Classified
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.ui.common.format import interval, percent, thumbnail
 
@@ -31,14 +32,14 @@ def counts_of(found: Classified) -> list[int]:
     return [int((labels == c.id).sum()) for c in CLASSES]
 
 
-def answers_html(found: Classified, info: dict[str, Any], notes: list[str]) -> str:
+def answers_html(found: Classified, description: Description, notes: list[str]) -> str:
     """A page with the table of answers and the class counts.
 
     The rows of ``classify --json`` are in it too, in a script element that runs nothing.
 
     Args:
         found: the answers.
-        info: the ensemble's ``ensemble.json``.
+        description: the ensemble's ``ensemble.json``.
         notes: sentences to stand at the top.
     """
     rows = answers_json(found)
@@ -49,8 +50,8 @@ def answers_html(found: Classified, info: dict[str, Any], notes: list[str]) -> s
 <html lang="en"><meta charset="utf-8"><title>Blood cells: predictions</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
 <h1>Blood cells: {len(rows):,} predictions</h1>
-<p class="note">By the ensemble {html.escape(info["name"])} of BloodCell Lab, made on
-{html.escape(info["created"][:10])}. For research use only. Not a medical device.</p>
+<p class="note">By the ensemble {html.escape(description.name)} of BloodCell Lab, made on
+{html.escape(description.created[:10])}. For research use only. Not a medical device.</p>
 {stated}
 <h2>Recognised cells</h2>{_counts(found)}
 <h2>Files</h2>

@@ -33,8 +33,8 @@ def unseen_cells(dataset: Dataset, ensemble: Ensemble, seed: int) -> Samples:
     Raises:
         BadInput: there is none.
     """
-    trained = ensemble.info["trained_on"]
-    split = make_split(dataset, trained["split_seed"], tuple(trained["split_shares"]))
+    trained = ensemble.description.trained_on
+    split = make_split(dataset, trained.split_seed, trained.split_shares)
     test = split.indices("test")
     test = test[~np.isin(dataset.hashes[test], ensemble.seen())]
     labels, names = dataset.labels, dataset.items["name"]

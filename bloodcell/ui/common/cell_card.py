@@ -2,7 +2,6 @@
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ import streamlit as st
 
 from bloodcell import figures
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers
 from bloodcell.ui.common.format import percent, plain, swatch
 from bloodcell.ui.common.overlay import overlaid, shown_evidence
@@ -89,12 +89,12 @@ def could_be(probabilities: np.ndarray, prediction_set: np.ndarray) -> list[int]
 
 
 @st.fragment
-def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
+def cell_card(cell: Cell, description: Description, key: str) -> None:
     """Draw the card.
 
     Args:
         cell: what to show.
-        info: the ensemble's ``ensemble.json``.
+        description: the ensemble's ``ensemble.json``.
         key: unique on the page.
     """
     photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -110,17 +110,17 @@ def cell_card(cell: Cell, info: dict[str, Any], key: str) -> None:
                 alt=f"Photograph {cell.name}",
             )
         with right:
-            _verdict(cell, info)
+            _verdict(cell, description)
         left, right = st.columns([4, 6], gap="medium")
         with left:
             _map(cell, photo, key)
         with right:
             _bars(cell, key)
-            _votes(cell, info)
+            _votes(cell, description)
 
 
-def _verdict(cell: Cell, info: dict[str, Any]) -> None:
-    label, limit = cell.label, info["novelty"]["threshold"]
+def _verdict(cell: Cell, description: Description) -> None:
+    label, limit = cell.label, description.novelty.threshold
     p = percent(cell.probabilities[label])
     st.caption(plain(cell.name))
     against = f"novelty {cell.novelty:.2f}, limit {limit:.2f}"
@@ -145,7 +145,7 @@ def _verdict(cell: Cell, info: dict[str, Any]) -> None:
     if not cell.recognised:
         return
     others = could_be(cell.probabilities, cell.prediction_set)
-    coverage = f"{100 * info['conformal']['coverage']:.0f} %"
+    coverage = f"{100 * description.conformal.coverage:.0f} %"
     if others:
         text = ", ".join(swatch(k) for k in others)
     elif cell.prediction_set.any():
@@ -197,13 +197,12 @@ def _map(cell: Cell, photo: np.ndarray, key: str) -> None:
     )
 
 
-def _votes(cell: Cell, info: dict[str, Any]) -> None:
+def _votes(cell: Cell, description: Description) -> None:
     lines = ["| Network | Prediction | Weight |", "|---|---|--:|"]
-    for member, p in zip(info["members"], cell.members, strict=True):
+    for member, p in zip(description.members, cell.members, strict=True):
         vote = int(p.argmax())
         lines.append(
-            f"| {member['name']} | {swatch(vote)} {percent(float(p[vote]))} "
-            f"| {member['weight']:.2f} |"
+            f"| {member.name} | {swatch(vote)} {percent(float(p[vote]))} | {member.weight:.2f} |"
         )
     st.markdown("\n".join(lines), unsafe_allow_html=True)
     votes = {int(p.argmax()) for p in cell.members}

@@ -29,7 +29,7 @@ def show_similar_cells(
     known = _trained_on(ensemble, dataset)
     if known is None:
         st.caption(
-            f"Import the dataset {plain(ensemble.info['trained_on']['dataset'])} to see the most "
+            f"Import the dataset {plain(ensemble.description.trained_on.dataset)} to see the most "
             "similar training cells here."
         )
         return
@@ -43,14 +43,14 @@ def show_similar_cells(
 
 def _trained_on(ensemble: Ensemble, dataset: Dataset | None) -> Dataset | None:
     """The dataset that an ensemble was trained on: `dataset`, or that of its name, or None."""
-    trained = ensemble.info["trained_on"]
-    if dataset is not None and dataset.fingerprint == trained.get("fingerprint"):
+    trained = ensemble.description.trained_on
+    if dataset is not None and dataset.fingerprint == trained.fingerprint:
         return dataset
     try:
-        found = open_dataset(workspace(), trained["dataset"])
+        found = open_dataset(workspace(), trained.dataset)
     except BloodCellError:
         return None
-    return found if found.fingerprint == trained.get("fingerprint") else None
+    return found if found.fingerprint == trained.fingerprint else None
 
 
 def _similar_pictures(image: np.ndarray, known: Dataset, ensemble: Ensemble) -> list[Picture]:

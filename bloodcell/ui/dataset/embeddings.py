@@ -44,8 +44,8 @@ def layout_of(dataset: Dataset) -> Layout | None:
     if st.session_state.get(FEATURES) == STATISTICS:
         name = None
     ensemble = load_ensemble(name) if name else None
-    members = [] if ensemble is None else [m["file"] for m in ensemble.info["members"]]
-    checksums = tuple(ensemble.info["files"][file] for file in members)
+    members = [] if ensemble is None else [m.file for m in ensemble.description.members]
+    checksums = tuple(ensemble.description.files[file] for file in members)
     return cached_job(
         ("layout", *identity(dataset)[:3], checksums),
         "Looking at all images",

@@ -1,19 +1,17 @@
 """Calibration, review by a person below a confidence threshold, and prediction sets."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
 from bloodcell.classes import title
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.calibration import prediction_sets
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.evaluation.metrics import reliability
 from bloodcell.evaluation.review import coverage, refer, review_curve
-from bloodcell.evaluation.tables import set_thresholds
 from bloodcell.ui.common.format import interval, percent
 
 __all__ = ["show_calibration", "show_prediction_sets", "show_review"]
@@ -98,14 +96,14 @@ def show_review(found: Evaluation) -> None:
 
 
 @st.fragment
-def show_prediction_sets(found: Evaluation, info: dict[str, Any]) -> None:
+def show_prediction_sets(found: Evaluation, description: Description) -> None:
     """Prediction sets with a chosen coverage, measured on these images."""
-    thresholds = set_thresholds(info)
+    thresholds = description.conformal.by_coverage()
     aimed = (
         st.select_slider(
             "Target coverage",
             list(thresholds),
-            value=min(thresholds, key=lambda c: abs(c - info["conformal"]["coverage"])),
+            value=min(thresholds, key=lambda c: abs(c - description.conformal.coverage)),
             format_func=lambda c: f"{100 * c:g} %",
             key="review_coverage",
         )

@@ -5,12 +5,12 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.bundle import Bundle, zipped
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.checklist import checklist, measured_card
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.stress import load_study
@@ -20,26 +20,28 @@ from bloodcell.ui.common.state import workspace
 __all__ = ["show_export", "zip_tables"]
 
 
-def zip_tables(found: Evaluation, dataset: Dataset, info: dict[str, Any]) -> bytes:
+def zip_tables(found: Evaluation, dataset: Dataset, description: Description) -> bytes:
     """A zip with a CSV file for every table of an evaluation."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, table in all_tables(found, dataset, info).items():
+        for name, table in all_tables(found, dataset, description).items():
             packed.writestr(f"{name}.csv", table.to_csv(index=False))
     return buffer.getvalue()
 
 
-def _find_study(found: Evaluation, dataset: Dataset, info: dict[str, Any]):
-    every = (load_study(info, dataset, found.part, images=n, tta=found.tta) for n in (0, 300))
+def _find_study(found: Evaluation, dataset: Dataset, description: Description):
+    every = (
+        load_study(description, dataset, found.part, images=n, tta=found.tta) for n in (0, 300)
+    )
     # Rather a complete one of some images than one of all that has just begun.
     return max((s for s in every if s is not None), key=lambda s: len(s.done), default=None)
 
 
-def _write_report(found: Evaluation, dataset: Dataset, info: dict[str, Any]) -> str:
+def _write_report(found: Evaluation, dataset: Dataset, description: Description) -> str:
     # Imported late: it reads the whole of plotly.js.
     from bloodcell.figures.report import evaluation_report
 
-    return evaluation_report(found, dataset, info, _find_study(found, dataset, info))
+    return evaluation_report(found, dataset, description, _find_study(found, dataset, description))
 
 
 def _lower_headings(text: str) -> str:
@@ -58,8 +60,8 @@ def show_export(name: str, found: Evaluation | None, dataset: Dataset | None) ->
     bundle = Bundle(folder)
     card = bundle.read("card.md").decode("utf-8", "replace")
     if found is not None and dataset is not None:
-        card = measured_card(card, bundle.info, dataset, found)
-        _show_downloads(found, dataset, bundle.info, card)
+        card = measured_card(card, bundle.description, dataset, found)
+        _show_downloads(found, dataset, bundle.description, card)
     else:
         st.info("Evaluate the ensemble first to download a report.", icon=":material/info:")
     st.subheader("Ensemble", anchor=False)
@@ -82,14 +84,16 @@ def show_export(name: str, found: Evaluation | None, dataset: Dataset | None) ->
         st.markdown(_lower_headings(card))
 
 
-def _show_downloads(found: Evaluation, dataset: Dataset, info: dict[str, Any], card: str) -> None:
+def _show_downloads(
+    found: Evaluation, dataset: Dataset, description: Description, card: str
+) -> None:
     st.subheader("Evaluation", anchor=False)
     stem = f"{found.ensemble}-{found.dataset}-{found.part}"
     text = json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
     with st.container(horizontal=True):
         st.download_button(
             "Report (HTML)",
-            lambda: _write_report(found, dataset, info),
+            lambda: _write_report(found, dataset, description),
             f"{stem}.html",
             "text/html",
             icon=":material/download:",
@@ -100,7 +104,7 @@ def _show_downloads(found: Evaluation, dataset: Dataset, info: dict[str, Any], c
         for label, data, file, mime in (
             (
                 "All tables (CSV)",
-                lambda: zip_tables(found, dataset, info),
+                lambda: zip_tables(found, dataset, description),
                 f"{stem}-tables.zip",
                 "application/zip",
             ),
@@ -110,7 +114,7 @@ def _show_downloads(found: Evaluation, dataset: Dataset, info: dict[str, Any], c
             st.download_button(
                 label, data, file, mime, icon=":material/download:", on_click="ignore"
             )
-    still = sum(not item.known for item in checklist(info, dataset, found))
+    still = sum(not item.known for item in checklist(description, dataset, found))
     st.caption(
         "The report is one interactive file that works offline. It holds file names and numbers, "
         "no images. Save any figure from its toolbar (SVG, in the report also PNG). Of the CLAIM "

@@ -191,7 +191,7 @@ def open_image(found: Evaluation, dataset: Dataset, name: str, row: int) -> None
     called = str(dataset.items["name"].iloc[index])
     truth = int(found.labels[row])
     cell = cell_of(found.answers, row, called, image, evidence.whole, truth)
-    cell_card(cell, ensemble.info, "evaluated")
+    cell_card(cell, ensemble.description, "evaluated")
     if len(evidence.members) > 1:
         _show_members(cell, ensemble, evidence)
     show_similar_cells(image, ensemble, dataset, "evaluated_similar")
@@ -201,10 +201,10 @@ def _show_members(cell: Cell, ensemble: Ensemble, evidence: Evidence) -> None:
     st.markdown("**Evidence of each member for its own prediction**")
     photo = cv2.resize(cell.image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     columns = st.columns(max(3, len(cell.members)))
-    members = zip(ensemble.info["members"], cell.members, evidence.members, strict=True)
+    members = zip(ensemble.description.members, cell.members, evidence.members, strict=True)
     for column, (member, own, maps) in zip(columns, members, strict=False):
         vote = int(own.argmax())
-        words = f"{member['name']}: {title(vote).lower()} {percent(float(own[vote]))}"
+        words = f"{member.name}: {title(vote).lower()} {percent(float(own[vote]))}"
         column.image(
             overlaid(photo, shown_evidence(maps, vote, SIDE), OPACITY),
             caption=words,

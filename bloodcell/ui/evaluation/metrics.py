@@ -1,12 +1,11 @@
 """Metrics of an evaluation: of the ensemble, per class, and of each member."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
 from bloodcell.classes import class_id, title
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import wilson
@@ -195,7 +194,7 @@ def show_classes(found: Evaluation) -> None:
     )
 
 
-def show_members(found: Evaluation, info: dict[str, Any]) -> None:
+def show_members(found: Evaluation, description: Description) -> None:
     """Compare the ensemble with its members and with the published result."""
     rows = [(f"{found.ensemble} (ensemble)", found.judgement), *found.members]
     n = len(found.labels)
@@ -228,11 +227,11 @@ def show_members(found: Evaluation, info: dict[str, Any]) -> None:
         "are a reference point and not a direct comparison."
     )
     if len(found.members) > 1:
-        _show_contributions(found, info)
+        _show_contributions(found, description)
         _show_agreement(found)
 
 
-def _show_contributions(found: Evaluation, info: dict[str, Any]) -> None:
+def _show_contributions(found: Evaluation, description: Description) -> None:
     st.subheader("Contribution of each member", anchor=False)
     rows = [
         {
@@ -246,7 +245,7 @@ def _show_contributions(found: Evaluation, info: dict[str, Any]) -> None:
             "Gained": m.gained,
             "Lost": m.lost,
         }
-        for m in member_table(found, info).itertuples()
+        for m in member_table(found, description).itertuples()
     ]
     st.dataframe(
         pd.DataFrame(rows),

@@ -9,6 +9,7 @@ import streamlit as st
 
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.bundle import Bundle
+from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import VIEWS
 from bloodcell.errors import Stopped
 from bloodcell.evaluation.evaluate import Evaluation, split_of
@@ -23,10 +24,10 @@ __all__ = [
     "TTA_HELP",
     "count_predictions",
     "describe_work",
+    "ensemble_description",
     "find_evaluation",
     "find_evaluation_job",
     "find_robustness_job",
-    "read_ensemble_info",
 ]
 
 # Predictions that are made without being asked for: some ten seconds on two cores.
@@ -49,26 +50,26 @@ def _memory() -> OrderedDict[tuple[str, ...], Evaluation]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _info(path: str, stamp: int) -> dict[str, Any]:
-    return Bundle(Path(path)).info
+def _description(path: str, stamp: int) -> Description:
+    return Bundle(Path(path)).description
 
 
-def read_ensemble_info(name: str) -> dict[str, Any]:
+def ensemble_description(name: str) -> Description:
     """The content of an ensemble's ``ensemble.json``, without loading its networks.
 
     Raises:
         BloodCellError: it is missing or damaged.
     """
     path = workspace().find("ensembles", name)
-    return _info(str(path), changed_at(path))
+    return _description(str(path), changed_at(path))
 
 
 def count_predictions(
-    info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+    description: Description, dataset: Dataset, part: str, tta: bool
 ) -> tuple[int, int, int]:
     """Images of the part, networks, and views of each image: their product is the work."""
-    images = len(split_of(info, dataset).indices(part))
-    return images, len(info["members"]), len(VIEWS) if tta else 1
+    images = len(split_of(description, dataset).indices(part))
+    return images, len(description.members), len(VIEWS) if tta else 1
 
 
 def describe_work(images: int, networks: int, views: int) -> str:
@@ -77,18 +78,18 @@ def describe_work(images: int, networks: int, views: int) -> str:
     return f"{images:,} images{members}{f' × {views} views' if views > 1 else ''}"
 
 
-def _key(info: dict[str, Any], dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:
+def _key(description: Description, dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:
     """What an evaluation depends on, and the dataset: two may hold the same images."""
     made = str(dataset.info.get("created", ""))
-    return str(dataset.path), made, evaluation_key(info, dataset, part, tta)
+    return str(dataset.path), made, evaluation_key(description, dataset, part, tta)
 
 
 def find_evaluation(
-    info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+    description: Description, dataset: Dataset, part: str, tta: bool
 ) -> Evaluation | None:
     """The evaluation if it is in memory or on disk."""
-    key, kept = _key(info, dataset, part, tta), _memory()
-    found = kept.get(key) or load_evaluation(info, dataset, part, tta)
+    key, kept = _key(description, dataset, part, tta), _memory()
+    found = kept.get(key) or load_evaluation(description, dataset, part, tta)
     if found is not None:
         kept[key] = found
         kept.move_to_end(key)
@@ -108,7 +109,7 @@ def _job(key: Any, title: str, work: Callable[[Progress], Any], *, start: bool) 
 
 
 def find_evaluation_job(
-    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool, *, start: bool
+    name: str, description: Description, dataset: Dataset, part: str, tta: bool, *, start: bool
 ) -> Job | None:
     """The job that evaluates an ensemble; its result is an Evaluation, which is also kept.
 
@@ -118,8 +119,8 @@ def find_evaluation_job(
     """
     ensemble = load_ensemble(name) if start else None
     return _job(
-        (_key(info, dataset, part, tta), "evaluate"),
-        f"Evaluating {info['name']} on {dataset.name}",
+        (_key(description, dataset, part, tta), "evaluate"),
+        f"Evaluating {description.name} on {dataset.name}",
         lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress),
         start=start,
     )
@@ -127,7 +128,7 @@ def find_evaluation_job(
 
 def find_robustness_job(
     name: str,
-    info: dict[str, Any],
+    description: Description,
     dataset: Dataset,
     part: str,
     tta: bool,
@@ -148,11 +149,11 @@ def find_robustness_job(
             return study(ensemble, dataset, part, images=images, tta=tta, progress=progress)
         except Stopped:
             # What is done is kept: a stop here is no loss.
-            return load_study(info, dataset, part, images=images, tta=tta)
+            return load_study(description, dataset, part, images=images, tta=tta)
 
     return _job(
-        (_key(info, dataset, part, tta), "robustness", images),
-        f"Robustness of {info['name']} on {dataset.name}",
+        (_key(description, dataset, part, tta), "robustness", images),
+        f"Robustness of {description.name} on {dataset.name}",
         work,
         start=start,
     )

@@ -1,7 +1,5 @@
 """Robustness: accuracy on corrupted images, and on an external dataset."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,6 +7,7 @@ import streamlit as st
 from bloodcell import figures
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from bloodcell.evaluation.evaluate import Evaluation, split_of
 from bloodcell.evaluation.stress import CONDITIONS, Study, load_study
@@ -31,19 +30,19 @@ SOME = 300
 
 
 def show_corruptions(
-    name: str, info: dict[str, Any], dataset: Dataset, part: str, tta: bool
+    name: str, description: Description, dataset: Dataset, part: str, tta: bool
 ) -> None:
     """Show the robustness study, or start, follow, stop and resume it."""
     st.caption(
         "Accuracy under eleven image corruptions (file, optics, light, slide), each at five "
         "severities. Modelled on BloodMNIST-C; own implementation."
     )
-    total, networks, views = count_predictions(info, dataset, part, tta)
+    total, networks, views = count_predictions(description, dataset, part, tta)
     if not total:
         st.info(f"The {part} part of {dataset.name} has no images: select another part.")
         return
     with st.expander("Examples of the corruptions"):
-        _show_examples(info, dataset, part)
+        _show_examples(description, dataset, part)
     images = 0
     if total > SOME:
         images = st.segmented_control(
@@ -54,8 +53,8 @@ def show_corruptions(
             format_func=lambda n: f"{n:,}, balanced over the classes" if n else f"all {total:,}",
             key="robustness_images",
         )
-    job = find_robustness_job(name, info, dataset, part, tta, images, start=False)
-    kept = load_study(info, dataset, part, images=images, tta=tta)
+    job = find_robustness_job(name, description, dataset, part, tta, images, start=False)
+    kept = load_study(description, dataset, part, images=images, tta=tta)
     if job is not None and job.running:
         st.caption("It continues when this page is closed. Finished conditions are kept.")
         wait_for(job)
@@ -71,7 +70,7 @@ def show_corruptions(
             icon=":material/play_arrow:",
             key="robustness_start",
         ):
-            find_robustness_job(name, info, dataset, part, tta, images, start=True)
+            find_robustness_job(name, description, dataset, part, tta, images, start=True)
             st.rerun()
         if done:
             st.caption(f"{done} of {len(CONDITIONS)} conditions are finished.")
@@ -84,10 +83,10 @@ def _corrupt_once(key: str, _image: np.ndarray) -> list[np.ndarray]:
     return [corrupt(_image[None], name, s)[0] for name in CORRUPTIONS for s in STRENGTHS]
 
 
-def _show_examples(info: dict[str, Any], dataset: Dataset, part: str) -> None:
-    index = split_of(info, dataset).indices(part)[:1]
-    image = read_images(dataset, index, info["input_size"])[0]
-    changed = _corrupt_once(f"{dataset.fingerprint}_{index}_{info['input_size']}", image)
+def _show_examples(description: Description, dataset: Dataset, part: str) -> None:
+    index = split_of(description, dataset).indices(part)[:1]
+    image = read_images(dataset, index, description.input_size)[0]
+    changed = _corrupt_once(f"{dataset.fingerprint}_{index}_{description.input_size}", image)
     made = []
     for place, picture in enumerate(changed):
         title = list(CORRUPTIONS.values())[place // len(STRENGTHS)]
@@ -138,7 +137,7 @@ def _show_study(study: Study) -> None:
 
 
 def show_external(
-    name: str, info: dict[str, Any], home: Evaluation | None, dataset: Dataset
+    name: str, description: Description, home: Evaluation | None, dataset: Dataset
 ) -> None:
     """Compare the accuracy with that on another dataset (external validation).
 
@@ -154,22 +153,22 @@ def show_external(
         )
         return
     if home is None:
-        st.info(f"Evaluate {info['name']} on {dataset.name} first.", icon=":material/info:")
+        st.info(f"Evaluate {description.name} on {dataset.name} first.", icon=":material/info:")
         return
     other = open_dataset(
         workspace(), st.selectbox("External dataset", others, key="external_dataset")
     )
-    found = find_evaluation(info, other, "all", home.tta)
+    found = find_evaluation(description, other, "all", home.tta)
     if found is None:
-        images, networks, views = count_predictions(info, other, "all", home.tta)
-        job = find_evaluation_job(name, info, other, "all", home.tta, start=False)
+        images, networks, views = count_predictions(description, other, "all", home.tta)
+        job = find_evaluation_job(name, description, other, "all", home.tta, start=False)
         if (job is None or not job.running) and st.button(
             f"Evaluate on all of {other.name} ({images:,} images × {networks} networks × {views} "
             "views)",
             icon=":material/play_arrow:",
             key="external_start",
         ):
-            job = find_evaluation_job(name, info, other, "all", home.tta, start=True)
+            job = find_evaluation_job(name, description, other, "all", home.tta, start=True)
         if job is None or not wait_for(job):
             return
         found = job.result

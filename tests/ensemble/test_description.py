@@ -1,0 +1,79 @@
+"""``ensemble.json`` is read once into typed values; what is not known is kept."""
+
+import json
+
+import pytest
+
+from bloodcell.ensemble.description import read_description
+from bloodcell.errors import BadInput
+from bloodcell.workspace import built_in_ensembles
+
+
+@pytest.fixture
+def reference() -> dict:
+    path = built_in_ensembles()
+    assert path is not None
+    return json.loads((path / "reference" / "ensemble.json").read_text(encoding="utf-8"))
+
+
+def test_it_is_written_as_it_was_read(reference: dict):
+    reference["of a later version"] = {"a": [1, None]}
+    reference["members"][0]["of a later version"] = "kept"
+    description = read_description(json.dumps(reference), "here")
+    assert json.dumps(description.to_json(), sort_keys=True) == json.dumps(
+        reference, sort_keys=True
+    )
+
+
+def test_a_change_leaves_the_rest_alone(reference: dict):
+    other = read_description(reference, "here").changed(name="other")
+    assert other.to_json() == reference | {"name": "other"}
+
+
+def test_an_ensemble_of_before_the_optional_parts_opens(reference: dict):
+    for key in ("field", "light", "weighting", "left_out"):
+        del reference[key]
+    for member in reference["members"]:
+        del member["basis"], member["detector"]
+    del reference["novelty"]["levels"], reference["conformal"]["thresholds"]
+    description = read_description(reference, "here")
+    assert description.light is None
+    assert description.field_of_view.stained is None
+    assert description.conformal.by_coverage() == {0.95: reference["conformal"]["threshold"]}
+    assert description.to_json() == reference
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("temperature", 10**400, "has temperature 1000.*, expected a number from 0.001 to 1000"),
+        ("temperature", float("inf"), "has temperature inf, expected a number"),
+        ("tta", 1, "has tta 1, expected true or false"),
+        ("left_out", 5, "has left_out 5, expected a list"),
+        ("weighting", [], r"has weighting \[\], expected a text"),
+        (
+            "conformal",
+            {"coverage": 0.9, "threshold": 0.4, "thresholds": [["a", "b"]]},
+            "thresholds",
+        ),
+        ("light", {"background": [[1, 2]]}, r"light.background .*expected three colours"),
+        ("anything", float("nan"), "holds what JSON cannot"),
+        ("anything", "\ud800", "holds what JSON cannot"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(reference: dict, key: str, value, words: str):
+    with pytest.raises(BadInput, match=words) as caught:
+        read_description(reference | {key: value}, "here")
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_is_named(reference: dict):
+    del reference["members"][1]["weight"]
+    with pytest.raises(BadInput, match=r"lacks members\[1\]\.weight"):
+        read_description(reference, "here")
+
+
+def test_a_number_of_200_000_digits_is_a_sentence():
+    with pytest.raises(BadInput, match="not readable as JSON"):
+        read_description('{"temperature": ' + "9" * 200_000 + "}", "here")
