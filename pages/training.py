@@ -39,7 +39,10 @@ DRAWN = "training_drawn"
 def choose_run(runs: list[Run]) -> Run | None:
     """The run that the address names, else one that is running, else the newest."""
     wanted = st.query_params.get("run")
-    if wanted:
+    if wanted and wanted not in workspace().names("runs"):
+        # A name and no path: an address must not open what lies elsewhere, nor tell if it is there.
+        st.warning(f"There is no run {wanted!r} in this workspace.", icon=":material/link_off:")
+    elif wanted:
         try:
             return open_run(workspace(), wanted)
         except BloodCellError as error:

@@ -87,7 +87,7 @@ def check_shares(shares: Sequence[float]) -> None:
     sound = sound and all(isinstance(s, int | float) and 0 <= s <= 1 for s in shares)
     if not sound or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise BadInput(
-            f"The shares {shares} cannot divide a dataset: expected three numbers for train, "
+            f"The shares {shares!s:.80} cannot divide a dataset: expected three numbers for train, "
             "validation and test that sum to 1, with train above 0."
         )
 
@@ -100,8 +100,8 @@ def check_fold(fold: Sequence[int]) -> None:
         tuple(fold) != NO_FOLD and not (1 <= fold[0] <= fold[1] and 2 <= fold[1] <= MOST_FOLDS)
     ):
         raise BadInput(
-            f"The fold {fold} is none of a cross-validation: expected two whole numbers such as "
-            f"2, 5 for the second of five folds, at most {MOST_FOLDS} of them, or 0, 0 for none."
+            f"The fold {fold!s:.80} is none of a cross-validation: expected two whole numbers such "
+            f"as 2, 5 for the second of five folds, at most {MOST_FOLDS} of them, or 0, 0 for none."
         )
 
 

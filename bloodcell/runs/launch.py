@@ -32,12 +32,14 @@ __all__ = [
     "ask_to_stop",
     "check",
     "end_at_once",
+    "git_commit",
     "prepare",
     "spawn",
     "start",
     "wait_for_end",
 ]
 
+ROOT = Path(__file__).parents[2]
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
@@ -99,26 +101,39 @@ def _environment() -> dict[str, Any]:
             versions[library] = ""
     return {
         "versions": versions,
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(ROOT),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
     }
 
 
-def _git_commit() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
+def git_commit(root: Path) -> str:
+    """The commit of the clone at `root` that this program runs from; "" for anything else.
+
+    A package that was installed lies in a repository of its own at most: its environment's folder
+    may be in one of somebody else, whose commit says nothing of this program.
+    """
+    # A hook of git tells its children about another repository.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+
+    def git(*words: str) -> list[str]:
+        return subprocess.run(
+            ["git", *words],
+            cwd=root,
+            env=environment,
             capture_output=True,
             text=True,
             timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+            check=True,
+        ).stdout.splitlines()
+
+    try:
+        top, commit = git("rev-parse", "--show-toplevel", "HEAD")
+        git("ls-files", "--error-unmatch", "bloodcell/__init__.py")
+    except (OSError, ValueError, subprocess.SubprocessError):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return commit if Path(top).resolve() == root.resolve() else ""
 
 
 def start(workspace: Workspace, run: Run) -> int:
@@ -150,8 +165,7 @@ def spawn(workspace: Workspace, verb: list[str], log: Path, *flags: str) -> int:
         Its pid.
     """
     command = [sys.executable, "-m", "bloodcell", "--home", str(workspace.home), *verb]
-    root = Path(__file__).parents[2]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {k: v for k, v in os.environ.items() if k != DETACHED}
     environment |= {"PYTHONPATH": os.pathsep.join(paths), **dict.fromkeys(flags, "1")}
     with log.open("ab") as file:

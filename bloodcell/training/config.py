@@ -5,7 +5,8 @@ best for two cores in under half an hour.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from bloodcell.augment.policy import current_name
@@ -16,6 +17,7 @@ from bloodcell.models.kernels import has_bfloat16
 
 __all__ = [
     "BETWEEN",
+    "FIELDS",
     "OPTIMIZERS",
     "PRESETS",
     "SCHEDULES",
@@ -36,124 +38,121 @@ FORMER_PRESETS = {"cpu": "fast"}
 FORMER_FIELDS = {"strangers": "outlier_exposure"}
 
 
+def _number(default: float, low: float, high: float, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+def _choice(default: str, choices: Iterable[str], help: str) -> Any:
+    return field(default=default, metadata={"help": help, "choices": tuple(choices)})
+
+
+def _told(help: str, default: Any = MISSING) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run.
+    """A training run. What a field means, and which values it takes, is its metadata.
 
-    Attributes:
-        dataset: name in the workspace, or path.
-        preset: what the other values started from.
-        backbone: a key of ``bloodcell.models.classifier.BACKBONES``.
-        weights: "imagenet", "none", the path of a local weights file, or that of the best epoch
-            of another run of the same backbone (``checkpoint/best-N.npz``), or several of these
-            with BETWEEN between them: the mean of their weights.
-        input_size: pixels a side.
-        policy: augmentations: a preset, a name in the workspace or a path.
-        optimizer: "lion", "adamw" or "sgd" (momentum 0.9, Nesterov).
-        learning_rate: highest learning rate.
-        weight_decay: decoupled, not for biases and normalisation.
-        schedule: "constant", "cosine" (to 1 % of the highest) or "plateau" (a fifth after
-            `plateau_patience` epochs without a lower validation loss).
-        warmup_epochs: epochs of linear growth of the learning rate; may be a fraction.
-        plateau_patience: see `schedule`.
-        epochs, batch_size: as named.
-        outlier_exposure: share of every batch that is made into pictures of none of the eight,
-            which a second output learns to tell, so that the features show them.
-        teacher: a finished run of any backbone, or its `model.keras`, whose probabilities and
-            features are learned beside the labels (distillation); empty = none.
-        precision: "float32", or "bfloat16": convolutions and products of matrices in bfloat16,
-            variables and sums in float32; only faster where the processor has it.
-        early_stopping: end after so many epochs without a lower validation loss; 0 = never.
-        time_budget: minutes of training after which the present epoch is the last; 0 = no limit.
-        label_smoothing: 0 up to 1.
-        dropout: before the last layer, 0 up to 1.
-        ema: decay of the moving average of the weights that is evaluated and exported; 0 = off.
-        sample_weights: "balanced" (n / (k · n_class)) or "none".
-        seed: of weights, order and augmentation.
-        split_seed: of the split into train, validation and test.
-        split_shares: of train, validation and test.
-        split_fold: (k, n): in cross-validation the k-th of n folds is the validation part, and
-            the test part is the same in all of them; (0, 0) = no cross-validation.
+    Raises:
+        BadInput: a value that cannot be.
     """
 
-    dataset: str
-    preset: str = "fast"
-    backbone: str = "mobilenetv2"
-    weights: str = "imagenet"
-    input_size: int = 96
-    policy: str = "gentle"
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    schedule: str = "cosine"
-    warmup_epochs: float = 1.0
-    plateau_patience: int = 4
-    epochs: int = 8
-    batch_size: int = 32
-    early_stopping: int = 0
-    time_budget: float = 0.0
-    label_smoothing: float = 0.1
-    dropout: float = 0.2
-    ema: float = 0.0
-    sample_weights: str = "none"
-    outlier_exposure: float = 0.0
-    teacher: str = ""
-    precision: str = "float32"
-    seed: int = 0
-    split_seed: int = 0
-    split_shares: tuple[float, float, float] = SHARES
-    split_fold: tuple[int, int] = NO_FOLD
+    dataset: str = _told("Name in the workspace, or path.")
+    preset: str = _told("What the other values started from.", "fast")
+    backbone: str = _choice("mobilenetv2", BACKBONES, "The network that is trained.")
+    # Here also paths of other runs' best epochs (checkpoint/best-N.npz) with BETWEEN between them.
+    weights: str = _told(
+        "ImageNet, random, a local weights file, or the best epoch of earlier runs of the same "
+        "backbone; of several, the mean of their weights.",
+        "imagenet",
+    )
+    input_size: int = _number(96, MIN_SIZE, MAX_SIZE, "Pixels a side.")
+    policy: str = _told("Augmentations: a preset, a name in the workspace or a path.", "gentle")
+    optimizer: str = _choice("adamw", OPTIMIZERS, "Lion, AdamW or SGD (momentum 0.9, Nesterov).")
+    learning_rate: float = _number(1e-3, 1e-8, 10, "Highest learning rate.")
+    weight_decay: float = _number(0.01, 0, 1, "Decoupled, not for biases and normalisation.")
+    schedule: str = _choice(
+        "cosine",
+        SCHEDULES,
+        "Constant, cosine (to 1 % of the highest) or plateau (a fifth after the plateau patience "
+        "without a lower validation loss).",
+    )
+    warmup_epochs: float = _number(
+        1.0, 0, 100, "Epochs of linear growth of the learning rate; may be a fraction."
+    )
+    plateau_patience: int = _number(
+        4, 1, 100, "Epochs without progress before the plateau schedule lowers the rate."
+    )
+    epochs: int = _number(8, 1, MOST_EPOCHS, "Epochs at most.")
+    batch_size: int = _number(32, 2, 1024, "Images a step.")
+    early_stopping: int = _number(
+        0, 0, 1000, "End after so many epochs without a lower validation loss; 0 = never."
+    )
+    time_budget: float = _number(
+        0.0,
+        0,
+        100_000,
+        "Minutes of training after which the present epoch is the last; 0 = no limit.",
+    )
+    label_smoothing: float = _number(0.1, 0, 0.9, "0 up to 0.9.")
+    dropout: float = _number(0.2, 0, 0.9, "Before the last layer, 0 up to 0.9.")
+    ema: float = _number(
+        0.0,
+        0,
+        0.99999,
+        "Decay of the moving average of the weights that is evaluated and exported; 0 = off.",
+    )
+    sample_weights: str = _choice(
+        "none", SAMPLE_WEIGHTS, "Balanced (n / (k · n of the class)) or none."
+    )
+    outlier_exposure: float = _number(
+        0.0,
+        0,
+        0.5,
+        "Share of every batch that is made into pictures of none of the eight, which a second "
+        "output learns to tell, so that the features show them.",
+    )
+    teacher: str = _told(
+        "A finished run of any backbone whose probabilities and features are learned beside the "
+        "labels (distillation); empty = none.",
+        "",
+    )
+    precision: str = _choice(
+        "float32",
+        PRECISIONS,
+        "With bfloat16, convolutions and products of matrices are computed in bfloat16, variables "
+        "and sums in float32; only faster where the processor has it.",
+    )
+    seed: int = _number(0, 0, 2**31 - 1, "Of weights, order and augmentation.")
+    split_seed: int = _number(0, 0, 2**31 - 1, "Of the split into train, validation and test.")
+    split_shares: tuple[float, float, float] = _told("Of train, validation and test.", SHARES)
+    split_fold: tuple[int, int] = _told(
+        "(k, n): in cross-validation the k-th of n folds is the validation part, and the test "
+        "part is the same in all of them; (0, 0) = no cross-validation.",
+        NO_FOLD,
+    )
 
     def __post_init__(self):
-        object.__setattr__(self, "preset", FORMER_PRESETS.get(self.preset, self.preset))
+        if isinstance(self.preset, str):
+            object.__setattr__(self, "preset", FORMER_PRESETS.get(self.preset, self.preset))
+        if self.preset not in tuple(PRESETS):
+            raise _not_one_of("preset", self.preset, PRESETS)
         check_shares(self.split_shares)
         check_fold(self.split_fold)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
         object.__setattr__(self, "split_fold", tuple(self.split_fold))
         if isinstance(self.policy, str):
             object.__setattr__(self, "policy", current_name(self.policy))
-        choices = {
-            "preset": tuple(PRESETS),
-            "backbone": tuple(BACKBONES),
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "sample_weights": SAMPLE_WEIGHTS,
-            "precision": PRECISIONS,
-        }
-        for key, allowed in choices.items():
-            if getattr(self, key) not in allowed:
-                raise BadInput(
-                    f"{key} is {getattr(self, key)!r}: expected one of {', '.join(allowed)}."
-                )
-        ranges = {
-            "input_size": (MIN_SIZE, MAX_SIZE),
-            "learning_rate": (1e-8, 10),
-            "weight_decay": (0, 1),
-            "warmup_epochs": (0, 100),
-            "plateau_patience": (1, 100),
-            "epochs": (1, MOST_EPOCHS),
-            "batch_size": (2, 1024),
-            "early_stopping": (0, 1000),
-            "time_budget": (0, 100_000),
-            "label_smoothing": (0, 0.9),
-            "dropout": (0, 0.9),
-            "ema": (0, 0.99999),
-            "outlier_exposure": (0, 0.5),
-            "seed": (0, 2**31 - 1),
-            "split_seed": (0, 2**31 - 1),
-        }
-        whole = {f.name for f in dataclasses.fields(self) if f.type is int}
-        for key, (low, high) in ranges.items():
-            value = getattr(self, key)
-            number = isinstance(value, int if key in whole else int | float)
-            if not number or isinstance(value, bool) or not low <= value <= high:
-                kind = "a whole number" if key in whole else "a number"
-                raise BadInput(f"{key} is {value!r}: expected {kind} from {low} to {high}.")
+        for f in dataclasses.fields(self):
+            _check(f.name, getattr(self, f.name), f.metadata, whole=f.type is int)
         for key in ("dataset", "weights", "policy"):
             if not isinstance(getattr(self, key), str) or not getattr(self, key):
-                raise BadInput(f"{key} is {getattr(self, key)!r}: expected a name or a path.")
+                raise BadInput(f"{key} is {getattr(self, key)!r:.80}: expected a name or a path.")
         if not isinstance(self.teacher, str):
-            raise BadInput(f"teacher is {self.teacher!r}: expected a run's name or path, or none.")
+            raise BadInput(
+                f"teacher is {self.teacher!r:.80}: expected a run's name or path, or none."
+            )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -162,11 +161,32 @@ class TrainConfig:
     def from_json(cls, values: dict[str, Any]) -> "TrainConfig":
         known = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(values, dict) or "dataset" not in values:
-            raise BadInput(f"{values!r} is not the config of a run: expected at least a dataset.")
+            raise BadInput(
+                f"{values!r:.80} is not the config of a run: expected at least a dataset."
+            )
         # Runs keep the words of the version that made them.
         named = {FORMER_FIELDS.get(k, k): v for k, v in values.items()}
         return cls(**{k: v for k, v in named.items() if k in known})
 
+
+def _not_one_of(key: str, value: Any, allowed: Iterable[str]) -> BadInput:
+    return BadInput(f"{key} is {value!r:.80}: expected one of {', '.join(allowed)}.")
+
+
+def _check(key: str, value: Any, limits: Mapping[str, Any], *, whole: bool) -> None:
+    """Raise BadInput if the value of a field is not within the limits of its metadata."""
+    if "choices" in limits and value not in limits["choices"]:
+        raise _not_one_of(key, value, limits["choices"])
+    if "low" in limits:
+        low, high = limits["low"], limits["high"]
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            kind = "a whole number" if whole else "a number"
+            raise BadInput(f"{key} is {value!r:.80}: expected {kind} from {low} to {high}.")
+
+
+# What a field means ("help"), and the values it takes ("low" and "high", or "choices").
+FIELDS: dict[str, Mapping[str, Any]] = {f.name: f.metadata for f in dataclasses.fields(TrainConfig)}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "bloodcellcnn": {

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,8 @@ from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.runs.sweep import members
-from bloodcell.training.config import PRESETS, TrainConfig, make_config
+from bloodcell.training.config import FIELDS, PRESETS, TrainConfig, make_config
 from bloodcell.training.estimate import Speed, remember_speed, speed_key
-from bloodcell.ui.training.launch_form import field_help
 from bloodcell.workspace import Workspace
 
 Open = Callable[..., AppTest]
@@ -69,9 +69,8 @@ class TestLaunch:
         assert not app.exception
         widgets = [*app.selectbox, *app.number_input, *app.text_input, *app.button_group]
         keys = " ".join(w.key for w in widgets if w.key)
-        told = field_help()
         for field in dataclasses.fields(TrainConfig):
-            assert told[field.name]
+            assert FIELDS[field.name]["help"]
             # Folds are launched all at once.
             name = "what" if field.name == "split_fold" else field.name
             assert re.search(rf"\btrain_(fast_)?{name}(_demo)?\b", keys), name
@@ -303,6 +302,20 @@ class TestRuns:
         assert not app.exception
         assert "20200101-000000-tiny-0000" in texts(app.warning)
         assert only_run(trained_home).id in texts(app.markdown)
+
+    def test_an_address_names_a_run_and_no_path(
+        self, trained_home: Path, tmp_path: Path, open_page: Open
+    ):
+        run = only_run(trained_home)
+        outside = shutil.copytree(run.path, tmp_path / "outside")
+        (outside / "labels.json").write_text('{"name": "of somebody else"}', encoding="utf-8")
+        said = []
+        for path in (outside, tmp_path / "nowhere", f"../runs/{run.id}"):
+            app = open_page(trained_home, "training", run=str(path))
+            assert not app.exception
+            assert "of somebody else" not in texts(app.markdown)
+            said.append(texts(app.warning).replace(repr(str(path)), "X"))
+        assert set(said) == {"There is no run X in this workspace."}
 
     def test_a_run_whose_process_is_gone_says_so_and_can_be_resumed(
         self, home: Path, open_page: Open

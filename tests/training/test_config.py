@@ -1,12 +1,14 @@
 """What makes a run: presets, changes, and values that cannot be."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+import bloodcell
 from bloodcell.augment.policy import PRESETS as POLICIES
 from bloodcell.errors import BadInput
-from bloodcell.training.config import PRESETS, TrainConfig, make_config
+from bloodcell.training.config import FIELDS, PRESETS, TrainConfig, make_config
 
 
 def test_the_forerunners_recipe_is_a_preset():
@@ -99,3 +101,24 @@ def test_an_unknown_preset_is_named_with_those_there_are():
 def test_a_damaged_config_is_refused(values):
     with pytest.raises(BadInput, match="not the config of a run"):
         TrainConfig.from_json(values)
+
+
+def test_what_a_field_means_is_data_and_not_a_docstring():
+    """Python leaves docstrings out with -OO, and the form of the Training page needs the words."""
+    assert [f for f, about in FIELDS.items() if not about["help"].endswith(".")] == []
+    read = [
+        p
+        for p in Path(bloodcell.__file__).parent.rglob("*.py")
+        if "__doc__" in (text := p.read_text(encoding="utf-8")) or "getdoc" in text
+    ]
+    assert read == []
+
+
+@pytest.mark.parametrize("value", [[], {}, None, 10**400, "x" * 9])
+@pytest.mark.parametrize("key", [f.name for f in dataclasses.fields(TrainConfig)])
+def test_a_value_of_another_kind_is_a_sentence(key: str, value):
+    if isinstance(value, str) and isinstance(getattr(TrainConfig("d"), key), str):
+        return
+    with pytest.raises(BadInput) as caught:
+        TrainConfig.from_json({"dataset": "d", key: value})
+    assert len(str(caught.value)) < 300

@@ -14,6 +14,7 @@ from bloodcell.augment import (
     find_policy,
     policy_names,
 )
+from bloodcell.errors import NotFound
 from bloodcell.ui.common.errors import attempt, show_problem
 from bloodcell.ui.common.state import workspace
 
@@ -89,7 +90,14 @@ def load_policy(policy: Policy, *, kept: bool = False) -> None:
 
 def load_named(name: str) -> None:
     """Load the policy `name` into the editor; if there is none, keep the editor and report it."""
-    attempt("policy_problem", lambda: load_policy(find_policy(workspace(), name), kept=True))
+
+    def load() -> None:
+        # A name and no path: an address must not open a file anywhere on the server.
+        if name not in policy_names(workspace()):
+            raise NotFound(f"There is no augmentation policy {name!r} in this workspace.")
+        load_policy(find_policy(workspace(), name), kept=True)
+
+    attempt("policy_problem", load)
 
 
 def loaded_policy() -> Policy:

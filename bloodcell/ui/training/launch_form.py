@@ -1,8 +1,6 @@
 """The form of a new run: one, an ensemble's members, several seeds, or cross-validation."""
 
 import dataclasses
-import inspect
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +12,7 @@ from bloodcell.augment import policy_names
 from bloodcell.data.split_choice import chosen_split
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput, BloodCellError
-from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
+from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.lifecycle import duplicate, prepare_all
 from bloodcell.runs.queue import edit, engaged, enqueue, settings, waiting
@@ -22,17 +20,7 @@ from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.runs.sweep import k_folds, members, seeds
 from bloodcell.runs.weights import MEAN, is_settled, runs_named
-from bloodcell.training.config import (
-    MOST_EPOCHS,
-    OPTIMIZERS,
-    PRECISIONS,
-    PRESETS,
-    SAMPLE_WEIGHTS,
-    SCHEDULES,
-    TrainConfig,
-    make_config,
-    preset_values,
-)
+from bloodcell.training.config import FIELDS, PRESETS, TrainConfig, make_config, preset_values
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
@@ -41,7 +29,7 @@ from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.training.estimate import show_estimate
 from bloodcell.ui.training.preflight import check_launch, show_checks
 
-__all__ = ["Prefill", "draw_launch_form", "field_help", "prefill_from"]
+__all__ = ["Prefill", "draw_launch_form", "prefill_from"]
 
 MAIN = (
     "dataset",
@@ -58,12 +46,6 @@ MAIN = (
     # Folds are launched all at once, by the form's own field for it; a copy of one keeps its own.
     "split_fold",
 )
-CHOICES: dict[str, tuple[str, ...]] = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "sample_weights": SAMPLE_WEIGHTS,
-    "precision": PRECISIONS,
-}
 SOURCES = {
     "imagenet": "ImageNet",
     "none": "Random",
@@ -133,17 +115,6 @@ class Prefill:
         return {k: v for k, v in values.items() if v != self.value(k, backbone)}
 
 
-def field_help() -> dict[str, str]:
-    """What each field of a training means, from the docstring of `TrainConfig`."""
-    text = inspect.getdoc(TrainConfig) or ""
-    found: dict[str, str] = {}
-    for entry in re.findall(r"^    (\w[\w, ]*): (.+(?:\n        .+)*)", text, re.MULTILINE):
-        words = " ".join(entry[1].split()).replace("`", "")
-        for name in entry[0].split(", "):
-            found[name] = words[0].upper() + words[1:]
-    return found
-
-
 def _label_of(name: str) -> str:
     text = name.replace("_", " ")
     return LABELS.get(name, text[0].upper() + text[1:])
@@ -181,7 +152,6 @@ def _only(backbones: list[str]) -> str:
 
 def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[str], dict[str, Any]]:
     """Draw the main fields; returns the chosen backbones and the values of the others."""
-    told = field_help()
     values: dict[str, Any] = {}
     if several_backbones:
         backbones = st.multiselect(
@@ -209,24 +179,18 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
             )
         backbones = [chosen]
     first = _only(backbones)
-    whole: dict[str, tuple[int, int]] = {
-        "input_size": (MIN_SIZE, MAX_SIZE),
-        "seed": (0, 2**31 - 1),
-        "epochs": (1, MOST_EPOCHS),
-        "batch_size": (2, 1024),
-    }
     places = {"input_size": 1, "seed": 2, "epochs": 0, "batch_size": 1}
     with columns[0]:
         values["policy"] = _choose_policy(prefill)
     second = st.columns(4)
-    for name, (low, high) in whole.items():
-        with (columns if name in ("input_size", "seed") else second)[places[name]]:
+    for name, place in places.items():
+        with (columns if name in ("input_size", "seed") else second)[place]:
             values[name] = st.number_input(
                 _label_of(name),
-                low,
-                high,
+                FIELDS[name]["low"],
+                FIELDS[name]["high"],
                 int(prefill.value(name, first)),
-                help=told[name] if name == "seed" else None,
+                help=FIELDS[name]["help"],
                 **prefill.widget(name, first),
             )
     with second[2]:
@@ -237,7 +201,7 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
             float(prefill.value("learning_rate", first)),
             step=1e-4,
             format="%g",
-            help=told["learning_rate"],
+            help=FIELDS["learning_rate"]["help"],
             **prefill.widget("learning_rate", first),
         )
     with second[3]:
@@ -249,7 +213,7 @@ def draw_main_fields(prefill: Prefill, several_backbones: bool) -> tuple[list[st
                 float(prefill.value("time_budget")),
                 step=5.0,
                 format="%g",
-                help=told["time_budget"],
+                help=FIELDS["time_budget"]["help"],
                 **prefill.widget("time_budget"),
             )
         )
@@ -271,7 +235,6 @@ def _list_earlier_runs(backbone: str) -> dict[str, str]:
 
 def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
     """Draw the choice of initial weights: for each backbone "imagenet", "none", a path or a run."""
-    told = field_help()["weights"]
     real = [b for b in backbones if b != "tiny"]
     found = dict.fromkeys(backbones, "none")
     before = prefill.value("weights")
@@ -284,7 +247,7 @@ def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
         default=default if default in sources else "none",
         required=True,
         format_func=SOURCES.get,
-        help=told,
+        help=FIELDS["weights"]["help"],
         **prefill.widget("weights" if real else "weights_tiny"),
     )
     if source == "imagenet":
@@ -329,7 +292,6 @@ def draw_advanced_fields(
     Raises:
         BadInput: a text that is not what its field holds.
     """
-    told = field_help()
     seed, shares = chosen_split(dataset)
     chosen = {"split_seed": seed, "split_shares": shares, **prefill.values}
     only = _only(backbones)
@@ -340,7 +302,7 @@ def draw_advanced_fields(
         value = chosen.get(field.name, prefill.value(field.name, only))
         about = {
             "label": _label_of(field.name),
-            "help": told.get(field.name),
+            "help": FIELDS[field.name]["help"],
             **prefill.widget(field.name, only),
         }
         with columns[place % 3]:
@@ -350,8 +312,8 @@ def draw_advanced_fields(
                 values[field.name] = _parse_shares(
                     st.text_input(value=", ".join(map(str, value)), **about)
                 )
-            elif field.name in CHOICES:
-                allowed: list[str | None] = list(CHOICES[field.name])
+            elif "choices" in FIELDS[field.name]:
+                allowed: list[str | None] = list(FIELDS[field.name]["choices"])
                 if len({prefill.value(field.name, b) for b in backbones}) > 1:
                     allowed, value = [None, *allowed], None
                     about["key"] += "_of_each"
@@ -364,10 +326,18 @@ def draw_advanced_fields(
             elif isinstance(value, bool):
                 values[field.name] = st.toggle(value=value, **about)
             elif isinstance(value, int):
-                values[field.name] = st.number_input(min_value=0, value=value, **about)
+                low, high = FIELDS[field.name]["low"], FIELDS[field.name]["high"]
+                values[field.name] = st.number_input(
+                    min_value=low, max_value=high, value=value, **about
+                )
             else:
                 values[field.name] = st.number_input(
-                    min_value=0.0, value=float(value), step=0.01, format="%g", **about
+                    min_value=float(FIELDS[field.name]["low"]),
+                    max_value=float(FIELDS[field.name]["high"]),
+                    value=float(value),
+                    step=0.01,
+                    format="%g",
+                    **about,
                 )
     return values
 
