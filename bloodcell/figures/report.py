@@ -1,13 +1,10 @@
 """An evaluation as one HTML file: interactive, and whole without a network."""
 
 import html
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES, CLASSES
@@ -35,60 +32,13 @@ from bloodcell.figures.evaluation import (
     review_figure,
     roc_figure,
 )
+from bloodcell.figures.html import html_figure, html_page, html_table
 from bloodcell.figures.robustness import corruption_curves
 
 __all__ = ["evaluation_report"]
 
 # The threshold that the page begins with too.
 REVIEWED_BELOW = 0.9
-
-_CSS = """
-:root { color-scheme: light dark; --ink: #1f1a2b; --page: #ffffff; --line: #d9d4e3; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e9e6f0; --page: #0e1117; --line: #3a3646; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 62rem; margin: 0 auto; padding: 1rem; }
-h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: 0.9rem; }
-.wide { overflow-x: auto; } th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem;
-  text-align: right; vertical-align: top; } td { white-space: nowrap; }
-td.text, th.text { text-align: left; white-space: normal; }
-.note { opacity: 0.8; font-size: 0.9rem; } .open { color: #b35c1e; font-weight: 600; }
-figure { margin: 1rem 0; }
-"""
-# The text of figures follows the page's colour, in light and in dark.
-_JS = """
-const ink = getComputedStyle(document.body).color;
-for (const element of document.querySelectorAll("figure[data-figure]")) {
-  const found = JSON.parse(document.getElementById(element.dataset.figure).textContent);
-  found.layout.font = Object.assign({}, found.layout.font, { color: ink });
-  Plotly.newPlot(element, found.data, found.layout, { displaylogo: false, responsive: true,
-    toImageButtonOptions: { format: "svg" },
-    modeBarButtonsToAdd: [{ name: "PNG", icon: Plotly.Icons.camera,
-      click: (plot) => Plotly.downloadImage(plot, { format: "png", scale: 3 }) }] });
-}
-"""
-
-
-def _figure(name: str, fig: go.Figure, words: str) -> str:
-    # "</" could end the script element from inside a name.
-    data = fig.to_json().replace("</", "<\\/")
-    return (
-        f'<figure data-figure="{name}" role="img" aria-label="{html.escape(words)}"></figure>'
-        f'<script type="application/json" id="{name}">{data}</script>'
-    )
-
-
-def _table(rows: Iterable[Iterable[Any]], head: list[str], texts: int = 1) -> str:
-    def line(cells: Iterable[Any], tag: str) -> str:
-        return "".join(
-            f'<{tag} class="text">{html.escape(str(c))}</{tag}>'
-            if place < texts
-            else f"<{tag}>{html.escape(str(c))}</{tag}>"
-            for place, c in enumerate(cells)
-        )
-
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{line(head, "th")}</tr>{body}</table></div>'
 
 
 def _share(value: float | None, digits: int = 2) -> str:
@@ -115,7 +65,7 @@ def _headline(found: Evaluation) -> str:
     rows.append(
         [METRIC_NAMES["log_loss"], f"{j.log_loss:.4f}", f"{low:.4f} to {high:.4f}", f"{j.n:,}"]
     )
-    return _table(rows, ["metric", "value", "95 % interval", "n"])
+    return html_table(rows, ["metric", "value", "95 % interval", "n"])
 
 
 def _members(found: Evaluation, description: Description) -> str:
@@ -133,7 +83,7 @@ def _members(found: Evaluation, description: Description) -> str:
         ]
         for m in member_table(found, description).itertuples()
     ]
-    text = _table(
+    text = html_table(
         rows,
         [
             *("member", "paired test", "weight", "accuracy", "95 % interval"),
@@ -154,7 +104,7 @@ def _members(found: Evaluation, description: Description) -> str:
     ]
     if agreement:
         head = ["members", "disagree on", "95 % interval", "both wrong", "kappa", "Q"]
-        text += "<h3>Agreement between members</h3>" + _table(agreement, head)
+        text += "<h3>Agreement between members</h3>" + html_table(agreement, head)
     return text
 
 
@@ -169,7 +119,7 @@ def _classes(found: Evaluation) -> str:
     head = ["class", "n"]
     for key in ("recall", "precision", "F1", "AUC"):
         head += [key, "95 % interval"]
-    return _table(rows, head)
+    return html_table(rows, head)
 
 
 def _errors(found: Evaluation, dataset: Dataset) -> str:
@@ -193,7 +143,7 @@ def _errors(found: Evaluation, dataset: Dataset) -> str:
     ]
     if not rows:
         return "<p>None.</p>"
-    return _table(rows, ["image", "true", "predicted", "probability", "votes"], texts=3)
+    return html_table(rows, ["image", "true", "predicted", "probability", "votes"], texts=3)
 
 
 def _robustness(study: Study) -> str:
@@ -204,8 +154,8 @@ def _robustness(study: Study) -> str:
     part = "" if study.complete else " The study is incomplete."
     return (
         "<h2>Robustness</h2><p>Mean accuracy over eleven image corruptions at five severities."
-        f"{part}</p>{_table(rows, ['model', 'mean accuracy', '95 % interval', 'n'])}"
-        + _figure(
+        f"{part}</p>{html_table(rows, ['model', 'mean accuracy', '95 % interval', 'n'])}"
+        + html_figure(
             "robustness",
             corruption_curves(study.table(), CORRUPTIONS, columns=3),
             "Accuracy against severity of each corruption",
@@ -261,26 +211,28 @@ def evaluation_report(
         "split by image, so cells of one patient may be in both training and test: these results "
         "are optimistic.</p>",
         "<h2>Confusion matrix</h2>",
-        _figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
+        html_figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
         "<h2>Ensemble and members</h2>",
-        _figure("members", members_figure(found), "Accuracy of each model"),
+        html_figure("members", members_figure(found), "Accuracy of each model"),
         _members(found, description),
         "<h2>Metrics per class</h2>",
         _classes(found),
-        _figure("roc", roc_figure(roc_curves(found.labels, answers.probabilities), aucs), "ROC"),
-        _figure(
+        html_figure(
+            "roc", roc_figure(roc_curves(found.labels, answers.probabilities), aucs), "ROC"
+        ),
+        html_figure(
             "precision_recall",
             precision_recall_figure(precision_recall_curves(found.labels, answers.probabilities)),
             "Precision and recall",
         ),
         "<h2>Calibration</h2>",
-        _figure(
+        html_figure(
             "reliability",
             reliability_diagram(table, j.ece, j.intervals["ece"], j.n),
             "Reliability diagram",
         ),
         "<h2>Review by a person</h2>",
-        _figure(
+        html_figure(
             "review",
             review_figure(
                 curve,
@@ -297,7 +249,7 @@ def evaluation_report(
         f"({_range(*at.caught_interval, digits=1)}).</p>",
         "<h3>Prediction sets</h3><p>The target coverage was fitted on validation images and holds "
         "only for similar data.</p>",
-        _table(
+        html_table(
             sets,
             ["target coverage", "coverage", "95 % interval", "mean set size", "one class"],
             texts=0,
@@ -308,7 +260,7 @@ def evaluation_report(
         "<h2>Confusion matrix of each member</h2>",
         *(
             f"<h3>{html.escape(name)}</h3>"
-            + _figure(
+            + html_figure(
                 f"confusion-{place}",
                 confusion(confusion_matrix(found.labels, answers.members[place].argmax(1))),
                 f"Confusion matrix of {name}",
@@ -319,10 +271,4 @@ def evaluation_report(
         f'<p class="note">BloodCell Lab {__version__}; ensemble created '
         f"{html.escape(description.created)}, dataset {html.escape(dataset.fingerprint[:12])}.</p>",
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>{''.join(pieces)}"
-        f"<script>{_JS}</script></body></html>\n"
-    )
+    return html_page(title, pieces)
