@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "runs": {"data", "augment", "models", "training"},
     "ensemble": {"data", "augment", "models", "runs", "evaluation"},
     "evaluation": {"data", "ensemble", "runs"},
+    "agreement": set(),
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
     "trash": {"augment", "runs"},

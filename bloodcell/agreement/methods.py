@@ -57,7 +57,7 @@ class BlandAltman:
 
     def within(self, limit: float) -> bool:
         """Whether the limits, with their intervals, lie within ± `limit`."""
-        return self.low_interval[0] >= -limit and self.high_interval[1] <= limit
+        return bool(self.low_interval[0] >= -limit and self.high_interval[1] <= limit)
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,12 @@ def bland_altman(x: np.ndarray, y: np.ndarray) -> BlandAltman:
     of_bias = t * sd / np.sqrt(n)
     of_limit = t * sd * np.sqrt(1 / n + Z**2 / (2 * (n - 1)))
     low, high = bias - Z * sd, bias + Z * sd
+
+    def about(value: float, half: float) -> Interval:
+        return float(value - half), float(value + half)
+
     return BlandAltman(
-        n,
-        bias,
-        sd,
-        low,
-        high,
-        (bias - of_bias, bias + of_bias),
-        (low - of_limit, low + of_limit),
-        (high - of_limit, high + of_limit),
+        n, bias, sd, low, high, about(bias, of_bias), about(low, of_limit), about(high, of_limit)
     )
 
 
