@@ -18,8 +18,13 @@ from typing import Annotated
 import typer
 
 from bloodcell import __version__
+<<<<<<< HEAD
 from bloodcell.errors import BadInput, BloodCellError, describe_refusal
 from bloodcell.verbs import augment, classify, data, ensembles, library, queue, runs
+=======
+from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.verbs import agreement, augment, classify, data, ensembles, library, queue, runs
+>>>>>>> 310de4f (agree and verify on the command line, with figures and a report)
 from bloodcell.workspace import open_workspace
 
 __all__ = ["app", "main"]
@@ -32,7 +37,7 @@ app = typer.Typer(
     epilog="For research use only. Not a medical device.",
 )
 
-for _verbs in (data, augment, library, runs, queue, ensembles, classify):
+for _verbs in (data, augment, library, runs, queue, ensembles, classify, agreement):
     app.add_typer(_verbs.app)
 
 # Typer brings its own copy of click along in some versions; this is its ClickException in all.

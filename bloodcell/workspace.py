@@ -73,6 +73,10 @@ class Workspace:
         return self.home / "ensembles"
 
     @property
+    def verifications(self) -> Path:
+        return self.home / "verifications"
+
+    @property
     def trash(self) -> Path:
         return self.home / "trash"
 

@@ -30,15 +30,15 @@ MAY_IMPORT = {
     "trash": {"augment", "runs"},
     "figures": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit",
+        "audit", "agreement",
     },
     "ui": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "figures", "trash",
+        "audit", "agreement", "figures", "trash",
     },
     "verbs": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "figures", "trash",
+        "audit", "agreement", "figures", "trash",
     },
 }  # fmt: skip
 

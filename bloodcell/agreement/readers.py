@@ -24,6 +24,7 @@ __all__ = [
     "cohen_kappa",
     "consensus",
     "costs",
+    "describe_agreement",
     "disagreements",
     "fleiss_kappa",
     "kappa_of",
@@ -334,3 +335,37 @@ def consensus(readings: Readings, decided: Mapping[str, str]) -> dict[str, str]:
         if cell not in found and counts.max() * 2 > len(given):
             found[cell] = readings.classes[int(counts.argmax())]
     return found
+
+
+def describe_agreement(
+    readings: Readings, machine: str | None = None, staged: bool = False, seed: int = 0
+) -> dict[str, Any]:
+    """All that can be said of some readers, as JSON.
+
+    Returns:
+        ``readers``; ``pairs``: for every two, ``readers`` and the fields of :class:`Kappa`;
+        ``fleiss``: of all, None where no cell was read by all; ``classes``: name → the same for
+        one class against the rest; ``machine``: see :func:`against_readers`, None without one;
+        ``disagreements``: how many cells were called differently.
+    """
+    cost = costs(readings.classes, STAGES if staged else ())
+    pairs = []
+    for i, a in enumerate(readings.readers):
+        for b in readings.readers[i + 1 :]:
+            x, y, cells = readings.pair(a, b)
+            if len(cells):
+                groups = readings.patients and [readings.patients[c] for c in cells]
+                pairs.append({"readers": [a, b], **cohen_kappa(x, y, cost, groups, seed).to_json()})
+    complete = bool((readings.labels >= 0).all(1).any())
+    seen = sorted(set(readings.labels[readings.labels >= 0].tolist()))
+    return {
+        "readers": list(readings.readers),
+        "pairs": pairs,
+        "fleiss": fleiss_kappa(readings, seed).to_json() if complete else None,
+        "classes": {
+            readings.classes[i]: kappa_of(readings, readings.classes[i], seed).to_json()
+            for i in (seen if complete else ())
+        },
+        "machine": against_readers(readings, machine, cost, seed) if machine else None,
+        "disagreements": len(disagreements(readings, cost)),
+    }

@@ -26,6 +26,7 @@ from bloodcell.agreement.methods import (
     deming,
     passing_bablok,
     power_of_limits,
+    samples_for_limits,
 )
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
@@ -38,6 +39,7 @@ __all__ = [
     "compare",
     "load_plan",
     "lock_plan",
+    "samples_needed",
     "save_plan",
     "verify",
 ]
@@ -114,6 +116,11 @@ class Plan:
 def _seal(plan: Plan) -> str:
     text = json.dumps(plan.content(), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def samples_needed(plan: Plan, limit: float, power: float = 0.8) -> int | None:
+    """Smears that show agreement within `limit` with probability `power`, None for no number."""
+    return samples_for_limits(limit, plan.expected_deviation, power=power)
 
 
 def save_plan(path: Path, plan: Plan) -> None:
