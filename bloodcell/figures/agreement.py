@@ -52,7 +52,7 @@ def bland_altman_figure(
             value,
             line={"color": MUTED, "dash": dash},
             annotation_text=f"{words} {value:+.1f}",
-            annotation_position="top right",
+            annotation_position="top left",
             annotation_font_size=13,
         )
     for value in () if limit is None else (-limit, limit):

@@ -13,7 +13,7 @@ HERE = "Classify"
 def show_guide() -> None:
     """A line for each page, with a link to all but this one."""
     with st.container(border=True):
-        st.markdown("**The way through the five pages**")
+        st.markdown("**The way through the pages**")
         for number, page in enumerate(PAGES, 1):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(f"{number}. **{page.title}**: {page.purpose}", width="stretch")

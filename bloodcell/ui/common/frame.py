@@ -60,6 +60,12 @@ PAGES = (
         "fact_check",
         "Combine networks into an ensemble and measure how good it is.",
     ),
+    PageInfo(
+        "pages/verification.py",
+        "Verification",
+        "balance",
+        "Compare readers, and a machine with them, as planned beforehand.",
+    ),
 )
 
 

@@ -1,0 +1,1 @@
+"""The Verification page: readers compared, and a machine verified against them."""
