@@ -18,13 +18,8 @@ from typing import Annotated
 import typer
 
 from bloodcell import __version__
-<<<<<<< HEAD
 from bloodcell.errors import BadInput, BloodCellError, describe_refusal
-from bloodcell.verbs import augment, classify, data, ensembles, library, queue, runs
-=======
-from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.verbs import agreement, augment, classify, data, ensembles, library, queue, runs
->>>>>>> 310de4f (agree and verify on the command line, with figures and a report)
 from bloodcell.workspace import open_workspace
 
 __all__ = ["app", "main"]
