@@ -1,7 +1,6 @@
 """An evaluation as one HTML file: interactive, and whole without a network."""
 
 import html
-from typing import Any
 
 import numpy as np
 import pandas as pd
