@@ -79,9 +79,7 @@ class TestResults:
         app = open_page(tmp_path, "verification", verification_view="Results")
         assert "Lock a plan first" in sentences(app)
 
-    def test_of_counts_say_what_was_planned_and_whether_it_was_met(
-        self, open_page, tmp_path: Path
-    ):
+    def test_of_counts_say_what_was_planned_and_whether_it_was_met(self, open_page, tmp_path: Path):
         path = tmp_path / "verifications" / "study" / "plan.json"
         save_plan(path, PLAN)
         lock_plan(path)
