@@ -7,20 +7,32 @@ of files in a folder nor the exclusion of an image elsewhere reshuffles the rest
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES, OTHER
+from bloodcell.data.split_groups import (
+    BY,
+    assign_groups,
+    group_keys,
+    held_out,
+    join_copies,
+    split_notes,
+)
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BadInput
 
 __all__ = [
+    "BY",
     "NO_FOLD",
     "SHARES",
     "Split",
+    "SplitRule",
     "balanced_weights",
+    "check_by",
     "check_fold",
     "check_shares",
     "make_split",
@@ -44,6 +56,8 @@ class Split:
         given: True if the source's own parts were kept.
         drawn: parts that the source lacks and that were drawn from its train part.
         other: bool, N: labelled as none of the eight; None if nothing is.
+        groups: object, N: what is never in two parts beside copies; None if divided by image.
+        notes: what keeping groups together cost, in sentences.
     """
 
     parts: np.ndarray
@@ -52,6 +66,8 @@ class Split:
     given: bool
     drawn: tuple[str, ...] = ()
     other: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def indices(self, part: str) -> np.ndarray:
         """int64, ascending: the cells of the eight classes in a part (one of PARTS, or "all").
@@ -74,11 +90,75 @@ class Split:
 
     def shared_images(self) -> int:
         """Distinct images that lie in more than one part; 0 for a sound split."""
+        return self._in_two_parts(self.hashes)
+
+    def shared_groups(self) -> int:
+        """Groups that lie in more than one part; 0 for a sound split, or one by image."""
+        return 0 if self.groups is None else self._in_two_parts(self.groups)
+
+    def _in_two_parts(self, names: np.ndarray) -> int:
         used = self.parts != LEFT_OUT
-        group, unique = _groups(self.hashes[used])
+        group, unique = _groups(names[used])
         seen = np.zeros((len(unique), len(PARTS)), bool)
         seen[group, self.parts[used]] = True
         return int((seen.sum(axis=1) > 1).sum())
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How a dataset is divided.
+
+    Attributes:
+        seed: any whole number from 0. shares: of train, validation and test.
+        fold: (k, n) of a cross-validation, or NO_FOLD.
+        by: one of BY: what never lies in two parts.
+        hold_out: a group that is the test part, such as ``laboratory=lmu``; "" for none. The
+            shares of train and validation then divide the rest.
+    """
+
+    seed: int = 0
+    shares: tuple[float, float, float] = SHARES
+    fold: tuple[int, int] = NO_FOLD
+    by: str = BY[0]
+    hold_out: str = ""
+
+    @classmethod
+    def of(cls, trained: Any) -> "SplitRule":
+        """The rule in ``trained_on`` of an ensemble's description."""
+        return cls(
+            trained.split_seed,
+            trained.split_shares,
+            trained.split_fold,
+            trained.split_by,
+            trained.split_hold_out,
+        )
+
+    def split(self, dataset: Dataset) -> Split:
+        """Divide a dataset by this rule, see :func:`make_split`."""
+        return make_split(dataset, self.seed, self.shares, self.fold, self.by, self.hold_out)
+
+    def fitting(self, dataset: Dataset) -> "SplitRule":
+        """The rule as far as the dataset knows the groups that it speaks of.
+
+        A dataset that an ensemble was not trained on may name no patients, and lack the
+        laboratory that was held out.
+        """
+        column, _, name = self.hold_out.partition("=")
+        there = not self.hold_out or bool((dataset.origin(column) == name).any())
+        by = self.by if self.by in (BY[0], *dataset.origins) else BY[0]
+        return replace(self, by=by, hold_out=self.hold_out if there else "")
+
+
+def check_by(by: object, hold_out: object) -> None:
+    """Raise BadInput unless `by` is one of BY and `hold_out` names a group or is empty."""
+    if by not in BY:
+        raise BadInput(f"A split by {by!r} is not possible: expected one of {', '.join(BY)}.")
+    column, sign, name = hold_out.partition("=") if isinstance(hold_out, str) else ("?", "", "")
+    if hold_out != "" and not (sign and name and column in BY[1:]):
+        raise BadInput(
+            f"{hold_out!r} names nothing to hold out: expected laboratory=NAME, patient=NAME or "
+            "slide=NAME."
+        )
 
 
 def check_shares(shares: Sequence[float]) -> None:
@@ -225,12 +305,24 @@ def make_split(
     seed: int = 0,
     shares: tuple[float, float, float] = SHARES,
     fold: tuple[int, int] = NO_FOLD,
+    by: str = BY[0],
+    hold_out: str = "",
 ) -> Split:
     """Split a dataset after its curation; parts given by the source are kept.
 
-    In cross-validation (`fold`, see :func:`split_parts`) only the given test part is kept.
+    In cross-validation (`fold`, see :func:`split_parts`) only the given test part is kept; of a
+    split by groups or with a group held out, none is.
+
+    Args:
+        by, hold_out: see :class:`SplitRule`.
+
+    Raises:
+        BadInput: a value that cannot be used, or groups that the dataset does not name.
     """
+    check_by(by, hold_out)
     hashes, labels = dataset.hashes, dataset.labels
+    if by != BY[0] or hold_out:
+        return _split_by_groups(dataset, seed, shares, fold, by, hold_out)
     given = dataset.items["part"].to_numpy(dtype=str)
     has_parts = bool(len(given)) and bool((given != "").all())
     parts = split_parts(
@@ -239,6 +331,95 @@ def make_split(
     other = labels == OTHER
     drawn = _missing(given) if has_parts else ()
     return Split(parts, hashes, seed, has_parts, drawn, other if other.any() else None)
+
+
+def _split_by_groups(
+    dataset: Dataset,
+    seed: int,
+    shares: tuple[float, float, float],
+    fold: tuple[int, int],
+    by: str,
+    hold_out: str,
+) -> Split:
+    check_shares(shares)
+    check_fold(fold)
+    hashes, labels, kept = dataset.hashes, dataset.labels, dataset.kept
+    given = dataset.given_labels
+    keys, alone = (None, np.ones(len(hashes), bool))
+    if by != BY[0]:
+        keys, alone = group_keys(dataset, by)
+    held = held_out(dataset, hold_out) if hold_out else np.zeros(len(hashes), bool)
+    if keys is not None and hold_out:
+        # Whoever is in the held-out group stays there with all that is theirs.
+        held |= np.isin(keys, np.unique(keys[held].astype(str)).astype(object))
+    notes = []
+    within = shares
+    if hold_out:
+        train = shares[0] + (0 if shares[1] else shares[2])
+        within = (train / (train + shares[1]), shares[1] / (train + shares[1]), 0.0)
+    parts = np.full(len(hashes), LEFT_OUT, np.int8)
+    single = np.flatnonzero(alone & ~held)
+    if keys is None:
+        parts[single] = split_parts(
+            hashes[single], labels[single], kept[single], None, seed, within, fold
+        )
+    else:
+        # By all images as they were imported: so no exclusion moves a group, and only a copy
+        # that joins two can, by leaving.
+        everything = np.ones(len(single), bool)
+        parts[single] = split_parts(
+            hashes[single], given[single], everything, None, seed, within, fold
+        )
+        grouped = np.flatnonzero(~alone & ~held)
+        parts[grouped] = _parts_of_groups(keys[grouped], given[grouped], seed, within, fold)
+        parts[~kept] = LEFT_OUT
+        used = np.flatnonzero(kept & ~held)
+        placed = parts[used]
+        if moved := join_copies(placed, keys[used], hashes[used]):
+            notes.append(
+                f"{moved:,} groups share a copy of an image with another one and went with it."
+            )
+        parts[used] = placed
+        if unknown := int((alone & kept).sum()):
+            notes.append(f"The {by} of {unknown:,} images is not known: they are divided by image.")
+    if hold_out:
+        parts[held & kept] = PARTS.index("test")
+        copies = kept & ~held & np.isin(hashes, hashes[held & kept])
+        parts[copies] = LEFT_OUT
+        if copies.any():
+            notes.append(f"Copies of what is held out are left out: {int(copies.sum()):,}.")
+    unit = by if not hold_out else hold_out.partition("=")[0]
+    asked = shares if not hold_out else _with_held(within, float(held[kept].mean()))
+    notes += split_notes(parts, labels, asked, unit)
+    other = labels == OTHER
+    groups = keys if keys is not None else np.where(held, hold_out, hashes.astype(object))
+    return Split(
+        parts, hashes, seed, False, (), other if other.any() else None, groups, tuple(notes)
+    )
+
+
+def _with_held(within: tuple[float, ...], held: float) -> tuple[float, float, float]:
+    return within[0] * (1 - held), within[1] * (1 - held), held
+
+
+def _parts_of_groups(
+    keys: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    shares: tuple[float, float, float],
+    fold: tuple[int, int],
+) -> np.ndarray:
+    """int8, N: the part of each image of a known group."""
+    if not fold[1]:
+        return assign_groups(keys, labels, seed, shares)
+    k, n = fold
+    parts = np.zeros(len(keys), np.int8)
+    if shares[2]:
+        parts = assign_groups(keys, labels, seed, (1 - shares[2], shares[2])) * np.int8(2)
+    rest = np.flatnonzero(parts == 0)
+    place = assign_groups(keys[rest], labels[rest], seed, (1 / n,) * n)
+    parts[rest] = place == k - 1
+    return parts
 
 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:

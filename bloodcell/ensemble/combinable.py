@@ -3,7 +3,7 @@
 import numpy as np
 
 from bloodcell.classes import OTHER
-from bloodcell.data.split import Split, make_split
+from bloodcell.data.split import Split
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run
@@ -59,7 +59,7 @@ def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.nda
             "undo the change, or train new runs on it."
         )
     configs = [r.config() for r in runs]
-    parts = [make_split(dataset, c.split_seed, c.split_shares, c.split_fold) for c in configs]
+    parts = [c.split_rule.split(dataset) for c in configs]
     for run, split in zip(runs, parts, strict=True):
         _check_split(run, split)
     stacked = np.stack([s.parts for s in parts])

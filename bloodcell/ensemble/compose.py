@@ -280,6 +280,8 @@ def _trained_on(dataset: Dataset, runs: list[Run], seen: list[str]) -> dict[str,
         "split_seed": config.split_seed,
         "split_shares": list(config.split_shares),
         "split_fold": list(config.split_fold),
+        "split_by": config.split_by,
+        "split_hold_out": config.split_hold_out,
     }
 
 

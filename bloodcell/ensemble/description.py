@@ -8,14 +8,14 @@ does not know is kept and written back as it was.
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.imaging.cropping import Field as FieldOfView
-from bloodcell.data.split import NO_FOLD, check_fold, check_shares
+from bloodcell.data.split import BY, NO_FOLD, check_fold, check_shares
 from bloodcell.errors import BadInput
 
 __all__ = [
@@ -201,6 +201,8 @@ class TrainedOn(_Part):
         WrapValidator(_passes(check_fold)),
         _expected("two whole numbers such as 2, 5"),
     ] = NO_FOLD
+    split_by: Annotated[Literal[BY], _expected(f"one of {', '.join(BY)}")] = BY[0]
+    split_hold_out: Text = ""
 
 
 class Contribution(_Part):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import Split, make_split
+from bloodcell.data.split import Split, SplitRule
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
@@ -82,15 +82,14 @@ def split_of(description: Description, dataset: Dataset) -> Split:
     Args:
         description: the content of ``ensemble.json``.
     """
-    trained = description.trained_on
-    return make_split(dataset, trained.split_seed, trained.split_shares, trained.split_fold)
+    return SplitRule.of(description.trained_on).fitting(dataset).split(dataset)
 
 
 def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.ndarray, int, int]:
     """The images of a part that may be judged.
 
     For the test part, an image that any member saw in training or validation, whatever dataset
-    it came from, is set aside.
+    it came from, is set aside; and if the split is by groups, all of the groups they belong to.
 
     Args:
         part: one of EVALUATED.
@@ -103,8 +102,13 @@ def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.n
     """
     if part not in EVALUATED:
         raise BadInput(f"There is no part {part!r}: expected one of {', '.join(EVALUATED)}.")
-    indices = split_of(ensemble.description, dataset).indices(part)
-    seen = np.isin(dataset.hashes[indices], ensemble.seen())
+    split = split_of(ensemble.description, dataset)
+    indices = split.indices(part)
+    seen = np.isin(dataset.hashes, ensemble.seen())
+    if split.groups is not None:
+        # A cell of a patient whose other cells were seen tells nothing of new patients.
+        seen = np.isin(split.groups, np.unique(split.groups[seen].astype(str)).astype(object))
+    seen = seen[indices]
     set_aside = 0
     if part == "test":
         set_aside = int(seen.sum())

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.data.pipeline import read_images
-from bloodcell.data.split import Split, make_split
+from bloodcell.data.split import Split
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput, BloodCellError, NoSpace, is_out_of_space
 from bloodcell.files import replacing, write_json, write_text
@@ -51,7 +51,17 @@ def check_startable(dataset: Dataset, split: Split) -> None:
             f"{shared} images of {dataset.name} lie in more than one part of the split: "
             "exclude the copies (`python -m bloodcell audit`) before training."
         )
+    if groups := split.shared_groups():
+        raise BadInput(
+            f"{groups} groups of {dataset.name} lie in more than one part of the split: choose "
+            "another split seed, or exclude the copies that join them."
+        )
     labels = dataset.labels
+    if split.groups is not None and len(np.unique(labels[split.indices("train")])) < 2:
+        raise BadInput(
+            f"The train part of {dataset.name} has fewer than two classes when groups stay "
+            "whole: choose another split seed, or divide by something smaller."
+        )
     for part in ("train", "validation", "test"):
         present = np.unique(labels[split.indices(part)])
         if not len(present):
@@ -59,6 +69,9 @@ def check_startable(dataset: Dataset, split: Split) -> None:
                 f"The {part} part of {dataset.name} is empty: choose other shares of the split, "
                 "or import the images without parts of their own."
             )
+        if split.groups is not None:
+            # Whole groups cannot bring every class everywhere; the split's notes say what lacks.
+            continue
         missing = [
             dataset.info["classes"][k]
             for k in np.unique(labels[split.indices("all")])
@@ -233,7 +246,7 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
     from bloodcell.training.fit import fit
 
     config, dataset = run.config(), same_dataset(workspace, run)
-    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
+    split = config.split_rule.split(dataset)
     check_startable(dataset, split)
     watch.say(
         f"process {os.getpid()}: {config.backbone} on {dataset.name}, "

@@ -15,7 +15,6 @@ import psutil
 
 from bloodcell import __version__
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
-from bloodcell.data.split import make_split
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
@@ -71,7 +70,7 @@ def check(
     """
     dataset = open_dataset(workspace, config.dataset)
     policy = policy or find_policy(workspace, config.policy)
-    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
+    split = config.split_rule.split(dataset)
     check_startable(dataset, split)
     if dataset.path.parent != workspace.datasets:
         # The run's process may have another working directory.

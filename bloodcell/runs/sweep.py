@@ -4,14 +4,14 @@ Pure functions; ``bloodcell.runs.lifecycle.prepare_all`` makes their runs and
 ``bloodcell.runs.queue.enqueue`` queues them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bloodcell.errors import BadInput
 from bloodcell.training.config import TrainConfig, make_config
 
-__all__ = ["MEMBERS", "k_folds", "members", "seeds"]
+__all__ = ["MEMBERS", "k_folds", "leave_one_out", "members", "seeds"]
 
 # The quickest first, so that there is something to see soon.
 MEMBERS = ("mobilenetv2", "resnet50", "efficientnetb3")
@@ -60,6 +60,21 @@ def k_folds(config: TrainConfig, folds: int) -> list[TrainConfig]:
     if folds < 2:
         raise BadInput(f"A cross-validation with {folds} folds is none: expected 2 to 20.")
     return [replace(config, split_fold=(k + 1, folds)) for k in range(folds)]
+
+
+def leave_one_out(config: TrainConfig, column: str, names: Sequence[str]) -> list[TrainConfig]:
+    """One config a group: it is the test part, all others are learned from.
+
+    Args:
+        column: "laboratory", "patient" or "slide".
+        names: of the groups, at least two.
+    """
+    if len(names) < 2:
+        raise BadInput(
+            f"To leave one {column} out at a time needs at least two that are named, there "
+            f"{'is ' + names[0] if names else 'is none'}: import with a manifest or merge datasets."
+        )
+    return [replace(config, split_hold_out=f"{column}={name}") for name in sorted(names)]
 
 
 def seeds(config: TrainConfig, number: int) -> list[TrainConfig]:

@@ -19,7 +19,7 @@ MEAN = "+"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What must be the same for a run and the one it starts from: otherwise the first would have been
 # trained on what the second calls unseen.
-SPLIT = ("split_seed", "split_shares", "split_fold")
+SPLIT = ("split_seed", "split_shares", "split_fold", "split_by", "split_hold_out")
 # What the record of a run says of where it learned from.
 SOURCES = ("started_from", "taught_by", "weights_sha256")
 FINGERPRINTS = ("dataset_fingerprint", "curation_fingerprint")

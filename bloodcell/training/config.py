@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from bloodcell.augment.policy import current_name
-from bloodcell.data.split import NO_FOLD, SHARES, check_fold, check_shares
+from bloodcell.data.split import BY, NO_FOLD, SHARES, SplitRule, check_by, check_fold, check_shares
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 from bloodcell.models.kernels import has_bfloat16
@@ -132,6 +132,15 @@ class TrainConfig:
         "part is the same in all of them; (0, 0) = no cross-validation.",
         NO_FOLD,
     )
+    split_by: str = _choice(
+        BY[0],
+        BY,
+        "What is never in two parts: an image with its copies, a slide, a patient or a "
+        "laboratory, where the dataset names them.",
+    )
+    split_hold_out: str = _told(
+        "A group that is the test part, such as laboratory=lmu; empty = none.", ""
+    )
 
     def __post_init__(self):
         if isinstance(self.preset, str):
@@ -140,6 +149,7 @@ class TrainConfig:
             raise _not_one_of("preset", self.preset, PRESETS)
         check_shares(self.split_shares)
         check_fold(self.split_fold)
+        check_by(self.split_by, self.split_hold_out)
         object.__setattr__(self, "split_shares", tuple(self.split_shares))
         object.__setattr__(self, "split_fold", tuple(self.split_fold))
         if isinstance(self.policy, str):
@@ -153,6 +163,13 @@ class TrainConfig:
             raise BadInput(
                 f"teacher is {self.teacher!r:.80}: expected a run's name or path, or none."
             )
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """How its dataset is divided."""
+        return SplitRule(
+            self.split_seed, self.split_shares, self.split_fold, self.split_by, self.split_hold_out
+        )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -22,7 +22,6 @@ from statistics import median
 from typing import Any
 
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
-from bloodcell.data.split import make_split
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import read_json, write_json
@@ -246,7 +245,7 @@ def measure(workspace: Workspace, config: TrainConfig, *, busy: bool = False) ->
     config = dataclasses.replace(config, weights="none", epochs=1000, time_budget=0.0)
     dataset = open_dataset(workspace, config.dataset)
     policy = find_policy(workspace, config.policy)
-    split = make_split(dataset, config.split_seed, config.split_shares, config.split_fold)
+    split = config.split_rule.split(dataset)
     images = len(split.indices("train"))
     batches = -(-images // config.batch_size)
     watch = _Stopwatch(MOST_BATCHES)

@@ -32,6 +32,7 @@ class ItemKind(StrEnum):
 Kind = Annotated[
     ItemKind | None, typer.Option("--kind", help="Where several kinds have that name.")
 ]
+NONE = "none"
 Yes = Annotated[bool, typer.Option("--yes", help="Do it although runs refer to the dataset.")]
 
 
@@ -44,43 +45,64 @@ def split(
         str | None,
         typer.Option(help="Choose these shares of train, validation, test: 0.8,0.1,0.1"),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="image|slide|patient|laboratory", help="What is never in two parts."),
+    ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="laboratory=NAME", help="A group that is the test part; none for none."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how a dataset is divided, or choose it: the default of the runs on it.
 
     Copies of an image stay together; parts that the source gives are kept.
     """
-    from bloodcell.data.split import make_split
-    from bloodcell.data.split_choice import choose_split, chosen_split
+    from bloodcell.data.split_choice import choose_split, chosen_rule
     from bloodcell.data.store.dataset import PARTS, open_dataset
 
     opened = open_dataset(context.obj, dataset)
-    if seed is not None or shares is not None:
-        before = chosen_split(opened)
+    if any(value is not None for value in (seed, shares, by, hold_out)):
+        before = chosen_rule(opened)
         choose_split(
             opened,
-            before[0] if seed is None else seed,
-            before[1] if shares is None else _shares(shares),
+            before.seed if seed is None else seed,
+            before.shares if shares is None else _shares(shares),
+            by or before.by,
+            before.hold_out if hold_out is None else "" if hold_out == NONE else hold_out,
         )
-    chosen = chosen_split(opened)
-    found = make_split(opened, *chosen)
+    rule = chosen_rule(opened)
+    found = rule.split(opened)
     counts = {part: len(found.indices(part)) for part in PARTS}
+    others = {part: len(found.others(part)) for part in PARTS}
     value = {
-        "seed": chosen[0],
-        "shares": list(chosen[1]),
+        "seed": rule.seed,
+        "shares": list(rule.shares),
+        "by": rule.by,
+        "hold_out": rule.hold_out,
         "given": found.given,
         "drawn_from_train": list(found.drawn),
         "parts": counts,
         "shared_images": found.shared_images(),
+        "shared_groups": found.shared_groups(),
+        "others": others,
+        "notes": list(found.notes),
     }
-    whose = "parts of the source" if found.given else f"seed {chosen[0]}"
+    whose = "parts of the source" if found.given else f"by {rule.by}, seed {rule.seed}"
     if found.drawn:
-        whose += f", {' and '.join(found.drawn)} drawn from its train part, seed {chosen[0]}"
-    rows = [[part, f"{n:,}"] for part, n in counts.items()]
-    text = (
-        f"{opened.name}: {whose}\n{table(rows, ['part', 'images'])}\n"
-        f"{value['shared_images']} images shared between parts"
-    )
+        whose += f", {' and '.join(found.drawn)} drawn from its train part, seed {rule.seed}"
+    if rule.hold_out:
+        whose += f", {rule.hold_out} held out as test"
+    rows = [[part, f"{n:,}", f"{others[part]:,}"] for part, n in counts.items()]
+    columns = ["part", "images", "other"] if any(others.values()) else ["part", "images"]
+    grid = table([row[: len(columns)] for row in rows], columns)
+    shared = f"{value['shared_images']} images shared between parts"
+    if found.groups is not None:
+        shared += f", {value['shared_groups']} groups"
+    text = "\n".join([f"{opened.name}: {whose}", grid, shared, *found.notes])
     show(value, as_json, text)
 
 
@@ -108,14 +130,13 @@ def export(
     An .npz holds images and labels (MedMNIST's keys with --parts), a .zip a folder a class
     (below a folder a part with --parts).
     """
-    from bloodcell.data.split import make_split
-    from bloodcell.data.split_choice import chosen_split
+    from bloodcell.data.split_choice import chosen_rule
     from bloodcell.data.store.dataset import open_dataset
     from bloodcell.data.store.export import export_dataset
 
     opened = open_dataset(context.obj, dataset)
     path = Path(target).expanduser()
-    drawn = make_split(opened, *chosen_split(opened)) if parts else None
+    drawn = chosen_rule(opened).split(opened) if parts else None
     n = export_dataset(opened, path, split=drawn, progress=to_stderr())
     found = {"path": str(path), "n": n, "bytes": path.stat().st_size}
     show(found, as_json, f"{path}: {n:,} images, {found['bytes'] / 2**20:,.1f} MiB")

@@ -67,6 +67,19 @@ def train(
     split_seed: Annotated[
         int | None, typer.Option(help="Of the split; else the one chosen for the dataset.")
     ] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="image, slide, patient or laboratory: what is never in two parts."),
+    ] = None,
+    split_hold_out: Annotated[
+        str | None,
+        typer.Option(
+            "--split-hold-out",
+            "--hold-out",
+            metavar="laboratory=NAME",
+            help="A group that is the test part.",
+        ),
+    ] = None,
     time_budget: Annotated[float | None, typer.Option(help="Minutes; 0 = no limit.")] = None,
     members: Annotated[
         bool, typer.Option("--members", help="Queue one run for each of the three backbones.")
@@ -75,6 +88,12 @@ def train(
         int | None, typer.Option(help="Queue a cross-validation of so many folds.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Queue so many runs with other seeds.")] = None,
+    leave_one_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="laboratory", help="Queue a run for each laboratory, which is its test part."
+        ),
+    ] = None,
     tracker: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,7 +110,8 @@ def train(
     Stop it with Ctrl-C or `stop`, continue it with `resume`. A value that is not given is the
     preset's: `fast` for two cores and half an hour, `bloodcellcnn` for the forerunner's recipe.
     """
-    from bloodcell.data.split_choice import chosen_split
+    from bloodcell.data.split import check_by
+    from bloodcell.data.split_choice import chosen_rule
     from bloodcell.data.store.dataset import open_dataset
     from bloodcell.runs import sweep
     from bloodcell.runs.lifecycle import prepare_all
@@ -99,23 +119,40 @@ def train(
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
-    for key in ("dataset", "preset", "members", "folds", "seeds", "tracker", "detach", "as_json"):
+    for key in (
+        "dataset",
+        "preset",
+        "members",
+        "folds",
+        "seeds",
+        "tracker",
+        "detach",
+        "as_json",
+        "leave_one_out",
+    ):
         given.pop(key)
-    chosen_seed, shares = chosen_split(open_dataset(context.obj, dataset))
+    opened = open_dataset(context.obj, dataset)
+    rule = chosen_rule(opened)
     # A seed of its own draws anew, in the shares that were chosen for the dataset.
-    given |= {"split_shares": shares}
-    given["split_seed"] = chosen_seed if split_seed is None else split_seed
+    given |= {"split_shares": rule.shares}
+    given["split_seed"] = rule.seed if split_seed is None else split_seed
+    given["split_by"] = split_by or rule.by
+    given["split_hold_out"] = rule.hold_out if split_hold_out is None else split_hold_out
     if members:
         configs = sweep.members(dataset, preset, **given)
     else:
         configs = [make_config(dataset, preset, **given)]
     if folds is not None:
         configs = [c for one in configs for c in sweep.k_folds(one, folds)]
+    if leave_one_out is not None:
+        check_by(leave_one_out, "")
+        named = sorted(set(opened.origin(leave_one_out)) - {""})
+        configs = [c for one in configs for c in sweep.leave_one_out(one, leave_one_out, named)]
     if seeds is not None:
         configs = [c for one in configs for c in sweep.seeds(one, seeds)]
     trackers = [parse_tracker(text) for text in tracker or []]
     made = prepare_all(context.obj, configs, trackers=trackers)
-    if members or folds is not None or seeds is not None:
+    if members or folds is not None or seeds is not None or leave_one_out is not None:
         _queue(context.obj, made)
         rows = [run.summary() for run in made]
         show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))

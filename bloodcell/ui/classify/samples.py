@@ -3,7 +3,7 @@
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES, CLASSES
-from bloodcell.data.split import make_split
+from bloodcell.data.split import SplitRule
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell, draw_foreign
 from bloodcell.ensemble.ensemble import Ensemble
@@ -33,8 +33,8 @@ def unseen_cells(dataset: Dataset, ensemble: Ensemble, seed: int) -> Samples:
     Raises:
         BadInput: there is none.
     """
-    trained = ensemble.description.trained_on
-    split = make_split(dataset, trained.split_seed, trained.split_shares)
+    rule = SplitRule.of(ensemble.description.trained_on)
+    split = rule.fitting(dataset).split(dataset)
     test = split.indices("test")
     test = test[~np.isin(dataset.hashes[test], ensemble.seen())]
     labels, names = dataset.labels, dataset.items["name"]

@@ -1,6 +1,6 @@
 """What the pages ask of a dataset at every click, worked out once for each curation of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,8 @@ import streamlit as st
 from bloodcell.audit.finding import Finding
 from bloodcell.audit.stored import audit_path, known_findings
 from bloodcell.classes import CLASS_NAMES, OTHER
-from bloodcell.data.split import Split, balanced_weights, make_split
-from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.split import Split, SplitRule, balanced_weights
+from bloodcell.data.split_choice import chosen_rule
 from bloodcell.data.store.dataset import PARTS, Dataset
 
 __all__ = ["DatasetIndex", "class_table", "dataset_index", "find_faults", "identity"]
@@ -60,10 +60,8 @@ def identity(dataset: Dataset) -> tuple[str, ...]:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the list of images")
-def _index(
-    identity: tuple[str, ...], seed: int, shares: tuple[float, float, float], _dataset: Dataset
-) -> DatasetIndex:
-    split = make_split(_dataset, seed, shares)
+def _index(identity: tuple[str, ...], rule: SplitRule, _dataset: Dataset) -> DatasetIndex:
+    split = rule.split(_dataset)
     labels = _dataset.labels
     counts = np.zeros((len(CLASS_NAMES), len(PARTS)), np.int64)
     used = (split.parts >= 0) & (labels != OTHER)
@@ -85,18 +83,22 @@ def dataset_index(
     dataset: Dataset,
     seed: int | None = None,
     shares: tuple[float, float, float] | None = None,
+    rule: SplitRule | None = None,
 ) -> DatasetIndex:
     """The index of a dataset as it is curated now.
 
     Args:
         seed, shares: of the split; None takes what was chosen for this dataset.
+        rule: all of it, instead.
 
     Raises:
         BadInput: the dataset cannot be split in this way.
     """
-    chosen = chosen_split(dataset)
-    seed = chosen[0] if seed is None else seed
-    return _index(identity(dataset), seed, shares or chosen[1], dataset)
+    if rule is None:
+        rule = chosen_rule(dataset)
+        own_seed = rule.seed if seed is None else seed
+        rule = replace(rule, seed=own_seed, shares=shares or rule.shares)
+    return _index(identity(dataset), rule, dataset)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Looking for copies")

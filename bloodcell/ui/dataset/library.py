@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from bloodcell.data.split import make_split
-from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.split_choice import chosen_rule
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.export import FORMATS, export_dataset
 from bloodcell.data.store.library import rename_dataset
@@ -277,7 +276,7 @@ def _export(dataset: Dataset) -> None:
                 key="export_parts",
                 help="MedMNIST's array names in the .npz, one folder per part in the .zip.",
             )
-            wanted = ("export", *identity(dataset), chosen_split(dataset), suffix, parts)
+            wanted = ("export", *identity(dataset), chosen_rule(dataset), suffix, parts)
             if st.button("Export", icon=":material/save:", key="export_go"):
                 st.session_state[EXPORTING] = wanted, time.monotonic_ns()
         asked = st.session_state.get(EXPORTING)
@@ -288,7 +287,7 @@ def _export(dataset: Dataset) -> None:
 
 def _write(key: tuple, dataset: Dataset, target: Path, parts: bool) -> None:
     def work(progress: Progress) -> int:
-        split = make_split(dataset, *chosen_split(dataset)) if parts else None
+        split = chosen_rule(dataset).split(dataset) if parts else None
         return export_dataset(dataset, target, split=split, progress=progress)
 
     n = cached_job(key, f"Exporting {target.name}", work)

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from bloodcell.classes import LABEL_NAMES
-from bloodcell.data.split_choice import choose_split, chosen_split
+from bloodcell.data.split import BY
+from bloodcell.data.split_choice import choose_split, chosen_rule
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.runs.execute import check_startable
@@ -40,6 +41,8 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         key="split_numbers",
         column_config={"share": st.column_config.NumberColumn(format="%.1f %%")},
     )
+    for note in index.split.notes:
+        st.caption(f":material/info: {note}")
     try:
         check_startable(dataset, index.split)
     except BloodCellError as error:
@@ -52,10 +55,11 @@ def show_split(dataset: Dataset, index: DatasetIndex) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    st.caption(
-        "No split can rule out cells of one patient in two parts: the images carry no patient "
-        "numbers."
-    )
+    if "patient" not in dataset.origins:
+        st.caption(
+            "No split can rule out cells of one patient in two parts: the images carry no patient "
+            "numbers. A score on them is better than one for a new patient would be."
+        )
 
 
 def _show_proof(index: DatasetIndex) -> None:
@@ -64,13 +68,21 @@ def _show_proof(index: DatasetIndex) -> None:
         f"**{index.shared} images shared between parts.** All {used:,} images in use were "
         "compared by pixel hash across train, validation and test."
     )
-    if index.shared:
+    if index.split.groups is not None:
+        text += f" **{index.split.shared_groups()} groups shared between parts.**"
+    if index.shared or index.split.shared_groups():
         st.error(text, icon=":material/error:")
     else:
         st.success(text, icon=":material/verified:")
 
 
 def _show_rule(index: DatasetIndex) -> None:
+    if index.split.groups is not None:
+        st.markdown(
+            "Groups stay whole: each is placed where it brings the shares of all classes nearest "
+            "to those below, the largest first. An exclusion moves no other group."
+        )
+        return
     if not index.split.given:
         st.markdown(
             "Stratified: each class is split into train, validation and test by the shares below, "
@@ -91,10 +103,12 @@ def _show_rule(index: DatasetIndex) -> None:
 
 
 def _ask_split(dataset: Dataset, index: DatasetIndex) -> None:
-    seed, shares = chosen_split(dataset)
+    rule = chosen_rule(dataset)
+    seed, shares = rule.seed, rule.shares
+    known = [by for by in BY if by == BY[0] or by in dataset.origins]
     fixed = index.split.given and not index.split.drawn
     # Another choice, made elsewhere, is shown at once.
-    key = f"split_{dataset.name}_{seed}_{shares}"
+    key = f"split_{dataset.name}_{seed}_{shares}_{rule.by}_{rule.hold_out}"
     with st.form(key, border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         percent = [
             st.number_input(
@@ -120,7 +134,28 @@ def _ask_split(dataset: Dataset, index: DatasetIndex) -> None:
             disabled=fixed,
             help="Compare runs only within one split.",
         )
-        pressed = st.form_submit_button("Split", icon=":material/call_split:", disabled=fixed)
+        by, hold_out = rule.by, rule.hold_out
+        if len(known) > 1:
+            by = st.selectbox(
+                "Divide by",
+                known,
+                known.index(rule.by),
+                key=f"{key}_by",
+                width=150,
+                help="What is never in two parts. By patient, a score tells of new patients.",
+            )
+            held = ["", *_holdable(dataset)]
+            hold_out = st.selectbox(
+                "Hold out as test",
+                held,
+                held.index(rule.hold_out) if rule.hold_out in held else 0,
+                key=f"{key}_hold_out",
+                format_func=lambda name: name.partition("=")[2] or "nothing",
+                width=190,
+                help="All cells of this laboratory are the test part.",
+            )
+        locked = fixed and len(known) == 1
+        pressed = st.form_submit_button("Split", icon=":material/call_split:", disabled=locked)
     st.caption(
         "The seed has no effect here."
         if fixed
@@ -128,8 +163,14 @@ def _ask_split(dataset: Dataset, index: DatasetIndex) -> None:
     )
     if pressed:
         with show_errors():
-            choose_split(dataset, int(new_seed), tuple(round(p / 100, 9) for p in percent))
+            shares = tuple(round(p / 100, 9) for p in percent)
+            choose_split(dataset, int(new_seed), shares, by, hold_out)
             st.rerun()
+
+
+def _holdable(dataset: Dataset) -> list[str]:
+    names = sorted(set(dataset.origin("laboratory")) - {""})
+    return [f"laboratory={name}" for name in names] if len(names) > 1 else []
 
 
 def split_csv(index: DatasetIndex) -> bytes:

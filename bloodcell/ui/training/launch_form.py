@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.augment import policy_names
-from bloodcell.data.split_choice import chosen_split
+from bloodcell.data.split_choice import chosen_rule
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.models.classifier import BACKBONES
@@ -18,7 +18,7 @@ from bloodcell.runs.lifecycle import duplicate, prepare_all
 from bloodcell.runs.queue import edit, engaged, enqueue, settings, waiting
 from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
-from bloodcell.runs.sweep import k_folds, members, seeds
+from bloodcell.runs.sweep import k_folds, leave_one_out, members, seeds
 from bloodcell.runs.weights import MEAN, is_settled, runs_named
 from bloodcell.training.config import FIELDS, PRESETS, TrainConfig, make_config, preset_values
 from bloodcell.training.schedule import selection_loss
@@ -59,8 +59,11 @@ LABELS = {
     "early_stopping": "Early stopping (patience in epochs)",
     "warmup_epochs": "Warm-up (epochs)",
     "split_shares": "Split shares (train, validation, test)",
+    "split_hold_out": "Hold out (laboratory=NAME)",
     "teacher": "Teacher (distillation)",
 }
+# Of the dataset and not of the preset.
+SPLIT = ("split_seed", "split_shares", "split_by", "split_hold_out")
 FROM = "launch_from"
 PRESET_HELP = {
     "fast": "the best recipe found for two CPU cores; ends in under half an hour",
@@ -71,6 +74,7 @@ KINDS = {
     "ensemble": "Ensemble members",
     "seeds": "Several seeds",
     "folds": "Cross-validation",
+    "laboratories": "Leave one laboratory out",
 }
 KIND_HELP = {
     "one": "",
@@ -78,6 +82,8 @@ KIND_HELP = {
     "seeds": "The same run with different seeds shows how much of a difference is chance.",
     "folds": "Each image outside the test part is used for validation once. All folds share the "
     "same test part.",
+    "laboratories": "One run for each laboratory, which is its test part: how the network would do "
+    "in a laboratory that it never saw.",
 }
 
 
@@ -292,8 +298,14 @@ def draw_advanced_fields(
     Raises:
         BadInput: a text that is not what its field holds.
     """
-    seed, shares = chosen_split(dataset)
-    chosen = {"split_seed": seed, "split_shares": shares, **prefill.values}
+    rule = chosen_rule(dataset)
+    chosen = {
+        "split_seed": rule.seed,
+        "split_shares": rule.shares,
+        "split_by": rule.by,
+        "split_hold_out": rule.hold_out,
+        **prefill.values,
+    }
     only = _only(backbones)
     values: dict[str, Any] = {}
     columns = st.columns(3)
@@ -308,6 +320,8 @@ def draw_advanced_fields(
         with columns[place % 3]:
             if field.name == "teacher":
                 values[field.name] = _choose_teacher(value, about)
+            elif field.name == "split_hold_out":
+                values[field.name] = st.text_input(value=value, **about).strip()
             elif field.name == "split_shares":
                 values[field.name] = _parse_shares(
                     st.text_input(value=", ".join(map(str, value)), **about)
@@ -474,7 +488,7 @@ def _read_configs(
         values["split_fold"] = (fold, folds)
         st.caption(f"Fold {fold} of {folds} of a cross-validation.")
     missing = [b for b, w in weights.items() if not w]
-    split = {k: values.pop(k) for k in ("split_seed", "split_shares")}
+    split = {k: values.pop(k) for k in SPLIT}
     changes = {**prefill.changes(values, _only(backbones)), **split}
     given = {b: w or "none" for b, w in weights.items()}
     if what == "ensemble":
@@ -490,6 +504,9 @@ def _read_configs(
         return seeds(config, number), missing
     if what == "folds":
         return k_folds(config, number), missing
+    if what == "laboratories":
+        named = sorted(set(dataset.origin("laboratory")) - {""})
+        return leave_one_out(config, "laboratory", named), missing
     return [config], missing
 
 
@@ -570,7 +587,7 @@ def draw_launch_form() -> Run | None:
         configs, missing = _read_configs(dataset, prefill, what, number)
         label, tags = _edit_labels(prefill, run, what)
         first = configs[0]
-        index = dataset_index(dataset, first.split_seed, first.split_shares)
+        index = dataset_index(dataset, rule=first.split_rule)
         estimates, speeds = show_estimate(configs, index)
         checks = check_launch(
             workspace(), dataset, configs, missing, estimates, speeds, _runs_ahead(run)

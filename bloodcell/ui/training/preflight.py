@@ -10,6 +10,7 @@ import psutil
 import streamlit as st
 
 from bloodcell.classes import CLASSES
+from bloodcell.data.split import SplitRule
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
 from bloodcell.models.classifier import BACKBONES
@@ -56,10 +57,10 @@ class Check:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _refusal(state: tuple, seed: int, shares: tuple, _dataset: Dataset) -> str:
+def _refusal(state: tuple, rule: SplitRule, _dataset: Dataset) -> str:
     """Why a training cannot start on this split, or ""."""
     try:
-        check_startable(_dataset, dataset_index(_dataset, seed, shares).split)
+        check_startable(_dataset, dataset_index(_dataset, rule=rule).split)
     except BloodCellError as error:
         return str(error)
     return ""
@@ -67,14 +68,15 @@ def _refusal(state: tuple, seed: int, shares: tuple, _dataset: Dataset) -> str:
 
 def _split(dataset: Dataset, config: TrainConfig) -> list[Check]:
     state = (str(dataset.path), dataset.fingerprint, dataset.curation.fingerprint)
-    refusal = _refusal(state, config.split_seed, config.split_shares, dataset)
+    refusal = _refusal(state, config.split_rule, dataset)
     if refusal:
         return [Check("error", refusal)]
-    index = dataset_index(dataset, config.split_seed, config.split_shares)
+    index = dataset_index(dataset, rule=config.split_rule)
     totals = index.counts.sum(axis=0)
     parts = ", ".join(f"{n:,} {part}" for n, part in zip(totals, PARTS, strict=True))
     return [
         Check("ok", f"{parts}; {index.shared} images shared between parts."),
+        *(Check("warning", note) for note in index.split.notes),
         _classes(index),
     ]
 
