@@ -8,7 +8,7 @@ from bloodcell.errors import BadInput
 from bloodcell.runs.labels import read_labels
 from bloodcell.runs.lifecycle import prepare_all
 from bloodcell.runs.run import list_runs
-from bloodcell.runs.sweep import MEMBERS, k_folds, members, seeds
+from bloodcell.runs.sweep import MEMBERS, k_folds, leave_one_out, members, seeds
 from bloodcell.training.config import PRESETS, make_config
 from bloodcell.workspace import Workspace
 
@@ -75,3 +75,10 @@ def test_all_runs_are_made_with_their_tag_or_none(workspace: Workspace):
     with pytest.raises(BadInput, match=r"absent\.h5"):
         prepare_all(workspace, wrong)
     assert len(list_runs(workspace)) == 2
+
+
+def test_each_laboratory_is_left_out_once():
+    made = leave_one_out(CONFIG, "laboratory", ["south", "north"])
+    assert [c.split_hold_out for c in made] == ["laboratory=north", "laboratory=south"]
+    with pytest.raises(BadInput, match="at least two that are named, there is north"):
+        leave_one_out(CONFIG, "laboratory", ["north"])

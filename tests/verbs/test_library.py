@@ -12,7 +12,7 @@ import pytest
 from bloodcell.augment import Policy, save_policy, step
 from bloodcell.cli import app
 from bloodcell.data.split_choice import chosen_split
-from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.runs.launch import prepare
 from bloodcell.training.config import make_config
@@ -41,6 +41,23 @@ def test_split_says_how_a_dataset_is_divided_and_keeps_what_is_chosen(demo_copy:
     assert found["parts"] == {"train": 80, "validation": 40, "test": 40}
     dataset = open_dataset(Workspace(demo_copy), "demo")
     assert chosen_split(dataset) == (4, (0.5, 0.25, 0.25))
+
+
+def test_split_by_patient_keeps_the_choice_and_says_what_it_cost(tmp_path: Path, say: Say):
+    cells = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    columns = ("laboratory", "patient")
+    with new_dataset(Workspace(tmp_path), "d", (8, 8), "x", "none", columns=columns) as writer:
+        for i, cell in enumerate(cells):
+            origin = {"laboratory": "ns"[i % 2], "patient": f"p{i % 12}"}
+            writer.add(cell, i % 2, str(i), origin=origin)
+    say(tmp_path, "split", "d", "--by", "patient")
+    found = say(tmp_path, "split", "d")
+    assert (found["by"], found["shared_groups"]) == ("patient", 0)
+    assert sum(found["parts"].values()) == 60
+    found = say(tmp_path, "split", "d", "--hold-out", "laboratory=n")
+    assert found["parts"]["test"] == 30
+    assert any("no eosinophil" in note for note in found["notes"])
+    assert say(tmp_path, "split", "d", "--hold-out", "none", "--by", "image")["hold_out"] == ""
 
 
 @pytest.mark.parametrize("shares", ["much", "1,1,1", "0.5,0.5"])
