@@ -152,11 +152,11 @@ class SplitRule:
 def check_by(by: object, hold_out: object) -> None:
     """Raise BadInput unless `by` is one of BY and `hold_out` names a group or is empty."""
     if by not in BY:
-        raise BadInput(f"A split by {by!r} is not possible: expected one of {', '.join(BY)}.")
+        raise BadInput(f"split_by is {by!r:.80}: expected one of {', '.join(BY)}.")
     column, sign, name = hold_out.partition("=") if isinstance(hold_out, str) else ("?", "", "")
     if hold_out != "" and not (sign and name and column in BY[1:]):
         raise BadInput(
-            f"{hold_out!r} names nothing to hold out: expected laboratory=NAME, patient=NAME or "
+            f"split_hold_out is {hold_out!r:.80}: expected laboratory=NAME, patient=NAME or "
             "slide=NAME."
         )
 

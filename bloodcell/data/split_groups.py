@@ -99,6 +99,8 @@ def assign_groups(
     Returns:
         int8, N: 0 to P-1. A part with a share is empty only if there are fewer groups than parts.
     """
+    if not len(keys):
+        return np.zeros(0, np.int8)
     code, names = pd.factorize(keys)
     counts = np.zeros((len(names), len(CLASS_NAMES) + 1))
     np.add.at(counts, (code, np.asarray(labels) + 1), 1)

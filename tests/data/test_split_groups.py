@@ -180,9 +180,9 @@ def test_what_it_costs_is_said():
     ("rule", "message"),
     [
         ({"by": "slide"}, "names no slide of its cells"),
-        ({"by": "colour"}, "A split by 'colour'"),
+        ({"by": "colour"}, "split_by is 'colour'"),
         ({"hold_out": "laboratory=west"}, "no cell of the laboratory 'west'"),
-        ({"hold_out": "west"}, "'west' names nothing to hold out"),
+        ({"hold_out": "west"}, "split_hold_out is 'west'"),
     ],
 )
 def test_groups_that_are_not_known_are_refused(rule: dict, message: str):
