@@ -16,6 +16,7 @@ from typing import Any
 from bloodcell.augment.catalogue import CATALOGUE
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.files import read_json, write_json
+from bloodcell.locks import changing
 from bloodcell.workspace import Workspace, check_name
 
 __all__ = [
@@ -171,17 +172,18 @@ def policy_names(workspace: Workspace) -> list[str]:
     return [*PRESETS, *(n for n in saved if n not in PRESETS)]
 
 
-def save_policy(workspace: Workspace, policy: Policy, replace: bool = False) -> Path:
+def save_policy(workspace: Workspace, policy: Policy, replace: bool | Policy = False) -> Path:
     """Save a policy as ``policies/NAME.json``.
 
     Args:
-        replace: whether a saved policy of that name may be written over.
+        replace: whether a saved policy of that name may be written over; or the policy that was
+            there when this one was made of it, which may, and no other.
 
     Returns:
         The file.
 
     Raises:
-        BadInput: the policy is not valid.
+        BadInput: the policy is not valid, or another than `replace` is there by now.
         NameTaken: the name is a preset's, or there is a policy of that name.
     """
     policy = validate(policy)
@@ -191,15 +193,25 @@ def save_policy(workspace: Workspace, policy: Policy, replace: bool = False) -> 
             "choose another name."
         )
     path = workspace.policies / f"{policy.name}.json"
+    with changing(path):
+        _require_free(workspace, path, policy.name, replace)
+        write_json(path, policy_to_json(policy))
+    return path
+
+
+def _require_free(workspace: Workspace, path: Path, name: str, replace: bool | Policy) -> None:
     # A case-insensitive disk would take "Mild" and "mild" for one.
     taken = path.name.lower() in (n.lower() for n in workspace.names("policies"))
-    if taken and not replace:
+    if taken and replace is False:
         raise NameTaken(
-            f"The policy name {policy.name!r} is taken in {workspace.policies}: choose another "
+            f"The policy name {name!r} is taken in {workspace.policies}: choose another "
             "name or delete the old one first."
         )
-    write_json(path, policy_to_json(policy))
-    return path
+    if isinstance(replace, Policy) and path.is_file() and load_policy(path) != validate(replace):
+        raise BadInput(
+            f"The policy {name!r} was changed by somebody else since it was opened: load it to see "
+            "how it is now, or save yours under another name."
+        )
 
 
 def load_policy(path: Path) -> Policy:

@@ -1,7 +1,6 @@
 """Make an ensemble of finished runs: everything is fitted on validation images alone."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -112,7 +111,7 @@ def compose(
         (folder / "members").mkdir()
         members = []
         for run, model, share, said in zip(runs, models, shares, probabilities, strict=True):
-            shutil.copyfile(run.litert_path, folder / "members" / f"{model.name}.tflite")
+            (folder / "members" / f"{model.name}.tflite").write_bytes(run.read_litert())
             accuracy = float((said.argmax(1) == truth).mean())
             members.append(_member(workspace, run, model, float(share), accuracy))
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
@@ -237,7 +236,7 @@ def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:
         name, count, taken = run.config().backbone, 2, {ensemble, *(m.name for m in found)}
         while name in taken:
             name, count = f"{run.config().backbone}-{count}", count + 1
-        found.append(LiteModel(run.litert_path.read_bytes(), name))
+        found.append(LiteModel(run.read_litert(), name))
     return found
 
 

@@ -29,6 +29,7 @@ from bloodcell.runs.lock import hold
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.runs.tracker import LiveTrackers
+from bloodcell.training.checkpoint import load_state
 from bloodcell.workspace import Workspace
 
 __all__ = ["DETACHED", "check_startable", "execute", "same_dataset"]
@@ -202,6 +203,7 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
     """
     with hold(run):
         if run.status()["state"] == "finished":
+            _mend_metrics(run)
             return "finished"
         if DETACHED in os.environ and run.stop_path.exists():
             # Asked for while this process was still starting.
@@ -241,6 +243,18 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
         return state
 
 
+def _mend_metrics(run: Run) -> None:
+    """Write ``metrics.jsonl`` of a finished run anew from its checkpoint if it is damaged."""
+    try:
+        run.metrics()
+    except BadInput:
+        saved = load_state(run.checkpoint)
+        if saved is None:
+            raise
+        lines = [json.dumps(record, allow_nan=False) + "\n" for record in saved[1]["history"]]
+        write_text(run.metrics_path, "".join(lines), run.path)
+
+
 def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
     from bloodcell.models.export import export_litert
     from bloodcell.training.fit import fit
@@ -259,6 +273,7 @@ def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
     with replacing(run.keras_path) as temporary:
         fitted.model.save(temporary)
     export_litert(fitted.model, run.litert_path)
+    run.write_checksums()
     _predict(run, dataset, split)
     return "finished", fitted.reason
 
@@ -286,7 +301,7 @@ def same_dataset(workspace: Workspace, run: Run) -> Dataset:
 
 def _predict(run: Run, dataset: Dataset, split: Split) -> None:
     """Write the exported model's answers on validation and test."""
-    model = LiteModel(run.litert_path.read_bytes(), run.id)
+    model = LiteModel(run.read_litert(), run.id)
     hashes, labels = dataset.hashes, dataset.labels
     arrays: dict[str, np.ndarray] = {}
     for part in ("validation", "test"):

@@ -1,10 +1,12 @@
 """What people call a run: a name to show, tags and a note, in its ``labels.json``."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
+from bloodcell.locks import changing
 from bloodcell.runs.run import Run
 
 __all__ = ["Labels", "read_labels", "write_labels"]
@@ -57,8 +59,47 @@ def read_labels(run: Run) -> Labels:
     return Labels(**{k: v for k, v in found.items() if k in known})
 
 
-def write_labels(run: Run, **changes: Any) -> Labels:
-    """Change `name`, `tags` or `note` of a run; what is not given stays."""
-    new = dataclasses.replace(read_labels(run), **changes)
-    write_json(run.labels_path, dataclasses.asdict(new), run.path)
+def write_labels(
+    run: Run,
+    *,
+    add: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    since: Labels | None = None,
+    **changes: Any,
+) -> Labels:
+    """Change `name`, `tags` or `note` of a run; what is not given stays.
+
+    Read, changed and written under one lock: of two who change different things nothing is lost.
+
+    Args:
+        add, drop: tags.
+        since: what the person saw who made the changes: what they left as it was stays as it is
+            now, of the tags only the difference counts.
+
+    Raises:
+        BadInput: a value that cannot be, or somebody else gave the name or note another value
+            since then.
+        NotFound: the run is gone.
+    """
+    with changing(run.labels_path, run.path):
+        old = read_labels(run)
+        if since is not None:
+            new = dataclasses.replace(since, **changes)
+            add = [*add, *(t for t in new.tags if t not in since.tags)]
+            drop = [*drop, *(t for t in since.tags if t not in new.tags)]
+            changes = {
+                k: mine for k in ("name", "note") if (mine := getattr(new, k)) != getattr(since, k)
+            }
+            for key, mine in changes.items():
+                if (now := getattr(old, key)) not in (getattr(since, key), mine):
+                    raise BadInput(
+                        f"Meanwhile somebody else gave run {run.id} the {key} {now[:200]!r}: "
+                        "save again to replace it."
+                    )
+        tags = changes.pop("tags", old.tags)
+        gone = set(drop)
+        if add or gone:
+            tags = [t for t in (*tags, *add) if t not in gone]
+        new = dataclasses.replace(old, **changes, tags=tags)
+        write_json(run.labels_path, dataclasses.asdict(new), run.path)
     return new

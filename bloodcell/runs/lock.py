@@ -1,62 +1,17 @@
-"""Locks of the operating system: it lets go of them when their process dies, however it dies."""
+"""The lock of a run: who holds it is the only one that may write into its folder."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
 
 from bloodcell.errors import NameTaken, NotFound
 from bloodcell.files import os_errors_explained
+from bloodcell.locks import acquire
 from bloodcell.runs.run import Run
 
-__all__ = ["acquire", "hold", "is_locked", "locked"]
+__all__ = ["hold"]
 
-EVERY_S = 0.02
 DYING_S = 10.0
-
-
-def acquire(file: IO) -> bool:
-    """Lock an open file for this process without waiting; False if another one holds it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def locked(path: Path, wait_s: float) -> Iterator[bool]:
-    """Hold the lock on `path`; False if another process still holds it after `wait_s` seconds.
-
-    Raises:
-        ReadOnly: one may not write there.
-    """
-    end = time.monotonic() + wait_s
-    with os_errors_explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    with file:
-        while not (got := acquire(file)) and time.monotonic() < end:
-            time.sleep(EVERY_S)
-        yield got
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock on `path`; nothing is made or changed."""
-    try:
-        with path.open("r") as file:
-            return not acquire(file)
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -10,13 +10,15 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.files import read_json, write_json
+from bloodcell.locks import locked
 from bloodcell.runs.engines import ENGINES, Engine
 from bloodcell.runs.launch import check
-from bloodcell.runs.lock import hold, locked
+from bloodcell.runs.lock import hold
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.weights import SOURCES
 from bloodcell.training.config import TrainConfig
@@ -63,7 +65,7 @@ class Settings:
             raise BadInput(
                 f"The queue has {self.slots!r} slots: expected 1 to {MOST_SLOTS} runs at a time."
             )
-        if self.engine not in ENGINES:
+        if not isinstance(self.engine, str) or self.engine not in ENGINES:
             raise BadInput(
                 f"There is no engine {self.engine!r}: expected one of {', '.join(ENGINES)}."
             )
@@ -117,7 +119,9 @@ def read_order(workspace: Workspace) -> list[str]:
     if not path.exists():
         return []
     found = read_json(path)
-    if not isinstance(found, list) or not all(isinstance(i, str) for i in found):
+    # Names and no paths.
+    sound = isinstance(found, list) and all(isinstance(i, str) for i in found)
+    if not sound or any(Path(i).name != i for i in found):
         raise BadInput(
             f"{path} is no list of runs: remove it, then queue the runs that wait again."
         )

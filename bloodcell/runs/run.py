@@ -5,11 +5,10 @@ model.keras model.tflite predictions.npz``. The page and the command line only r
 process that carries the run out is its only writer, but for ``stop`` (a request to stop).
 """
 
+import hashlib
 import json
 import secrets
 import time
-import zipfile
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.augment.policy import Policy, policy_from_json
+from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
 from bloodcell.files import new_folder, read_json, write_json
 from bloodcell.runs.process import is_alive, is_recent
@@ -27,6 +27,26 @@ from bloodcell.workspace import Workspace
 
 __all__ = ["ACTIVE", "STATES", "Run", "create_run", "damaged_runs", "list_runs", "open_run"]
 
+# The files that a run is used by, with the sha256 that each had when it was written.
+CHECKSUMS = "checksums.json"
+_TEXTS = ("reason", "host", "engine", "process_mark")
+_NUMBERS = (
+    "created", "heartbeat", "launched", "ended", "edited", "process_started", "pid", "epoch",
+    "batch", "batches", "epochs", "images_per_second", "memory_bytes",
+)  # fmt: skip
+_RECORD: dict[str, type] = {
+    "config": dict, "policy": dict, "dataset_fingerprint": str, "curation_fingerprint": str,
+    "environment": dict, "started_from": str, "taught_by": str, "weights_sha256": str,
+    "history": list, "trackers": list, "mirrors": list, "duplicate_of": str,
+}  # fmt: skip
+# Of an epoch: what every version has written, and shares among it.
+_MEASURED = (
+    "loss", "val_loss", "accuracy", "val_accuracy", "macro_recall", "val_macro_recall",
+    "learning_rate", "seconds", "images_per_second",
+)  # fmt: skip
+_SHARES = ("accuracy", "val_accuracy", "macro_recall", "val_macro_recall")
+# More than any number here means, and less than what breaks a date or a figure.
+_MOST = 1e11
 STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "lost")
 ACTIVE = ("running", "stopping")
 
@@ -94,6 +114,15 @@ class Run:
                 f"{self.config_path} lacks {', '.join(sorted(needed))}: restore the run from a "
                 "copy or remove its folder."
             )
+        wrong = [k for k, kind in _RECORD.items() if not isinstance(record.get(k, kind()), kind)]
+        trackers = record.get("trackers") or record.get("mirrors") or []
+        if not wrong and not all(_is_tracker(t) for t in trackers):
+            wrong = ["trackers"]
+        if wrong:
+            raise BadInput(
+                f"{self.config_path} holds {str(record[wrong[0]])[:60]!r} for {wrong[0]}: restore "
+                "the run from a copy or remove its folder."
+            )
         return record
 
     def config(self) -> TrainConfig:
@@ -114,6 +143,13 @@ class Run:
                 f"{self.status_path} holds no state of {', '.join(STATES)}: restore the run from "
                 "a copy or remove its folder."
             )
+        wrong = [k for k in _NUMBERS if not _is_number(status.get(k, 0), none=True)]
+        wrong += [k for k in _TEXTS if not isinstance(status.get(k, ""), str)]
+        if wrong:
+            raise BadInput(
+                f"{self.status_path} holds {str(status[wrong[0]])[:60]!r} for {wrong[0]}: restore "
+                "the run from a copy or remove its folder."
+            )
         if status["state"] in ACTIVE and not is_alive(status):
             status["state"] = "lost"
             status["reason"] = "its process ended without a word"
@@ -129,17 +165,31 @@ class Run:
         return status
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The records of all epochs, oldest first; a line that is being written is left out."""
+        """The records of all epochs, oldest first; a line that is being written is left out.
+
+        Raises:
+            BadInput: a line is no record of its epoch.
+        """
         if not self.metrics_path.exists():
             return []
         lines = self.metrics_path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            raise BadInput(
-                f"{self.metrics_path} has a line that is not JSON ({error}): "
-                f"`python -m bloodcell resume {self.id}` writes it anew from the checkpoint."
-            ) from error
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                # A number of very many digits is a ValueError of Python itself.
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise self._no_record(number, f"it is not JSON ({error})") from error
+            if problem := _problem_of(record, number):
+                raise self._no_record(number, problem)
+            found.append(record)
+        return found
+
+    def _no_record(self, number: int, problem: str) -> BadInput:
+        return BadInput(
+            f"{self.metrics_path} has no record of epoch {number} in line {number}: {problem}; "
+            f"`python -m bloodcell resume {self.id}` writes it anew from the checkpoint."
+        )
 
     def predictions(self) -> dict[str, np.ndarray]:
         """The exported model's answers: identities, labels, probabilities of both parts.
@@ -150,11 +200,52 @@ class Run:
         """
         try:
             with np.load(self.predictions_path, allow_pickle=False) as held:
-                return {key: held[key] for key in held.files}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise BadInput(
-                f"{self.predictions_path} is damaged ({error}): restore the run from a copy."
-            ) from error
+                found = {key: held[key] for key in held.files}
+        except FileNotFoundError:
+            raise
+        # A flipped bit in a header makes zipfile and numpy raise almost anything.
+        except Exception as error:
+            raise self._damaged(self.predictions_path, str(error)) from error
+        for part in ("validation", "test"):
+            shapes = [found.get(f"{part}_{k}", np.empty(0)).shape for k in _ANSWERS]
+            n = len(found.get(f"{part}_ids", ()))
+            if shapes != [(n,), (n,), (n, len(CLASS_NAMES))]:
+                raise self._damaged(self.predictions_path, f"its {part} part has {shapes}")
+            if not np.isfinite(found[f"{part}_probabilities"]).all():
+                raise self._damaged(self.predictions_path, "a probability is no number")
+        return found
+
+    def _damaged(self, path: Path, problem: str) -> BadInput:
+        return BadInput(f"{path} is damaged ({problem[:120]}): restore the run from a copy.")
+
+    def read_litert(self) -> bytes:
+        """The exported network, held against the checksum it was written with.
+
+        Raises:
+            BadInput: it is another one now, or gone.
+        """
+        try:
+            content = self.litert_path.read_bytes()
+        except OSError as error:
+            raise self._damaged(self.litert_path, error.strerror or str(error)) from error
+        # Earlier versions kept no checksums.
+        kept = read_json(self.path / CHECKSUMS) if (self.path / CHECKSUMS).exists() else {}
+        if not isinstance(kept, dict):
+            raise self._damaged(self.path / CHECKSUMS, "it holds no checksums")
+        wanted = kept.get(self.litert_path.name)
+        found = hashlib.sha256(content).hexdigest()
+        if kept and found != wanted:
+            raise self._damaged(
+                self.litert_path,
+                f"its checksum is {found[:12]}, expected {str(wanted)[:12]}",
+            )
+        return content
+
+    def write_checksums(self) -> None:
+        """Keep what the exported network is, for :meth:`read_litert`."""
+        name = self.litert_path.name
+        digest = hashlib.sha256(self.litert_path.read_bytes()).hexdigest()
+        write_json(self.path / CHECKSUMS, {name: digest}, self.path)
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of ``train.log``."""
@@ -181,6 +272,55 @@ class Run:
             "seconds": round(sum(m["seconds"] for m in metrics), 1),
             "reason": status.get("reason", ""),
         }
+
+
+# What predictions hold of each part: n, n and n×8.
+_ANSWERS = ("ids", "labels", "probabilities")
+
+
+def _is_number(value: Any, *, none: bool = False) -> bool:
+    if value is None:
+        return none
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -_MOST <= value <= _MOST
+
+
+def _is_tracker(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(k), str) for k in ("to", "where"))
+
+
+def _problem_of(record: Any, number: int) -> str:
+    """Why a line of ``metrics.jsonl`` is no record of its epoch, or ""."""
+    if not isinstance(record, dict) or record.get("epoch") != number:
+        return f"it holds {str(record)[:60]!r}"
+    for key in _MEASURED:
+        if not _is_number(record.get(key)):
+            return f"its {key} is {str(record.get(key))[:60]!r}"
+    for key in _SHARES:
+        if not 0 <= record[key] <= 1:
+            return f"its {key} is {record[key]}"
+    if not _is_number(record.get("val_calibrated_loss", 0)):
+        return f"its val_calibrated_loss is {str(record['val_calibrated_loss'])[:60]!r}"
+    recalls = record.get("val_recall", [])
+    if not isinstance(recalls, list) or not all(_is_number(r, none=True) for r in recalls):
+        return f"its val_recall is {str(recalls)[:60]!r}"
+    return _problem_of_confusion(record)
+
+
+def _problem_of_confusion(record: dict[str, Any]) -> str:
+    if "val_confusion" not in record:
+        return ""
+    matrix, k = record["val_confusion"], len(CLASS_NAMES)
+    sound = isinstance(matrix, list) and len(matrix) == k
+    sound = sound and all(isinstance(row, list) and len(row) == k for row in matrix)
+    sound = sound and all(type(n) is int and 0 <= n <= _MOST for row in matrix for n in row)
+    if not sound or not (total := sum(map(sum, matrix))):
+        return "its val_confusion is no table of counts"
+    # Told twice: a digit that changed in one of them is noticed.
+    right = sum(matrix[i][i] for i in range(k)) / total
+    if abs(right - record["val_accuracy"]) > 1e-6:
+        return f"its val_accuracy is {record['val_accuracy']}, and {right:.6f} by its val_confusion"
+    return ""
 
 
 def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]) -> Run:

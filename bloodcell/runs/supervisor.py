@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 from bloodcell.errors import BloodCellError
 from bloodcell.files import write_json
+from bloodcell.locks import is_locked, locked
 from bloodcell.runs.engines import ENGINES
 from bloodcell.runs.launch import spawn
-from bloodcell.runs.lock import is_locked, locked
 from bloodcell.runs.queue import (
     engaged,
     is_listed,

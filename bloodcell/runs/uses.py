@@ -1,7 +1,8 @@
-"""Which runs refer to a dataset: what to know before it is renamed or thrown away."""
+"""Which runs refer to a dataset: what to know before it is renamed or deleted."""
 
 from bloodcell.errors import BadInput
-from bloodcell.runs.run import ACTIVE, Run, list_runs
+from bloodcell.locks import is_locked
+from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.workspace import Workspace
 
 __all__ = ["require_idle", "runs_on", "uses_text"]
@@ -10,9 +11,24 @@ NAMED = 3
 
 
 def runs_on(workspace: Workspace, dataset: str) -> list[Run]:
-    """The runs whose config names this dataset of the workspace, newest first."""
+    """The runs whose config names this dataset of the workspace, newest first.
+
+    Also those whose config cannot be read: they may.
+    """
     names = (dataset, str(workspace.datasets / dataset))
-    return [run for run in list_runs(workspace) if run.config().dataset in names]
+    found = []
+    for name in reversed(workspace.names("runs")):
+        run = Run(workspace.runs / name)
+        try:
+            uses = run.config().dataset in names
+        except FileNotFoundError:
+            # No run, unless something else of one is there.
+            uses = run.status_path.exists() or run.checkpoint.exists()
+        except (BadInput, OSError):
+            uses = True
+        if uses:
+            found.append(run)
+    return found
 
 
 def uses_text(dataset: str, runs: list[Run]) -> str:
@@ -31,7 +47,12 @@ def uses_text(dataset: str, runs: list[Run]) -> str:
 def require_idle(dataset: str, runs: list[Run]) -> None:
     """Raise BadInput if one of these runs is at work on the dataset or waits for it."""
     for run in runs:
-        if (state := run.status()["state"]) in (*ACTIVE, "queued"):
+        try:
+            state = run.status()["state"]
+        except (BadInput, OSError):
+            # What it says of itself is damaged; that somebody holds it is not.
+            state = "running" if is_locked(run.lock_path) else "damaged"
+        if state in (*ACTIVE, "queued"):
             raise BadInput(
                 f"The run {run.id} on {dataset} is {state}: stop it first with "
                 f"`python -m bloodcell stop {run.id}`."

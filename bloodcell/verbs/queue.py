@@ -131,9 +131,11 @@ def edit(
     opened = open_run(context.obj, run)
     if changes:
         edit_config(context.obj, opened, **_values(changes))
-    tags = [t for t in [*read_labels(opened).tags, *(tag or [])] if t not in (untag or [])]
-    given = {"name": name, "note": note, "tags": tags if tag or untag else None}
-    labels = write_labels(opened, **{k: v for k, v in given.items() if v is not None})
+    given = {k: v for k, v in (("name", name), ("note", note)) if v is not None}
+    if given or tag or untag:
+        labels = write_labels(opened, add=tag or (), drop=untag or (), **given)
+    else:
+        labels = read_labels(opened)
     found = {
         "id": opened.id,
         **dataclasses.asdict(labels),

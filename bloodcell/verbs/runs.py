@@ -192,7 +192,7 @@ def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> Non
 @app.command()
 def runs(context: typer.Context, as_json: AsJson = False) -> None:
     """List the runs, newest first."""
-    from bloodcell.runs.labels import read_labels
+    from bloodcell.runs.labels import Labels, read_labels
     from bloodcell.runs.queue import waiting
     from bloodcell.runs.run import damaged_runs, list_runs
 
@@ -200,7 +200,11 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     places = {run.id: i + 1 for i, run in enumerate(waiting(context.obj))}
     found = []
     for run in list_runs(context.obj):
-        labels = read_labels(run)
+        try:
+            labels = read_labels(run)
+        except BadInput as error:
+            print(f"warning: {error}", file=sys.stderr)
+            labels = Labels()
         row = {**run.summary(), "place": places.get(run.id)}
         found.append({**row, "name": labels.name, "tags": list(labels.tags), "note": labels.note})
     rows = [

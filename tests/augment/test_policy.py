@@ -1,6 +1,7 @@
 """Policies: presets, files in the workspace, and what is said about a wrong one."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -178,3 +179,25 @@ def test_settings_that_hide_what_tells_cells_apart_are_pointed_out():
 def test_several_settings_of_one_step_are_one_caution():
     (only,) = cautions(Policy("p", (step("gain_gamma", gain=0.4, gamma=1.0),)))
     assert "gain 0.4 is beyond 0.15 and gamma 1 is beyond 0.3" in only.sentence
+
+
+def test_of_two_who_save_under_one_name_the_second_is_told(workspace):
+    seen = Policy("mine", (step("flip"),))
+    save_policy(workspace, seen)
+    theirs, ours = (Policy("mine", (step(key),)) for key in ("hue", "zoom"))
+    save_policy(workspace, theirs, replace=seen)
+    with pytest.raises(BadInput, match="'mine' was changed by somebody else"):
+        save_policy(workspace, ours, replace=seen)
+    assert find_policy(workspace, "mine") == validate(theirs)
+    save_policy(workspace, ours, replace=True)
+
+    def save_new(policy: Policy) -> bool:
+        try:
+            save_policy(workspace, policy)
+        except NameTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(save_new, [Policy("new", (step("flip"),))] * 8))
+    assert made.count(True) == 1

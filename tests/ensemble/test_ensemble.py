@@ -281,6 +281,9 @@ class TestComposing:
         workspace = Workspace(home)
         (run,) = list_runs(workspace)
         run.litert_path.write_bytes(b"x" * 100)
+        with pytest.raises(BadInput, match=r"model\.tflite is damaged"):
+            compose(workspace, [run], "second")
+        run.write_checksums()
         with pytest.raises(BadInput, match="is not a LiteRT model"):
             compose(workspace, [run], "second")
         assert sorted(p.name for p in (home / "ensembles").iterdir()) == ["first", "first.zip"]

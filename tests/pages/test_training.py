@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bloodcell.locks import locked
 from bloodcell.runs.labels import read_labels
 from bloodcell.runs.launch import ask_to_stop, prepare
-from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import ACTIVE, Run, list_runs
 from bloodcell.runs.sweep import members

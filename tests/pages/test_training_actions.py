@@ -12,9 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bloodcell.augment import Policy, save_policy, step
+from bloodcell.locks import locked
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
-from bloodcell.runs.lock import locked
 from bloodcell.runs.process import this_process
 from bloodcell.runs.queue import enqueue
 from bloodcell.runs.run import Run, list_runs

@@ -1,8 +1,13 @@
 """What people call a run changes nothing of the run."""
 
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NotFound
+from bloodcell.files import write_json
 from bloodcell.runs.labels import Labels, read_labels, write_labels
 from bloodcell.runs.run import Run
 
@@ -57,3 +62,37 @@ def test_a_damaged_file_is_a_sentence(three: list[Run], damage: str):
     three[0].labels_path.write_text(damage)
     with pytest.raises(BadInput):
         read_labels(three[0])
+
+
+def test_of_several_who_write_at_once_nobody_loses_anything(
+    three: list[Run], monkeypatch: pytest.MonkeyPatch
+):
+    def late(*arguments) -> None:
+        # As long as others need to read what this one is about to change.
+        time.sleep(0.005)
+        write_json(*arguments)
+
+    monkeypatch.setattr("bloodcell.runs.labels.write_json", late)
+    tags = [f"t{i}" for i in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda tag: write_labels(three[0], add=[tag]), tags))
+    assert sorted(read_labels(three[0]).tags) == sorted(tags)
+
+
+def test_of_two_who_saw_the_same_each_changes_what_is_theirs(three: list[Run]):
+    run = three[0]
+    seen = write_labels(run, name="old", tags=["a", "b"], note="n")
+    write_labels(run, since=seen, name="old", tags=["b", "c"], note="of the first")
+    write_labels(run, since=seen, name="new", tags=["a", "b", "d"], note="n")
+    assert read_labels(run) == Labels("new", ("b", "c", "d"), "of the first")
+    with pytest.raises(BadInput, match="note 'of the first': save again"):
+        write_labels(run, since=seen, note="of the second")
+    write_labels(run, since=read_labels(run), note="of the second")
+    assert read_labels(run).note == "of the second"
+
+
+def test_labels_of_a_run_that_is_gone_make_no_folder(three: list[Run]):
+    shutil.rmtree(three[0].path)
+    with pytest.raises(NotFound, match="not there any more"):
+        write_labels(three[0], name="x")
+    assert not three[0].path.exists()

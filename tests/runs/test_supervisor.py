@@ -15,8 +15,8 @@ import pytest
 
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json
+from bloodcell.locks import locked
 from bloodcell.runs.engines import ENGINES
-from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import change_settings, enqueue, read_order, waiting
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import supervise, wake

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bloodcell.files import read_json, write_json
-from bloodcell.runs.lock import locked
+from bloodcell.locks import locked
 from bloodcell.runs.process import this_process
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from bloodcell.cli import app
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, ReadOnly
+from bloodcell.files import write_json
+from bloodcell.locks import locked
 from bloodcell.runs.launch import prepare
-from bloodcell.runs.lock import locked
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import list_runs, open_run
 from bloodcell.training.config import make_config
@@ -167,3 +168,33 @@ def test_a_mirror_of_another_name_is_refused(home: Path, say: Say):
     (run,) = list_runs(Workspace(home))
     with pytest.raises(BadInput, match="is no tracker"):
         say(home, "track", run.id, "--to", "paper")
+
+
+def test_where_one_may_only_read_every_verb_on_runs_is_one_sentence(
+    demo_copy: Path, only_to_be_read: Callable[[Path], None]
+):
+    workspace = Workspace(demo_copy)
+    config = make_config("demo", backbone="tiny", input_size=48, epochs=2)
+    waits, stopped = (prepare(workspace, config) for _ in range(2))
+    write_json(stopped.status_path, {**stopped.status(), "state": "stopped"})
+    enqueue(workspace, [waits])
+    only_to_be_read(demo_copy)
+    for verb in (
+        ("stop", waits.id),
+        ("resume", stopped.id),
+        ("resume", stopped.id, "--detach"),
+        ("queue", stopped.id),
+        ("queue", waits.id, "--place", "1"),
+        ("queue", "--slots", "2"),
+        ("queue", "--start"),
+        ("edit", waits.id, "--name", "x"),
+        ("edit", waits.id, "--set", "epochs=3"),
+        ("duplicate", waits.id),
+        ("delete", waits.id),
+        ("train", "--dataset", "demo", "--backbone", "tiny", "--detach"),
+    ):
+        with pytest.raises(ReadOnly, match=str(demo_copy)) as caught:
+            app(["--home", str(demo_copy), *verb], standalone_mode=False)
+        assert "\n" not in str(caught.value)
+    for verb in (("runs",), ("queue",), ("trash",)):
+        app(["--home", str(demo_copy), *verb], standalone_mode=False)

@@ -25,6 +25,7 @@ __all__ = [
     "draw_steps",
     "find_saved_name",
     "is_changed",
+    "is_kept",
     "list_step_titles",
     "load_named",
     "load_policy",
@@ -109,6 +110,11 @@ def loaded_policy() -> Policy:
 def is_changed() -> bool:
     """Whether the loaded policy was edited."""
     return read_policy(loaded_policy().name) != loaded_policy()
+
+
+def is_kept(name: str) -> bool:
+    """Whether the policy in the editor was loaded from the one that is saved as `name`."""
+    return bool(st.session_state[KEPT]) and loaded_policy().name == name
 
 
 def find_saved_name() -> str | None:

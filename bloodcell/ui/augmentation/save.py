@@ -6,6 +6,7 @@ import streamlit as st
 
 from bloodcell.augment import (
     PRESETS,
+    Policy,
     policy_from_json,
     policy_names,
     policy_to_json,
@@ -17,6 +18,7 @@ from bloodcell.ui.augmentation.editor import (
     CHOICE,
     UNSAVED,
     find_saved_name,
+    is_kept,
     load_named,
     load_policy,
     loaded_policy,
@@ -46,7 +48,10 @@ def _show_note() -> None:
 def _save() -> None:
     # A name that was typed right before the click is in the state, but not in the last run.
     name = st.session_state["policy_name"].strip()
-    replace = bool(st.session_state.get("policy_replace"))
+    replace: bool | Policy = bool(st.session_state.get("policy_replace"))
+    if replace and is_kept(name):
+        # What another visitor has made of it since is not written over unseen.
+        replace = loaded_policy()
     try:
         save_policy(workspace(), read_policy(name), replace=replace)
     except BloodCellError as error:

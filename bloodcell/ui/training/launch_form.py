@@ -65,6 +65,7 @@ LABELS = {
 # Of the dataset and not of the preset.
 SPLIT = ("split_seed", "split_shares", "split_by", "split_hold_out")
 FROM = "launch_from"
+SEEN = "launch_labels"
 PRESET_HELP = {
     "fast": "the best recipe found for two CPU cores; ends in under half an hour",
     "bloodcellcnn": "the original BloodCellCNN recipe; made for a GPU, takes hours on a CPU",
@@ -393,6 +394,7 @@ def prefill_from(run: Run, how: str) -> None:
     for key in [k for k in st.session_state if str(k).startswith(own)]:
         del st.session_state[key]
     st.session_state[FROM] = (run.id, how)
+    st.session_state[SEEN] = read_labels(run)
 
 
 def _read_prefill() -> tuple[Prefill | None, Run | None, str]:
@@ -604,7 +606,9 @@ def draw_launch_form() -> Run | None:
                 begun = _launch(configs, what, label, tags)
             elif how == "edit":
                 edit(workspace(), run, **_changed_values(run, first, prefill.values))
-                write_labels(run, name=label, tags=tags)
+                seen = st.session_state.get(SEEN)
+                st.session_state[SEEN] = read_labels(run)
+                write_labels(run, name=label, tags=tags, since=seen)
                 begun = run
             else:
                 begun = duplicate(workspace(), run, **_changed_values(run, first, prefill.values))

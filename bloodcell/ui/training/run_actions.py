@@ -8,7 +8,7 @@ import streamlit as st
 
 from bloodcell.files import bytes_of
 from bloodcell.runs.export import export_run
-from bloodcell.runs.labels import write_labels
+from bloodcell.runs.labels import Labels, write_labels
 from bloodcell.runs.launch import end_at_once
 from bloodcell.runs.lifecycle import extend
 from bloodcell.runs.queue import begun, cancel, enqueue
@@ -36,6 +36,7 @@ NEW_RUN = "New run"
 COMPARE = "Compare"
 PROBLEM = "run_problem"
 UNDO = "deleted_run"
+SEEN = "labels_seen"
 RESUMABLE = ("stopped", "failed", "lost")
 
 
@@ -62,8 +63,8 @@ def _restore(deleted: Deleted) -> None:
 
 
 @dialog("Name, tags and note")
-def _edit_labels_dialog(run: Run) -> None:
-    labels = read_labels_of(run)
+def _edit_labels_dialog(run: Run, labels: Labels) -> None:
+    """Change the labels that were `labels` when the dialog was opened."""
     name = st.text_input("Name", labels.name, placeholder=run.id, max_chars=80)
     tags = st.multiselect(
         "Tags", list(labels.tags), default=list(labels.tags), accept_new_options=True
@@ -71,7 +72,10 @@ def _edit_labels_dialog(run: Run) -> None:
     note = st.text_area("Note", labels.note, height=140)
     with show_errors():
         if st.button("Save", type="primary", icon=":material/save:", key="save_labels"):
-            write_labels(run, name=name, tags=tuple(tags), note=note)
+            # Told once what another has changed meanwhile, who saves again means it.
+            since = st.session_state.get(SEEN, labels)
+            st.session_state[SEEN] = read_labels_of(run)
+            write_labels(run, name=name, tags=tuple(tags), note=note, since=since)
             st.rerun()
 
 
@@ -188,7 +192,7 @@ def _show_start_or_stop(run: Run, status: dict[str, Any]) -> None:
         )
 
 
-def _show_other_actions(run: Run, status: dict[str, Any]) -> None:
+def _show_other_actions(run: Run, status: dict[str, Any], labels: Labels) -> None:
     idle = status["state"] not in ACTIVE and not is_starting(status)
     if idle and not begun(run) and status["state"] in ("queued", "stopped"):
         st.button(
@@ -210,7 +214,8 @@ def _show_other_actions(run: Run, status: dict[str, Any]) -> None:
     if can_continue and st.button("More epochs", icon=":material/fast_forward:", key="more_run"):
         _continue_dialog(run)
     if st.button("Name, tags, note", icon=":material/label:", key="label_run"):
-        _edit_labels_dialog(run)
+        st.session_state.pop(SEEN, None)
+        _edit_labels_dialog(run, labels)
     if st.button("Export", icon=":material/folder_zip:", key="export_run"):
         _export_dialog(run)
     st.button(
@@ -236,7 +241,7 @@ def show_actions(run: Run) -> None:
             st.badge(tag, color="gray")
     with st.container(horizontal=True, gap="small", key="run_actions"):
         _show_start_or_stop(run, status)
-        _show_other_actions(run, status)
+        _show_other_actions(run, status, labels)
     show_problem(PROBLEM)
     if labels.note:
         # A note is text, whatever marks it holds.
