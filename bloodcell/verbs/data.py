@@ -106,6 +106,10 @@ def import_(
             help="Keep the train, validation and test parts that the source gives.",
         ),
     ] = True,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="Bits used in image files of 16, where they do not say it, e.g. 12."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring labelled images into the workspace.
@@ -126,6 +130,7 @@ def import_(
         skip_broken=skip_broken,
         mapped=mapped or (),
         parts=parts,
+        depth=depth,
         given=Given(laboratory, level, manifest),
         progress=to_stderr(),
     )

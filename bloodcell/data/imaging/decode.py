@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bloodcell.data.imaging.planes import eight_bits, stored_values
 from bloodcell.errors import BadInput
 from bloodcell.quiet import quiet_stderr
 
@@ -32,6 +33,7 @@ EXPECTED = "expected a JPEG, PNG, TIFF, BMP or WebP image"
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 256 * 2**20
 MIN_SIDE = 8
+_PNG_METADATA = frozenset([b"iCCP", b"tEXt", b"zTXt", b"iTXt"])
 
 # Process-wide on purpose: warnings.catch_warnings is not safe in a server's threads.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -82,28 +84,38 @@ def looks_like(head: bytes) -> str | None:
     return None
 
 
-def decode_image(data: bytes, name: str) -> np.ndarray:
+def decode_image(data: bytes, name: str, depth: int | None = None) -> np.ndarray:
     """Decode an image file as a person would see it.
 
-    The EXIF rotation is applied, grey, palette and CMYK become RGB, 16-bit grey is scaled to
-    8 bits, an alpha channel is dropped (not blended), and of an animation the first frame is
-    taken.
+    The EXIF rotation is applied, grey, palette and CMYK become RGB, more than 8 bits are scaled
+    to 8, colours in planes of their own are joined (:mod:`bloodcell.data.imaging.planes`), an
+    alpha channel is dropped (not blended), and of an animation the first frame is taken.
 
     Args:
         data: the bytes of a JPEG, PNG, TIFF, BMP or WebP file, at most 256 MiB.
         name: what to call the file in an error.
+        depth: how many bits are used in files of 16; None: what the file says, else all.
 
     Returns:
         uint8, H×W×3, RGB, 0 to 255; both sides at least 8 and at most 40 million pixels.
 
     Raises:
-        BadInput: it is empty, no such image, broken, cut off, too large or too small.
+        BadInput: it is empty, no such image, broken, cut off, too large or too small, or holds
+            several pages.
     """
     with _opened(data, name) as image:
-        # libtiff prints what it thinks of damaged pixels before Pillow raises.
-        with quiet_stderr() if image.format == "TIFF" else nullcontext():
+        deep = image.format == "PNG" and data[24:25] == b"\x10"
+        # libtiff, and OpenCV, print what they think of damaged pixels.
+        with quiet_stderr() if deep or image.format == "TIFF" else nullcontext():
+            stored = stored_values(image, data, printable(name))
             image.load()
-        return _turned(_rgb(image, printable(name)), _orientation(image))
+        if stored is None:
+            return _turned(_rgb(image, printable(name)), _orientation(image))
+        values = eight_bits(stored, depth)
+        if values.ndim == 2:
+            values = np.repeat(values[..., None], 3, axis=2)
+        turn = stored.turn if image.format == "TIFF" else _orientation(image)
+        return _turned(values, turn)
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:
@@ -155,7 +167,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
             "save a smaller cut of it."
         )
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(_without_metadata(data)), formats=FORMATS) as image:
             _check_sides(image.size, name)
             yield image
     except BadInput:
@@ -181,6 +193,23 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         ) from error
 
 
+def _without_metadata(data: bytes) -> bytes:
+    """A PNG without texts and colour profiles, which Pillow refuses when they are large."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 28]
+        if kind == b"IDAT":
+            break
+        # ImageMagick keeps EXIF, and with it the orientation, in a text.
+        if kind not in _PNG_METADATA or body.startswith(b"Raw profile type exif"):
+            kept.append(data[at : at + 12 + length])
+        at += 12 + length
+    return data if len(kept) == 1 else b"".join([*kept, data[at:]])
+
+
 def _check_sides(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
@@ -196,9 +225,6 @@ def _check_sides(size: tuple[int, int], name: str) -> None:
 
 
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image).astype(np.uint32) + 128) // 257
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise BadInput(
             f"{name} holds 32-bit grey values without a known range, expected 8 or 16 bits a "

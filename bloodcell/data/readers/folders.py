@@ -31,6 +31,7 @@ from bloodcell.data.readers.names import (
     unknown_names,
 )
 from bloodcell.data.readers.sizing import (
+    Darkness,
     choose_size,
     crop_text,
     listed,
@@ -49,6 +50,7 @@ __all__ = ["FileTree", "FolderFiles", "TreeItem", "TreePlan", "import_tree", "pl
 # Enough for the header of all but a few files, which are then read whole.
 HEAD_BYTES = 64 * 2**10
 
+DEEP = "if their files use 10, 12 or 14 of 16 bits, import again with --depth"
 _ARCHIVES = frozenset([".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"])
 
 
@@ -361,6 +363,7 @@ def import_tree(
     given: Given = Given(),  # noqa: B008
     names: NameMap | None = None,
     parts: bool = True,
+    depth: int | None = None,
 ) -> Dataset:
     """Import every image of `tree`: first all headers, then all pixels, one image at a time.
 
@@ -389,7 +392,7 @@ def import_tree(
         "left_out": plan.left_out,
         **matched,
     }
-    notes = [*tree.notes, *plan.notes]
+    notes, dark = [*tree.notes, *plan.notes], Darkness()
     counts = Counter(dict.fromkeys({item.label for item in items}, 0))
     cut = crop_text(sizes, crop)
     with new_dataset(
@@ -400,18 +403,20 @@ def import_tree(
             if item.name in skipped:
                 continue
             try:
-                pixels = decode_image(tree.read(item.file), item.file)
+                pixels = decode_image(tree.read(item.file), item.file, depth)
             except BadInput as error:
                 _skip(item, error, tree.name, skipped, skip_broken)
                 continue
             origin = dict(zip(columns, item.origin, strict=True))
-            writer.add(fit(pixels, side, crop), item.label, item.name, item.part, origin)
+            image = fit(pixels, side, crop)
+            dark.look_at(image, item.name)
+            writer.add(image, item.label, item.name, item.part, origin)
             counts[item.label] += 1
         progress(len(items), len(items), "images")
         left_out = " after broken images were left out" if skipped else ""
         require_pairs(counts, printable(tree.name), left_out)
         extra["skipped"] = [{"name": n, "reason": why} for n, why in sorted(skipped.items())]
-        extra["notes"] = notes
+        extra["notes"] = [*notes, *dark.notes(DEEP)]
     return open_dataset(workspace, str(workspace.datasets / name))
 
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bloodcell.classes import CLASSES, OTHER
 from bloodcell.data.imaging.decode import printable
 from bloodcell.errors import BadInput, NoSpace
 
 __all__ = [
     "choose_size",
+    "Darkness",
     "crop_text",
     "listed",
     "require_pairs",
@@ -23,6 +26,8 @@ DEFAULT_SIDE = 96
 LARGEST_KEPT = 256
 SPARE_BYTES = 64 * 2**20
 NAMED = 100
+# 14 bits in 16 end at 63; the empty field of a stained smear lies above 150.
+DARK = 72
 
 Sizes = Counter[tuple[int, int]]  # (height, width) → how many images
 
@@ -59,6 +64,29 @@ def size_histogram(sizes: Sizes, most: int = 20) -> dict[str, int]:
 def listed(names: Sequence[str]) -> dict[str, Any]:
     """Number and first NAMED of some names, for ``dataset.json``."""
     return {"n": len(names), "names": [printable(name, 400) for name in names[:NAMED]]}
+
+
+class Darkness:
+    """Counts images that are nearly black, as those in another range than their file says are."""
+
+    def __init__(self) -> None:
+        self._n, self._first = 0, ""
+
+    def look_at(self, image: np.ndarray, name: str) -> None:
+        """Judge one image, uint8, H×W×3."""
+        brightest = float(np.percentile(image[::2, ::2], 99.5))
+        if brightest >= DARK:
+            return
+        self._n += 1
+        if not self._first:
+            self._first = f"{printable(name)}, with {brightest:.0f} of 255 in its brightest places"
+
+    def notes(self, remedy: str) -> list[str]:
+        """A sentence, if there was any."""
+        if not self._n:
+            return []
+        images = "1 image is" if self._n == 1 else f"{self._n:,} images are"
+        return [f"{images} nearly black (for example {self._first}): {remedy}."]
 
 
 def require_space(folder: Path, needed: int) -> None:

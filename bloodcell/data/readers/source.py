@@ -18,6 +18,7 @@ from bloodcell.data.readers.arrays import import_arrays
 from bloodcell.data.readers.folders import FolderFiles, import_tree
 from bloodcell.data.readers.manifest import Given, check_given
 from bloodcell.data.readers.names import NameMap
+from bloodcell.data.readers.strays import sift
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NoSpace, NotFound, is_out_of_space
 from bloodcell.progress import Progress, silent
@@ -39,6 +40,7 @@ def import_source(
     given: Given = Given(),  # noqa: B008
     mapped: Iterable[str] = (),
     parts: bool = True,
+    depth: int | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Import images with their classes as the dataset `name`.
@@ -56,6 +58,7 @@ def import_source(
         mapped: what folders or class names mean, as ``blast=skip`` or ``Set2=test``: one of the
             eight classes, other, skip, or a part (:class:`bloodcell.data.readers.names.NameMap`).
         parts: keep the parts (train, validation, test) that the source gives.
+        depth: how many bits, 9 to 16, are used in image files of 16; None: what they say, else all.
         progress: called with (done, total, what), ``what`` being "images" while they are written;
             raises Stopped to end the import.
 
@@ -76,6 +79,8 @@ def import_source(
                 f"The {what} of {value} pixels cannot be used: give {MIN_SIDE} to {LARGEST_SIDE}."
             )
     check_given(given)
+    if depth is not None and not 9 <= depth <= 16:
+        raise BadInput(f"The depth of {depth} bits cannot be used: give 9 to 16.")
     path = _existing(source)
     choices = {
         "size": size,
@@ -83,21 +88,19 @@ def import_source(
         "progress": progress,
         "names": NameMap.parse(mapped),
         "parts": parts,
+        "given": given,
     }
+    of_files = {"skip_broken": skip_broken, "depth": depth}
     try:
         if path.is_dir():
             tree = FolderFiles(path)
-            return import_tree(
-                workspace, tree, name, skip_broken=skip_broken, given=given, **choices
-            )
+            return import_tree(workspace, tree, name, **of_files, **choices)
         _require_zip(path)
         with open_archive(path) as archive:
-            if _holds_arrays(archive):
-                return import_arrays(workspace, archive, name, given=given, **choices)
             tree = ZipFiles(archive)
-            return import_tree(
-                workspace, tree, name, skip_broken=skip_broken, given=given, **choices
-            )
+            if _holds_arrays(tree):
+                return import_arrays(workspace, archive, name, **choices)
+            return import_tree(workspace, tree, name, **of_files, **choices)
     except OSError as error:
         if is_out_of_space(error):
             raise NoSpace(
@@ -118,8 +121,8 @@ def _existing(source: str | Path) -> Path:
     return path
 
 
-def _holds_arrays(archive: zipfile.ZipFile) -> bool:
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+def _holds_arrays(tree: ZipFiles) -> bool:
+    names = sift(tree.files)[0]
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 

@@ -458,3 +458,28 @@ def test_photographs_are_turned_upright(workspace, tmp_path):
     files = {f"basophil/{i}.png": encoded(image, exif=exif) for i in range(2)}
     dataset = import_source(workspace, write_zip(tmp_path / "a.zip", files), "cells")
     np.testing.assert_array_equal(dataset.images[0], np.rot90(image, -1))
+
+
+class TestDepth:
+    """12 bits in 16 are never taken for black pictures without a word."""
+
+    FILES = {  # noqa: RUF012
+        f"basophil/{i}.png": encoded(pixels(i)[..., 0].astype(np.uint16) * 16) for i in range(2)
+    }
+
+    def test_is_noticed_at_import(self, bring):
+        dataset = bring(self.FILES)
+        assert dataset.images.max() < 17
+        assert dataset.info["notes"][0].startswith(
+            "2 images are nearly black (for example basophil"
+        )
+        assert "--depth" in dataset.info["notes"][0]
+
+    def test_can_be_said(self, bring):
+        dataset = bring(self.FILES, depth=12)
+        assert np.abs(dataset.images[0, ..., 0].astype(int) - pixels(0)[..., 0]).max() <= 1
+        assert dataset.info["notes"] == []
+
+    def test_cannot_be_any_number(self, bring):
+        with pytest.raises(BadInput, match="depth of 8 bits cannot be used: give 9 to 16"):
+            bring(self.FILES, depth=8)
