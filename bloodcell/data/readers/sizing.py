@@ -13,8 +13,8 @@ from bloodcell.data.imaging.decode import printable
 from bloodcell.errors import BadInput, NoSpace
 
 __all__ = [
-    "choose_size",
     "Darkness",
+    "choose_size",
     "crop_text",
     "listed",
     "require_pairs",
