@@ -1,4 +1,4 @@
-"""Verbs on datasets: import, demo, download, datasets, audit, exclude, decisions."""
+"""Verbs on datasets: import, merge, demo, download, datasets, audit, exclude, decisions."""
 
 from collections import Counter
 from pathlib import Path
@@ -137,6 +137,27 @@ def import_(
     found, text = _dataset_summary(dataset)
     more, lines = _import_report(dataset.info)
     show({**found, **more}, as_json, "\n".join([text, *lines]))
+
+
+@app.command()
+def merge(
+    context: typer.Context,
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET…", help="Two or more.")],
+    name: Name,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels a side; default: that of the smallest.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Join datasets; where each cell comes from is kept, copies between them are named."""
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.data.store.merge import merge_datasets, merge_text
+
+    opened = [open_dataset(context.obj, d) for d in datasets]
+    dataset = merge_datasets(context.obj, opened, name, size=size, progress=to_stderr())
+    found, text = _dataset_summary(dataset)
+    found["merged"] = dataset.info["merged"]
+    show(found, as_json, f"{text}\n{merge_text(dataset.info['merged'])}")
 
 
 @app.command()

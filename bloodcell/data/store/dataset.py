@@ -250,6 +250,8 @@ class DatasetWriter:
         self._images = (folder / "images.npy").open("wb")
         self._images.write(self._header(0))
         self._identities: list[bytes] = []
+        # What is decided from the beginning, as in ``curation.json``.
+        self.decisions: dict[str, dict[str, Any]] = {}
 
     def _header(self, n: int) -> bytes:
         # numpy pads the header so that it keeps its length when the first axis grows.
@@ -268,8 +270,8 @@ class DatasetWriter:
         name: str,
         part: str = "",
         origin: Mapping[str, str] | None = None,
-    ) -> None:
-        """Append one image.
+    ) -> str:
+        """Append one image; returns its pixel hash.
 
         Args:
             image: uint8, H×W×3, RGB, of the dataset's size.
@@ -287,6 +289,7 @@ class DatasetWriter:
         self._labels.append(int(label))
         self._identities.append(identity_line(digest, int(label), part, known))
         self._images.write(np.ascontiguousarray(image))
+        return digest
 
     def finish(self, source: str, crop: str, extra: dict[str, Any]) -> None:
         self._images.seek(0)
@@ -307,7 +310,7 @@ class DatasetWriter:
                 **extra,
             },
         )
-        write_json(self._folder / "curation.json", {})
+        write_json(self._folder / "curation.json", self.decisions)
 
     def close(self) -> None:
         self._images.close()
