@@ -199,8 +199,9 @@ def merge_text(merged: dict[str, Any]) -> str:
     lines += merged["notes"]
     for found in merged.get("copies", []):
         more = f", {found['other_label']:,} of them under another label"
+        images = "1 image is" if found["images"] == 1 else f"{found['images']:,} images are"
         lines.append(
-            f"{found['images']:,} {'image is' if found['images'] == 1 else 'images are'} in both {' and '.join(found['datasets'])}"
+            f"{images} in both {' and '.join(found['datasets'])}"
             f"{more if found['other_label'] else ''}: an audit lists them, and no split parts them."
         )
     if not merged.get("copies"):
