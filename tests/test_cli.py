@@ -21,8 +21,8 @@ from bloodcell.workspace import Workspace
 REPOSITORY = Path(__file__).parents[1]
 VERBS = {
     "augment", "import", "merge", "demo", "download", "datasets", "audit", "exclude", "train",
-    "runs", "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename", "delete",
-    "restore", "trash", "queue", "edit", "duplicate", "pack", "compare", "track",
+    "runs", "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename",
+    "delete", "restore", "trash", "queue", "edit", "duplicate", "pack", "compare", "track",
 }  # fmt: skip
 
 

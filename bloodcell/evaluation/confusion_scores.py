@@ -23,8 +23,9 @@ def class_scores(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def confusion_scores(matrix: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
     """Macro and weighted precision, recall and F1 with their influence functions.
 
-    Macro scores are means over the classes that occur in truth or prediction, weighted ones go
-    by the true counts, as in scikit-learn with ``zero_division=0``.
+    Macro scores are means over the classes that are present, that is, occur in truth: a class
+    that no image belongs to cannot be missed. Weighted ones go by the true counts. Both as in
+    scikit-learn with the labels present and ``zero_division=0``.
 
     Args:
         matrix: 8×8 counts, not all 0, rows true; need not be whole numbers.
@@ -37,7 +38,7 @@ def confusion_scores(matrix: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
     precision, recall, f1 = class_scores(counts)
     true, predicted, n = counts.sum(1), counts.sum(0), counts.sum()
     hit = np.eye(len(counts))
-    occurs = (true + predicted) > 0
+    occurs = true > 0
     found: dict[str, tuple[float, np.ndarray]] = {}
     for kind, weights in (("macro", occurs / occurs.sum()), ("weighted", true / n)):
 

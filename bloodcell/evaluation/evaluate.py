@@ -1,22 +1,32 @@
 """Judge an ensemble on a part of a dataset, counting nothing that it has seen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.split import Split, SplitRule
-from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.store.dataset import GROUPS, Dataset
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.errors import BadInput
-from bloodcell.evaluation.intervals import wilson
+from bloodcell.evaluation.intervals import share_interval
 from bloodcell.evaluation.metrics import Judgement, judge
+from bloodcell.evaluation.origins import GroupScore, Others, clusters_of, group_scores
 from bloodcell.progress import Progress, silent
 
-__all__ = ["EVALUATED", "Evaluation", "answer", "evaluate", "judged_images", "split_of"]
+__all__ = [
+    "EVALUATED",
+    "Evaluation",
+    "answer",
+    "evaluate",
+    "judged_images",
+    "judged_others",
+    "origin_of",
+    "split_of",
+]
 
 EVALUATED = ("test", "validation", "train", "all")
 # Images whose activation maps are held in memory at once.
@@ -38,6 +48,10 @@ class Evaluation:
         members: (name, judgement) of each member alone.
         set_aside: images of the part left out because a member saw them in training or validation.
         seen: judged images that a member saw (0 for the test part).
+        origin: "laboratory", "patient" and "slide", where they are known, → object, n.
+        clusters: what the intervals were drawn over: "patient", "slide", or None for images.
+        codes: int64, n: the cluster of each image; None where each is its own.
+        others: the answers on images of the part that are none of the eight.
     """
 
     ensemble: str
@@ -51,12 +65,30 @@ class Evaluation:
     members: list[tuple[str, Judgement]]
     set_aside: int
     seen: int
+    origin: dict[str, np.ndarray] = field(default_factory=dict)
+    clusters: str | None = None
+    codes: np.ndarray | None = None
+    others: Others | None = None
+
+    def by(self, column: str) -> list[GroupScore]:
+        """Each laboratory, patient or slide on its own, the worst first; nothing if unknown."""
+        if column not in self.origin:
+            return []
+        codes = np.arange(len(self.labels)) if self.codes is None else self.codes
+        names, answers = self.origin[column], self.answers
+        return group_scores(names, self.labels, answers.labels, answers.recognised, codes)
+
+    def recognised_interval(self) -> tuple[float, float]:
+        """95 %, of the share of images that is taken for one of the eight."""
+        known = self.answers.recognised
+        codes = np.arange(len(known)) if self.codes is None else self.codes
+        return share_interval(known, codes)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``evaluate --json``."""
         known = int(self.answers.recognised.sum())
         found = self.judgement.to_json()
-        found["intervals"]["recognised"] = list(wilson(known, len(self.labels)))
+        found["intervals"]["recognised"] = list(self.recognised_interval())
         return {
             "ensemble": self.ensemble,
             "dataset": self.dataset,
@@ -73,6 +105,9 @@ class Evaluation:
             "recognised": known / len(self.labels),
             "set_aside": self.set_aside,
             "seen": self.seen,
+            "laboratories": [score.to_json() for score in self.by("laboratory")],
+            "other": None if self.others is None else self.others.to_json(),
+            "clusters": self.clusters,
         }
 
 
@@ -104,11 +139,7 @@ def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.n
         raise BadInput(f"There is no part {part!r}: expected one of {', '.join(EVALUATED)}.")
     split = split_of(ensemble.description, dataset)
     indices = split.indices(part)
-    seen = np.isin(dataset.hashes, ensemble.seen())
-    if split.groups is not None:
-        # A cell of a patient whose other cells were seen tells nothing of new patients.
-        seen = np.isin(split.groups, np.unique(split.groups[seen].astype(str)).astype(object))
-    seen = seen[indices]
+    seen = _seen(ensemble, dataset, split)[indices]
     set_aside = 0
     if part == "test":
         set_aside = int(seen.sum())
@@ -119,6 +150,26 @@ def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.n
             "seen in training): choose another part or another dataset."
         )
     return indices, set_aside, int(seen.sum())
+
+
+def _seen(ensemble: Ensemble, dataset: Dataset, split: Split) -> np.ndarray:
+    seen = np.isin(dataset.hashes, ensemble.seen())
+    if split.groups is not None:
+        # A cell of a patient whose other cells were seen tells nothing of new patients.
+        seen = np.isin(split.groups, np.unique(split.groups[seen].astype(str)).astype(object))
+    return seen
+
+
+def judged_others(ensemble: Ensemble, dataset: Dataset, part: str) -> np.ndarray:
+    """int64: the images of a part that are none of the eight, without those that were seen."""
+    split = split_of(ensemble.description, dataset)
+    indices = split.others(part)
+    return indices[~_seen(ensemble, dataset, split)[indices]] if part == "test" else indices
+
+
+def origin_of(dataset: Dataset, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """What is known of some images: "laboratory", "patient", "slide" → object, n."""
+    return {c: dataset.origin(c)[indices] for c in GROUPS if c in dataset.origins}
 
 
 def answer(
@@ -169,10 +220,19 @@ def evaluate(
         BadInput: no image of the part is left to judge.
     """
     indices, set_aside, seen = judged_images(ensemble, dataset, part)
-    answers = answer(
-        ensemble, lambda i: read_images(dataset, i, ensemble.size), indices, tta, progress
+    rest = judged_others(ensemble, dataset, part)
+    everything = answer(
+        ensemble,
+        lambda i: read_images(dataset, i, ensemble.size),
+        np.concatenate([indices, rest]),
+        tta,
+        progress,
     )
+    answers = _rows(everything, slice(None, len(indices)))
+    on_others = _rows(everything, slice(len(indices), None))
     labels = dataset.labels[indices]
+    clusters, codes = clusters_of(dataset, indices)
+    within = None if clusters is None else codes
     names = [m.name for m in ensemble.description.members]
     return Evaluation(
         ensemble.name,
@@ -182,8 +242,28 @@ def evaluate(
         labels,
         bool(ensemble.description.tta if tta is None else tta),
         answers,
-        judge(labels, answers.probabilities),
-        [(n, judge(labels, p)) for n, p in zip(names, answers.members, strict=True)],
+        judge(labels, answers.probabilities, clusters=within),
+        [
+            (n, judge(labels, p, clusters=within))
+            for n, p in zip(names, answers.members, strict=True)
+        ],
         set_aside,
         seen,
+        origin_of(dataset, indices),
+        clusters,
+        within,
+        Others(rest, on_others.novelty, on_others.recognised, on_others.labels)
+        if len(rest)
+        else None,
+    )
+
+
+def _rows(answers: Answers, rows: slice) -> Answers:
+    return Answers(
+        probabilities=answers.probabilities[rows],
+        members=answers.members[:, rows],
+        prediction_sets=answers.prediction_sets[rows],
+        novelty=answers.novelty[rows],
+        recognised=answers.recognised[rows],
+        maps=[],
     )

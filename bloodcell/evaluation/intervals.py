@@ -3,23 +3,32 @@
 None of them shrinks to a point at a perfect score: no error among 1,453 cells is no proof
 that the next cell will be right. Each holds the value it belongs to. The coverage measured
 by simulation is in ``tests/evaluation/test_coverage.py``.
+
+Cells of one patient or slide are alike, so many of them tell less than as many patients would.
+Where patients or slides are known, the variance behind an interval is that of a bootstrap over
+whole clusters (Field & Welsh, J. R. Stat. Soc. B 69, 2007), and the interval is Wilson's at the
+sample size which that variance amounts to, with Student's t for few clusters (Korn & Graubard,
+Surv. Methodol. 24, 1998): it does not shrink to a point at a perfect score.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
+from bloodcell.classes import CLASS_NAMES
 from bloodcell.evaluation.confusion_scores import confusion_scores
 
 __all__ = [
     "PairedDifference",
     "auc_interval",
+    "cluster_intervals",
     "confusion_intervals",
     "ece_interval",
     "f1_interval",
     "loss_interval",
     "paired_difference",
+    "share_interval",
     "wilson",
 ]
 
@@ -38,6 +47,8 @@ PRIOR = 0.5
 PRIOR_ERRORS = 1.0
 MODEL_WEIGHT = 0.15
 NEWCOMBE_WEIGHT = 0.3
+# Draws of whole clusters.
+RESAMPLES = 1000
 
 
 def wilson(successes: float, n: float) -> Interval:
@@ -232,6 +243,84 @@ def ece_interval(
             far = min(1.0, far * 1.5)
         high = crossing(0, ECE_UPPER_TAIL, 0.0, far)
     return min(low, observed), max(high, observed)
+
+
+def _draws(clusters: int, seed: int) -> np.ndarray:
+    """float64, RESAMPLES×C: how often each cluster is drawn."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), RESAMPLES).astype(float)
+
+
+def _wilson_at(value: float, variance: float, n: int, clusters: int) -> Interval:
+    spread = value * (1 - value)
+    known = spread / variance if variance > 0 and spread > 0 else clusters
+    known *= (Z / float(stdtrit(clusters - 1, 0.975))) ** 2
+    known = min(known, n)
+    return wilson(value * known, known)
+
+
+def cluster_intervals(
+    labels: np.ndarray, predicted: np.ndarray, losses: np.ndarray, codes: np.ndarray, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of the shares and of the log loss, over clusters instead of images.
+
+    Args:
+        labels, predicted: int64, n, 0 to 7.
+        losses: float, n: -log p(true class).
+        codes: int64, n: the cluster of each image, 0 to C-1 with C at least 2.
+
+    Returns:
+        accuracy, log_loss and the names of :func:`bloodcell.evaluation.confusion_scores`.
+    """
+    k, c, n = len(CLASS_NAMES), int(codes.max()) + 1, len(labels)
+    tables = np.zeros((c, k * k))
+    np.add.at(tables, (codes, labels * k + predicted), 1)
+    sizes, sums = np.bincount(codes, minlength=c), np.bincount(codes, losses, c)
+    draws = _draws(c, seed)
+    drawn = (draws @ tables).reshape(-1, k, k)
+    hits, true, said = np.einsum("bii->bi", drawn), drawn.sum(2), drawn.sum(1)
+    total = np.maximum(true.sum(1), 1)
+
+    def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+    by_class = {
+        "precision": ratio(hits, said),
+        "recall": ratio(hits, true),
+        "f1": ratio(2 * hits, true + said),
+    }
+    present = true > 0
+    samples = {"accuracy": hits.sum(1) / total}
+    for name, values in by_class.items():
+        samples[f"macro_{name}"] = (values * present).sum(1) / np.maximum(present.sum(1), 1)
+        samples[f"weighted_{name}"] = (values * true).sum(1) / total
+    matrix = tables.sum(0).reshape(k, k)
+    values = {name: value for name, (value, _) in confusion_scores(matrix).items()}
+    values["accuracy"] = float(np.trace(matrix) / n)
+    found = {
+        name: _wilson_at(values[name], float(samples[name].var(ddof=1)), n, c) for name in samples
+    }
+    mean = float(losses.mean())
+    means = draws @ sums / np.maximum(draws @ sizes, 1)
+    half = float(stdtrit(c - 1, 0.975)) * float(means.std(ddof=1))
+    found["log_loss"] = (max(0.0, mean - half), mean + half)
+    return found
+
+
+def share_interval(held: np.ndarray, codes: np.ndarray, seed: int = 0) -> Interval:
+    """Interval of the share of images that something holds for, over clusters.
+
+    Args:
+        held: bool, n. codes: int64, n: the cluster of each image.
+    """
+    n, c = len(held), len(np.unique(codes))
+    if c in (1, n):
+        return wilson(int(held.sum()), n)
+    _, codes = np.unique(codes, return_inverse=True)
+    sums, sizes = np.bincount(codes, held, c), np.bincount(codes, minlength=c)
+    draws = _draws(c, seed)
+    variance = float((draws @ sums / np.maximum(draws @ sizes, 1)).var(ddof=1))
+    return _wilson_at(float(held.mean()), variance, n, c)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bloodcell.evaluation.confusion_scores import class_scores, confusion_scores
 from bloodcell.evaluation.intervals import (
     Interval,
     auc_interval,
+    cluster_intervals,
     confusion_intervals,
     ece_interval,
     f1_interval,
@@ -32,8 +33,8 @@ class Judgement:
     Attributes:
         n: images.
         accuracy: share of images whose most probable class is the true one.
-        macro_precision, macro_recall, macro_f1: means over the classes that occur in truth or
-            prediction, as scikit-learn does with ``zero_division=0``.
+        macro_precision, macro_recall, macro_f1: means over the classes that are present, that is,
+            occur in truth. The macro recall is the balanced accuracy.
         weighted_precision, weighted_recall, weighted_f1: means weighted by the true counts.
         auc: area under the ROC curve, one class against the rest, mean over the classes
             present; None if only one class is present.
@@ -61,10 +62,18 @@ class Judgement:
     confusion_matrix: list[list[int]]
     intervals: dict[str, Interval]
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the classes present of the share of each that is found."""
+        return self.macro_recall
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``; adds ``classes``, the names of the matrix's rows."""
+        """Plain values for ``json.dumps``; adds ``classes``, the names of the matrix's rows, and
+        ``balanced_accuracy``."""
         found = asdict(self)
+        found["balanced_accuracy"] = self.balanced_accuracy
         found["intervals"] = {name: list(pair) for name, pair in self.intervals.items()}
+        found["intervals"]["balanced_accuracy"] = list(self.intervals["macro_recall"])
         for row in found["per_class"]:
             for key, value in row.items():
                 row[key] = list(value) if isinstance(value, tuple) else value
@@ -172,13 +181,20 @@ def _aucs(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np
 
 
 def judge(
-    labels: np.ndarray, probabilities: np.ndarray, *, resamples: int = 1000, seed: int = 0
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    clusters: np.ndarray | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Judgement:
     """Judge a classifier's probabilities on labelled images.
 
     Args:
         labels: int64, N, 0 to 7.
         probabilities: float, N×8, rows sum to 1.
+        clusters: int64, N: the patient or slide of each image, 0 to C-1, where they are known:
+            intervals of shares and of the log loss are then over these.
         resamples: draws behind the interval of the calibration error.
         seed: makes the draws repeatable.
 
@@ -206,6 +222,8 @@ def judge(
         auc = float(areas[present].mean())
         mean = influence[present].mean(0)
         intervals["auc"] = auc_interval(auc, mean, true_counts[present], n)
+    if clusters is not None:
+        intervals |= cluster_intervals(labels, predicted, losses, clusters, seed)
     filled = reliability(labels, probabilities).query("n > 0")
     precision, recall, f1 = class_scores(matrix)
 

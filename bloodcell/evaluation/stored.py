@@ -19,17 +19,19 @@ from bloodcell import __version__
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
-from bloodcell.evaluation.evaluate import Evaluation, evaluate
+from bloodcell.evaluation.evaluate import Evaluation, evaluate, origin_of
 from bloodcell.evaluation.metrics import Judgement
+from bloodcell.evaluation.origins import Others, clusters_of
 from bloodcell.files import replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["evaluated", "evaluation_key", "load_evaluation", "save_evaluation"]
 
 # Raise it whenever a formula changes: what was kept before is then worked out anew.
-FORMAT = 1
+FORMAT = 2
 # Evaluations kept for a dataset; the oldest go.
 KEPT = 40
+OTHERS = ("indices", "novelty", "recognised", "predicted")
 ANSWERS = ("probabilities", "members", "prediction_sets", "novelty", "recognised")
 
 
@@ -67,6 +69,8 @@ def save_evaluation(description: Description, dataset: Dataset, found: Evaluatio
     judged = [["", asdict(found.judgement)], *([n, asdict(j)] for n, j in found.members)]
     rest = {"judged": judged, "set_aside": found.set_aside, "seen": found.seen}
     arrays = {key: getattr(found.answers, key) for key in ANSWERS}
+    if found.others is not None:
+        arrays |= {f"other_{key}": getattr(found.others, key) for key in OTHERS}
     with unless_read_only():
         with replacing(path, dataset.path) as temporary:
             text = np.frombuffer(json.dumps(rest).encode(), np.uint8)
@@ -93,7 +97,11 @@ def load_evaluation(
         ) as held:
             arrays = {key: held[key] for key in ("indices", "labels", *ANSWERS)}
             rest = json.loads(held["rest"].tobytes())
+            others = None
+            if "other_indices" in held:
+                others = Others(**{key: held[f"other_{key}"] for key in OTHERS})
         judged = [(name, _judgement(found)) for name, found in rest["judged"]]
+        clusters, codes = clusters_of(dataset, arrays["indices"])
         return Evaluation(
             description.name,
             dataset.name,
@@ -106,6 +114,10 @@ def load_evaluation(
             judged[1:],
             rest["set_aside"],
             rest["seen"],
+            origin_of(dataset, arrays["indices"]),
+            clusters,
+            None if clusters is None else codes,
+            others,
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile):
         return None
