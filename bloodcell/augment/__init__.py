@@ -1,6 +1,6 @@
 """Augmentation: the catalogue, policies made of it, and the engine that carries them out."""
 
-from bloodcell.augment.apply import apply
+from bloodcell.augment.apply import ENGINES, apply, augmenter
 from bloodcell.augment.catalogue import CATALOGUE, Augmentation, Parameter, catalogue_json
 from bloodcell.augment.cautions import Caution, cautions
 from bloodcell.augment.ladder import Rung, extreme, ladder
@@ -21,6 +21,7 @@ from bloodcell.augment.policy import (
 
 __all__ = [
     "CATALOGUE",
+    "ENGINES",
     "PRESETS",
     "Augmentation",
     "Caution",
@@ -29,6 +30,7 @@ __all__ = [
     "Rung",
     "Step",
     "apply",
+    "augmenter",
     "catalogue_json",
     "cautions",
     "current_name",

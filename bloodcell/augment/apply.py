@@ -6,13 +6,36 @@ own threads do not help with images this small; a program that augments in sever
 them out of the way with one ``cv2.setNumThreads(1)`` when it starts.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from bloodcell.augment.canvas import Canvas
 from bloodcell.augment.catalogue import CATALOGUE
 from bloodcell.augment.policy import Policy
 
-__all__ = ["apply"]
+__all__ = ["ENGINES", "Augment", "apply", "augmenter"]
+
+# what carries a policy out: `apply`, or the layers of keras-cv
+ENGINES = ("own", "keras-cv")
+Augment = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+def augmenter(policy: Policy, engine: str = "own") -> Augment:
+    """What carries `policy` out on images, labels and a generator, as `apply` does.
+
+    Args:
+        engine: one of `ENGINES`.
+
+    Raises:
+        BadInput: keras-cv lacks a step of the policy, or is not installed.
+    """
+    if engine == "own":
+        return partial(apply, policy)
+    from bloodcell.augment.keras_cv_engine import keras_cv_augmenter
+
+    return keras_cv_augmenter(policy)
 
 
 def apply(

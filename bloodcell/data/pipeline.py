@@ -7,10 +7,11 @@ it would have seen.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from bloodcell.augment.apply import apply
+from bloodcell.augment.apply import Augment, augmenter
 from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.imaging.resize import resized
@@ -40,6 +41,7 @@ class TrainingBatches:
         batch_size, size: images in a batch, pixels a side.
         seed: of the run.
         outlier_exposure: share of every batch that is made into pictures of none of the eight.
+        engine: what carries the policy out, one of `bloodcell.augment.ENGINES`.
     """
 
     dataset: Dataset
@@ -51,6 +53,11 @@ class TrainingBatches:
     size: int
     seed: int
     outlier_exposure: float = 0.0
+    engine: str = "own"
+
+    @cached_property
+    def _augment(self) -> Augment:
+        return augmenter(self.policy, self.engine)
 
     def __len__(self) -> int:
         return (len(self.indices) + self.batch_size - 1) // self.batch_size
@@ -61,6 +68,7 @@ class TrainingBatches:
         Labels are one-hot, or mixed by the policy; the weight of a mixed sample is mixed alike.
         """
         order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+        augment = self._augment
 
         def read(batch: int) -> Batch:
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -70,7 +78,7 @@ class TrainingBatches:
             made = np.random.default_rng([self.seed, epoch, batch, 2])
             images, one_hot = with_outlier_exposure(images, one_hot, count, made)
             rng = np.random.default_rng([self.seed, epoch, batch, 1])
-            images, labels = apply(self.policy, images, one_hot, rng)
+            images, labels = augment(images, one_hot, rng)
             return images, labels, (labels @ self.class_weights).astype(np.float32)
 
         return read

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from bloodcell import __version__
+from bloodcell.augment.keras_cv_engine import refuse_missing
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.errors import BadInput, NameTaken
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "ai-edge-litert")
+LIBRARIES = ("tensorflow", "keras", "keras-cv", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
 def prepare(
@@ -70,6 +71,8 @@ def check(
     """
     dataset = open_dataset(workspace, config.dataset)
     policy = policy or find_policy(workspace, config.policy)
+    if config.augment_engine == "keras-cv":
+        refuse_missing(policy)
     split = config.split_rule.split(dataset)
     check_startable(dataset, split)
     if dataset.path.parent != workspace.datasets:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from bloodcell.augment.apply import ENGINES
 from bloodcell.augment.policy import current_name
 from bloodcell.data.split import BY, NO_FOLD, SHARES, SplitRule, check_by, check_fold, check_shares
 from bloodcell.errors import BadInput
@@ -69,6 +70,12 @@ class TrainConfig:
     )
     input_size: int = _number(96, MIN_SIZE, MAX_SIZE, "Pixels a side.")
     policy: str = _told("Augmentations: a preset, a name in the workspace or a path.", "gentle")
+    augment_engine: str = _choice(
+        "own",
+        ENGINES,
+        "What carries the policy out: our own engine, or keras-cv, whose layers the forerunner "
+        "used: several times slower, and without some augmentations.",
+    )
     optimizer: str = _choice("adamw", OPTIMIZERS, "Lion, AdamW or SGD (momentum 0.9, Nesterov).")
     learning_rate: float = _number(1e-3, 1e-8, 10, "Highest learning rate.")
     weight_decay: float = _number(0.01, 0, 1, "Decoupled, not for biases and normalisation.")

@@ -109,6 +109,8 @@ def speed_key(config: TrainConfig, policy: Policy) -> str:
         _policy_mark(policy),
         machine(),
     )
+    if config.augment_engine != "own":
+        parts += (config.augment_engine,)
     if config.outlier_exposure:
         parts += (f"outlier_exposure={config.outlier_exposure:g}",)
     if config.teacher:

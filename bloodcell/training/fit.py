@@ -162,6 +162,7 @@ class _Training:
             config.input_size,
             config.seed,
             config.outlier_exposure,
+            config.augment_engine,
         )
         use_fast_kernels(self.model)
         self.step = make_step(config, self.model, self.optimizer, self.averaged, self.auxiliary)

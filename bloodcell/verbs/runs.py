@@ -36,6 +36,9 @@ def train(
     ] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     policy: Annotated[str | None, typer.Option(help="Augmentations: preset, name or path.")] = None,
+    augment_engine: Annotated[
+        str | None, typer.Option(help="own, or keras-cv: the forerunner's layers.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="lion, adamw or sgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled.")] = None,
