@@ -130,6 +130,12 @@ def test_tensorflow_is_imported_where_it_is_needed_and_nowhere_else(path: Path):
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_keras_cv_is_imported_by_the_second_engine_alone(path: Path):
+    engine = name_of(path) == "bloodcell/augment/keras_cv_engine.py"
+    assert ("keras_cv" in packages(path)) == engine
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_a_file_says_what_it_is_for(path: Path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
