@@ -105,6 +105,10 @@ class ZipFiles:
             )
         self.files: list[str] = list(self._members)
 
+    def info(self, file: str) -> zipfile.ZipInfo:
+        """The member that a file is."""
+        return self._members[file]
+
     def read(self, file: str, limit: int | None = None) -> bytes:
         """The first `limit` bytes of a file, or all of it with its checksum verified.
 

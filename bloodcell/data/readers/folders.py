@@ -35,6 +35,7 @@ from bloodcell.data.readers.sizing import (
     choose_size,
     crop_text,
     listed,
+    nothing_to_train_on,
     require_pairs,
     require_space,
     size_histogram,
@@ -338,10 +339,7 @@ def _check_parts(
             meanings[folder] = replace(meanings[folder], part="")
         return [f"{sentence}: its parts were not taken, say which with --map FOLDER=PART."]
     if inside and PARTS[0] not in inside:
-        return [
-            f"All images are of the {' and '.join(inside)} part of the source, so there is nothing "
-            "to train on: import again with --no-parts to divide them anew."
-        ]
+        return [nothing_to_train_on(inside)]
     like = sorted({m.like_part for m in used.values()} - {""})
     if like:
         return [

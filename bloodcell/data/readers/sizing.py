@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "choose_size",
     "crop_text",
     "listed",
+    "nothing_to_train_on",
     "require_pairs",
     "require_space",
     "size_histogram",
@@ -64,6 +65,14 @@ def size_histogram(sizes: Sizes, most: int = 20) -> dict[str, int]:
 def listed(names: Sequence[str]) -> dict[str, Any]:
     """Number and first NAMED of some names, for ``dataset.json``."""
     return {"n": len(names), "names": [printable(name, 400) for name in names[:NAMED]]}
+
+
+def nothing_to_train_on(parts: Iterable[str]) -> str:
+    """The sentence for a source that gives parts, but none to train on."""
+    return (
+        f"All images are of the {' and '.join(sorted(parts))} part of the source, so there is "
+        "nothing to train on: import again with --no-parts to divide them anew."
+    )
 
 
 class Darkness:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bloodcell.classes import CLASS_NAMES, CLASSES
+from bloodcell.classes import CLASS_NAMES, CLASSES, OTHER
 from bloodcell.data.imaging.decode import fit
 from bloodcell.data.readers import arrays as arrays_module
 from bloodcell.data.readers.source import import_source
+from bloodcell.errors import BadInput
 from bloodcell.workspace import Workspace
 from tests.data.samples import pixels, write_npz
 
@@ -154,21 +155,140 @@ class TestMedMNIST:
         path = write_npz(tmp_path / "a.npz", **self.arrays("train", "test"))
         assert set(import_source(workspace, path, "cells").items["part"]) == {"train", "test"}
 
-    @pytest.mark.parametrize("dim", ["train", "val", "test"])
-    def test_the_range_of_floats_is_decided_over_all_parts(self, workspace, tmp_path, dim):
-        """One part alone would look like one in [0, 1]."""
-        arrays = self.arrays("train", "val", "test", dtype=np.float32)
-        arrays[f"{dim}_images"] /= 255
+    @pytest.mark.parametrize("odd", ["train", "val", "test"])
+    @pytest.mark.parametrize("other", [np.float32, np.uint8])
+    def test_the_range_of_values_is_recognised_for_each_part(self, workspace, tmp_path, odd, other):
+        arrays = self.arrays("train", "val", "test", dtype=other)
+        arrays[f"{odd}_images"] = arrays[f"{odd}_images"].astype(np.float32) / 255
         dataset = import_source(workspace, write_npz(tmp_path / "a.npz", **arrays), "cells")
-        dimmed = dataset.items["part"].str.startswith(dim).to_numpy()
-        assert dataset.images[dimmed].max() <= 1
-        np.testing.assert_array_equal(dataset.images[~dimmed], np.tile(batch(4, 28), (2, 1, 1, 1)))
+        np.testing.assert_array_equal(dataset.images, np.tile(batch(4, 28), (3, 1, 1, 1)))
+        assert f"{odd}_images float in [0, 1]" in dataset.info["notes"][0]
+
+    @pytest.mark.parametrize(
+        ("images", "labels", "part"),
+        [
+            ("valid_images", "valid_labels", "validation"),
+            ("validation_images", "validation_labels", "validation"),
+            ("dev_images", "dev_labels", "validation"),
+            ("Test_Images", "Test_Labels", "test"),
+            ("x_test", "y_test", "test"),
+            ("testing_x", "testing_y", "test"),
+            ("images_val", "labels_val", "validation"),
+            ("TestA/images", "TestA/labels", "test"),
+        ],
+    )
+    def test_parts_under_other_keys(self, workspace, tmp_path, images, labels, part):
+        more = {images: batch(4, 28)[::-1], labels: np.array([0, 0, 7, 7])}
+        path = write_npz(tmp_path / "a.npz", **self.arrays("train"), **more)
+        dataset = import_source(workspace, path, "cells")
+        assert dataset.items["part"].value_counts().to_dict() == {"train": 4, part: 4}
+
+    def test_a_part_that_is_none_is_not_lost(self, workspace, tmp_path):
+        more = {"extra_images": batch(4, 28), "extra_labels": np.array([0, 0, 7, 7])}
+        path = write_npz(tmp_path / "a.npz", **self.arrays("train"), **more)
+        with pytest.raises(BadInput, match="images and labels of 'extra'"):
+            import_source(workspace, path, "cells")
+        mapped = import_source(workspace, path, "cells", mapped=["extra=test"])
+        assert set(mapped.items["part"]) == {"train", "test"}
+        assert len(import_source(workspace, path, "less", mapped=["extra=skip"])) == 4
+
+    def test_parts_can_be_ignored_and_a_test_part_alone_says_so(self, workspace, tmp_path):
+        path = write_npz(tmp_path / "a.npz", **self.arrays("test"))
+        assert (
+            "import again with --no-parts" in import_source(workspace, path, "t").info["notes"][0]
+        )
+        assert set(import_source(workspace, path, "u", parts=False).items["part"]) == {""}
+
+    def test_the_part_of_each_image_in_an_array_of_its_own(self, workspace, tmp_path):
+        path = write_npz(
+            tmp_path / "a.npz", images=batch(4), labels=[0, 7, 0, 7], split=["train", "val"] * 2
+        )
+        dataset = import_source(workspace, path, "cells")
+        assert dataset.items["part"].tolist() == ["train", "validation"] * 2
 
     def test_parts_of_other_sizes_are_brought_to_one(self, workspace, tmp_path):
         arrays = {**self.arrays("train", size=28), **self.arrays("test", size=40)}
         dataset = import_source(workspace, write_npz(tmp_path / "a.npz", **arrays), "cells")
         assert dataset.size == (96, 96)
         assert dataset.info["source_sizes"] == {"28x28": 4, "40x40": 4}
+
+
+NAMES = ["neutrophil", "lymphocyte", "Monocytes"]
+
+
+class TestNamesBesideNumbers:
+    """Numbers mean what the file says they mean."""
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"class_names": np.array(NAMES)},
+            {"label_names": np.array(NAMES, "S")},
+            {"classes": np.array([*NAMES, "blast"])},
+            {"categories": np.array(NAMES)[:, None]},
+            {"lookup": np.array(NAMES)},
+            {"label_map": np.array('{"0": "neutrophil", "1": "lymphocyte", "2": "monocyte"}')},
+            {"label_map": np.array('{"neutrophil": 0, "lymphocyte": 1, "monocyte": 2}')},
+            {"class_names": np.array('["NGS", "LYT", "MON"]')},
+            {"label_text": np.repeat(NAMES, 2)},
+        ],
+    )
+    @pytest.mark.parametrize("one_hot", [False, True])
+    def test_are_used(self, workspace, tmp_path, beside, one_hot):
+        numbers = np.repeat([0, 1, 2], 2)
+        width = len(beside["classes"]) if "classes" in beside else 3
+        labels = np.eye(width, dtype=int)[numbers] if one_hot else numbers
+        if one_hot and "label_text" in beside:
+            labels = np.eye(8, dtype=int)[numbers]
+        path = write_npz(tmp_path / "a.npz", images=batch(6), labels=labels, **beside)
+        assert import_source(workspace, path, "cells").labels.tolist() == [6, 6, 4, 4, 5, 5]
+
+    @pytest.mark.parametrize(
+        ("beside", "says"),
+        [
+            ({"class_names": np.array(["neutrophil", "lymphocyte", "blast"])}, "eight: 'blast'"),
+            ({"class_names": np.array(["neutrophil", "lymphocyte"])}, "label 2 at index 4"),
+            ({"class_names": np.array(NAMES, object)}, "class_names in .* Python objects"),
+            ({"class_names": np.array(NAMES), "classes": np.array(NAMES[::-1])}, "classes twice"),
+            ({"kind": np.array([*NAMES, *NAMES])}, "contradict each other"),
+        ],
+    )
+    def test_or_refused(self, workspace, tmp_path, beside, says):
+        labels = np.repeat([0, 1, 2], 2)
+        path = write_npz(tmp_path / "a.npz", images=batch(6), labels=labels, **beside)
+        with pytest.raises(BadInput, match=says):
+            import_source(workspace, path, "cells")
+
+    def test_may_be_mapped(self, workspace, tmp_path):
+        names = np.array(["neutrophil", "blast", "smudge"])
+        labels = np.repeat([0, 1, 2], 2)
+        path = write_npz(tmp_path / "a.npz", images=batch(6), labels=labels, class_names=names)
+        dataset = import_source(workspace, path, "cells", mapped=["blast=other", "smudge=skip"])
+        assert dataset.labels.tolist() == [6, 6, OTHER, OTHER]
+        assert dataset.info["left_out"] == 2
+
+    def test_other_arrays_are_named(self, workspace, tmp_path):
+        path = write_npz(tmp_path / "a.npz", images=batch(), labels=LABELS, weight=np.ones(7))
+        notes = import_source(workspace, path, "cells").info["notes"]
+        assert notes == ["Arrays that were not used: weight."]
+
+
+class TestRange:
+    def test_floats_a_little_beyond_it_are_read(self, workspace, tmp_path):
+        images = batch().astype(np.float32) / 255
+        images[0, 0, 0, 0], images[1, 0, 0, 0] = 1.0000001, -1e-7
+        path = write_npz(tmp_path / "a.npz", images=images, labels=LABELS)
+        assert import_source(workspace, path, "cells").images[0, 0, 0, 0] == 255
+
+    def test_whole_numbers_of_0_and_1_are_refused(self, workspace, tmp_path):
+        images = (batch() / 255).astype(np.uint8)
+        path = write_npz(tmp_path / "a.npz", images=images, labels=LABELS)
+        with pytest.raises(BadInput, match=r"nothing above 1.*multiply by 255 first"):
+            import_source(workspace, path, "cells")
+
+    def test_dark_images_are_noticed(self, workspace, tmp_path):
+        path = write_npz(tmp_path / "a.npz", images=batch() // 16, labels=LABELS)
+        assert "7 images are nearly black" in import_source(workspace, path, "c").info["notes"][0]
 
 
 class TestSize:

@@ -111,9 +111,13 @@ MALFORMED = {
         npz(train_images=GOOD, train_labels=LABELS, val_images=GOOD),
         ["has no val_labels"],
     ),
-    "mixed types": (
-        npz(train_images=GOOD, train_labels=LABELS, test_images=GOOD / 255, test_labels=LABELS),
-        ["train_images uint8, test_images float64"],
+    "two sets": (
+        npz(images=GOOD, labels=LABELS, test_images=GOOD, test_labels=LABELS),
+        ["images of parts and images of none"],
+    ),
+    "the same twice": (
+        npz(train_images=GOOD, train_labels=LABELS, train_x=GOOD),
+        ["train_images and train_x for the same images"],
     ),
     "one of a class": (arrays(labels=np.array([0, 0, 0, 5])), ["1 image of the class monocyte"]),
     "damaged npz": (damaged_npz, ["images.npy in source.npz is damaged", "CRC"]),
