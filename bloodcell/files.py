@@ -35,6 +35,7 @@ from bloodcell.errors import (
 
 __all__ = [
     "bytes_of",
+    "format_bytes",
     "move",
     "new_folder",
     "os_errors_explained",
@@ -246,6 +247,11 @@ def bytes_of(path: Path) -> int:
         with suppress(OSError):
             total += each.stat().st_size if each.is_file() else 0
     return total
+
+
+def format_bytes(n: float) -> str:
+    """ "85 MB", "1.6 GB"."""
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n / 1e6, 1):.0f} MB"
 
 
 def sweep_leftovers(folder: Path) -> None:

@@ -26,63 +26,19 @@ from bloodcell.errors import BadInput, BloodCellError, NoSpace, is_out_of_space
 from bloodcell.files import replacing, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.runs.lock import hold
+from bloodcell.runs.preflight import check_startable
 from bloodcell.runs.process import this_process
 from bloodcell.runs.run import Run
 from bloodcell.runs.tracker import LiveTrackers
 from bloodcell.training.checkpoint import load_state
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "check_startable", "execute", "same_dataset"]
+__all__ = ["DETACHED", "execute", "same_dataset"]
 
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
 PREDICT_BATCH = 64
-
-
-def check_startable(dataset: Dataset, split: Split) -> None:
-    """Refuse to train on a split that is not sound.
-
-    Raises:
-        BadInput: copies of an image lie in two parts, or a class has too few images.
-    """
-    shared = split.shared_images()
-    if shared:
-        raise BadInput(
-            f"{shared} images of {dataset.name} lie in more than one part of the split: "
-            "exclude the copies (`python -m bloodcell audit`) before training."
-        )
-    if groups := split.shared_groups():
-        raise BadInput(
-            f"{groups} groups of {dataset.name} lie in more than one part of the split: choose "
-            "another split seed, or exclude the copies that join them."
-        )
-    labels = dataset.labels
-    if split.groups is not None and len(np.unique(labels[split.indices("train")])) < 2:
-        raise BadInput(
-            f"The train part of {dataset.name} has fewer than two classes when groups stay "
-            "whole: choose another split seed, or divide by something smaller."
-        )
-    for part in ("train", "validation", "test"):
-        present = np.unique(labels[split.indices(part)])
-        if not len(present):
-            raise BadInput(
-                f"The {part} part of {dataset.name} is empty: choose other shares of the split, "
-                "or import the images without parts of their own."
-            )
-        if split.groups is not None:
-            # Whole groups cannot bring every class everywhere; the split's notes say what lacks.
-            continue
-        missing = [
-            dataset.info["classes"][k]
-            for k in np.unique(labels[split.indices("all")])
-            if k not in present
-        ]
-        if missing:
-            raise BadInput(
-                f"The {part} part of {dataset.name} has no {', '.join(missing)}: a class needs "
-                "at least 3 different images, so add some or exclude the class."
-            )
 
 
 class _Watch:

@@ -1,46 +1,36 @@
 """Start runs, each in a process of its own, and ask them to stop."""
 
 import contextlib
-import dataclasses
 import os
 import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bloodcell import __version__
-from bloodcell.augment.keras_cv_engine import refuse_missing
-from bloodcell.augment.policy import Policy, find_policy, policy_to_json
-from bloodcell.data.store.dataset import open_dataset
+from bloodcell.augment.policy import Policy
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
-from bloodcell.runs.execute import DETACHED, check_startable
+from bloodcell.runs.execute import DETACHED
 from bloodcell.runs.lock import hold
-from bloodcell.runs.process import find_process
+from bloodcell.runs.preflight import check_config
+from bloodcell.runs.process import ROOT, find_process
 from bloodcell.runs.run import ACTIVE, Run, create_run
-from bloodcell.runs.weights import check_teacher, check_weights
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
 __all__ = [
     "DETACHED",
     "ask_to_stop",
-    "check",
     "end_at_once",
-    "git_commit",
     "prepare",
     "spawn",
     "start",
     "wait_for_end",
 ]
-
-ROOT = Path(__file__).parents[2]
-LIBRARIES = ("tensorflow", "keras", "keras-cv", "numpy", "opencv-python-headless", "ai-edge-litert")
 
 
 def prepare(
@@ -56,86 +46,8 @@ def prepare(
         NotFound: no such dataset or policy.
         BadInput: the split is unsound, a class too small, or the weights file missing.
     """
-    config, found = check(workspace, config, policy)
+    config, found = check_config(workspace, config, policy)
     return create_run(workspace, config, {**found, **record})
-
-
-def check(
-    workspace: Workspace, config: TrainConfig, policy: Policy | None = None
-) -> tuple[TrainConfig, dict[str, Any]]:
-    """Check a config against what is on disk; the config with whole paths, and its record.
-
-    Raises:
-        NotFound: no such dataset or policy.
-        BadInput: the split is unsound, a class too small, or the weights file missing.
-    """
-    dataset = open_dataset(workspace, config.dataset)
-    policy = policy or find_policy(workspace, config.policy)
-    if config.augment_engine == "keras-cv":
-        refuse_missing(policy)
-    split = config.split_rule.split(dataset)
-    check_startable(dataset, split)
-    if dataset.path.parent != workspace.datasets:
-        # The run's process may have another working directory.
-        config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))
-    fingerprints = {
-        "dataset_fingerprint": dataset.fingerprint,
-        "curation_fingerprint": dataset.curation.fingerprint,
-    }
-    config, weights = check_weights(workspace, config, fingerprints)
-    config, teacher = check_teacher(workspace, config, fingerprints)
-    record = {
-        "policy": policy_to_json(policy),
-        **fingerprints,
-        "environment": _environment(),
-        **weights,
-        **teacher,
-    }
-    return config, record
-
-
-def _environment() -> dict[str, Any]:
-    versions = {"bloodcell": __version__, "python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = ""
-    return {
-        "versions": versions,
-        "git_commit": git_commit(ROOT),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-    }
-
-
-def git_commit(root: Path) -> str:
-    """The commit of the clone at `root` that this program runs from; "" for anything else.
-
-    A package that was installed lies in a repository of its own at most: its environment's folder
-    may be in one of somebody else, whose commit says nothing of this program.
-    """
-    # A hook of git tells its children about another repository.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-
-    def git(*words: str) -> list[str]:
-        return subprocess.run(
-            ["git", *words],
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.splitlines()
-
-    try:
-        top, commit = git("rev-parse", "--show-toplevel", "HEAD")
-        git("ls-files", "--error-unmatch", "bloodcell/__init__.py")
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ""
-    return commit if Path(top).resolve() == root.resolve() else ""
 
 
 def start(workspace: Workspace, run: Run) -> int:

@@ -17,10 +17,9 @@ from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.files import read_json, write_json
 from bloodcell.locks import locked
 from bloodcell.runs.engines import ENGINES, Engine
-from bloodcell.runs.launch import check
 from bloodcell.runs.lock import hold
+from bloodcell.runs.preflight import SOURCES, check_config
 from bloodcell.runs.run import ACTIVE, Run
-from bloodcell.runs.weights import SOURCES
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
@@ -281,7 +280,7 @@ def edit(workspace: Workspace, run: Run, **changes: Any) -> TrainConfig:
         # What a check finds is found anew: the run may have had another start or teacher.
         record = {k: v for k, v in run.record().items() if k not in SOURCES}
         policy = None if "policy" in changes else run.policy()
-        config, found = check(workspace, changed(run, **changes), policy)
+        config, found = check_config(workspace, changed(run, **changes), policy)
         write_json(run.config_path, {**record, **found, "config": config.to_json()})
         write_json(run.status_path, {**status, "edited": time.time()})
     return config

@@ -8,8 +8,7 @@ from typing import Any
 
 from bloodcell.errors import BadInput, NotFound
 from bloodcell.runs.run import Run, open_run
-from bloodcell.runs.weights import MEAN
-from bloodcell.training.config import TrainConfig, preset_values
+from bloodcell.training.config import InitialWeights, TrainConfig, preset_values
 from bloodcell.workspace import Workspace
 
 __all__ = ["command_of", "recipe_of", "recipe_text"]
@@ -55,10 +54,9 @@ def recipe_of(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
         if run.id in found or later >= MOST_STAGES:
             return
         stage = _stage(run)
-        for name in run.record().get("started_from", "").split(MEAN):
+        for name in InitialWeights.of_record(run.record().get("started_from", "")).sources:
             with contextlib.suppress(NotFound, BadInput, OSError):
-                if name:
-                    add(open_run(workspace, name), later + 1)
+                add(open_run(workspace, name), later + 1)
         found[run.id] = stage
 
     add(run, 0)

@@ -5,8 +5,10 @@ best for two cores in under half an hour.
 """
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bloodcell.augment.apply import ENGINES
@@ -17,26 +19,78 @@ from bloodcell.models.classifier import BACKBONES, MAX_SIZE, MIN_SIZE
 from bloodcell.models.kernels import has_bfloat16
 
 __all__ = [
-    "BETWEEN",
     "FIELDS",
     "OPTIMIZERS",
     "PRESETS",
     "SCHEDULES",
+    "InitialWeights",
     "TrainConfig",
     "make_config",
     "preset_values",
 ]
 
 OPTIMIZERS = ("lion", "adamw", "sgd")
-# Between the paths of several runs to start from; neither is likely in a path.
-BETWEEN = " + "
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "none")
 PRECISIONS = ("float32", "bfloat16")
 MOST_EPOCHS = 1000
+BETWEEN_RUNS = "+"
+# Hardly in a path.
+BETWEEN_PATHS = " + "
 # What versions before 0.2 called them.
 FORMER_PRESETS = {"cpu": "fast"}
 FORMER_FIELDS = {"strangers": "outlier_exposure"}
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Where the weights of a network come from: the text of `TrainConfig.weights`, read once.
+
+    Attributes:
+        kind: "imagenet"; "none" (random); "file" of weights without top; "runs", whose best epochs
+            are meant; or "checkpoints", the files of these (``best-N.npz``). Of several runs or
+            checkpoints the mean is meant.
+        sources: the path, or the paths or ids.
+    """
+
+    kind: str
+    sources: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, runs: Path | None = None) -> "InitialWeights":
+        """Read the text.
+
+        Args:
+            runs: the folder of the runs that it may name; None where none are looked for.
+        """
+        if text in ("imagenet", "none"):
+            return cls(text)
+        if runs is not None and (names := _runs_named(text, runs)):
+            return cls("runs", names)
+        if text.endswith(".npz"):
+            return cls("checkpoints", tuple(text.split(BETWEEN_PATHS)))
+        return cls("file", (text,))
+
+    @classmethod
+    def of_record(cls, started_from: str) -> "InitialWeights":
+        """Read what the record of a run says it started from, whatever has become of those runs."""
+        return cls("runs", tuple(filter(None, started_from.split(BETWEEN_RUNS))))
+
+    @property
+    def text(self) -> str:
+        """As :meth:`parse` reads it."""
+        between = {"runs": BETWEEN_RUNS, "checkpoints": BETWEEN_PATHS}.get(self.kind, "")
+        return between.join(self.sources) if self.sources else self.kind
+
+
+def _runs_named(text: str, runs: Path) -> tuple[str, ...]:
+    # A path may hold a plus too.
+    if os.path.isdir(os.path.expanduser(text)):
+        return (text,)
+    names = tuple(text.split(BETWEEN_RUNS))
+    # Of os.path, since a list of runs may be too long for a path, which pathlib raises for.
+    there = [any(os.path.isdir(p) for p in (runs / name, name) if name) for name in names]
+    return names if all(there) else ()
 
 
 def _number(default: float, low: float, high: float, help: str) -> Any:
@@ -62,7 +116,7 @@ class TrainConfig:
     dataset: str = _told("Name in the workspace, or path.")
     preset: str = _told("What the other values started from.", "fast")
     backbone: str = _choice("mobilenetv2", BACKBONES, "The network that is trained.")
-    # Here also paths of other runs' best epochs (checkpoint/best-N.npz) with BETWEEN between them.
+    # As `InitialWeights` reads it.
     weights: str = _told(
         "ImageNet, random, a local weights file, or the best epoch of earlier runs of the same "
         "backbone; of several, the mean of their weights.",

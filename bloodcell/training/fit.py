@@ -26,7 +26,7 @@ from bloodcell.training.checkpoint import (
     save_arrays,
     save_state,
 )
-from bloodcell.training.config import BETWEEN, TrainConfig
+from bloodcell.training.config import InitialWeights, TrainConfig
 from bloodcell.training.schedule import Patience, learning_rate, selection_loss
 from bloodcell.training.step import (
     averaged_weights,
@@ -121,13 +121,13 @@ class _Training:
         keras.utils.set_random_seed(config.seed)
         saved = load_state(folder)
         # A continued training has its weights in the checkpoint, whatever became of the file.
-        weights = config.weights if saved is None else "none"
-        earlier = [Path(p) for p in weights.split(BETWEEN)] if weights.endswith(".npz") else None
-        weights = "none" if earlier else weights
+        start = InitialWeights.parse("none" if saved else config.weights)
+        from_runs = start.kind == "checkpoints"
+        weights = "none" if from_runs else start.text
         self.config, self.folder, self.dataset = config, folder, dataset
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
-        if earlier:
-            _start_from(self.model, earlier)
+        if from_runs:
+            _start_from(self.model, [Path(p) for p in start.sources])
         self.auxiliary = Auxiliary(config, self.model)
         self.optimizer = make_optimizer(config, self.model, self.auxiliary)
         self.averaged = make_average(self.model) if config.ema else []

@@ -13,7 +13,9 @@ from bloodcell.verbs.queue import start_waiting, warn_if_unsupervised
 from bloodcell.workspace import Workspace
 
 if TYPE_CHECKING:
+    from bloodcell.data.store.dataset import Dataset
     from bloodcell.runs.run import Run
+    from bloodcell.training.config import TrainConfig
 
 __all__ = ["app"]
 
@@ -154,13 +156,30 @@ def train(
     if seeds is not None:
         configs = [c for one in configs for c in sweep.seeds(one, seeds)]
     trackers = [parse_tracker(text) for text in tracker or []]
+    warnings = _check_launch(context.obj, opened, configs)
     made = prepare_all(context.obj, configs, trackers=trackers)
+    for words in warnings:
+        print(f"warning: {words}", file=sys.stderr)
     if members or folds is not None or seeds is not None or leave_one_out is not None:
         _queue(context.obj, made)
         rows = [run.summary() for run in made]
         show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))
     else:
         _go_on(context.obj, made[0], detach, as_json)
+
+
+def _check_launch(
+    workspace: Workspace, dataset: "Dataset", configs: "list[TrainConfig]"
+) -> list[str]:
+    """What a person should know before the runs start; raises BadInput if they cannot."""
+    from bloodcell.runs.preflight import check_launch, check_split
+
+    split = check_split(dataset, configs[0].split_rule.split(dataset))
+    checks = check_launch(workspace, dataset, configs, split)
+    for check in checks:
+        if check.level == "error":
+            raise BadInput(check.words)
+    return [check.words for check in checks if check.level == "warning"]
 
 
 def _queue(workspace: Workspace, runs: list["Run"]) -> None:

@@ -11,7 +11,7 @@ from bloodcell.classes import OTHER
 from bloodcell.data.split import SplitRule, make_split
 from bloodcell.data.split_groups import assign_groups
 from bloodcell.errors import BadInput
-from bloodcell.runs.execute import check_startable
+from bloodcell.runs.preflight import check_startable
 
 TRAIN, VALIDATION, TEST, OUT = 0, 1, 2, -1
 

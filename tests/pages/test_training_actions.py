@@ -81,7 +81,7 @@ class TestActions:
         run.metrics_path.write_text(lines, encoding="utf-8")
         app = open_page(home, "training", training_view="New run")
         app.selectbox(key="train_fast_backbone").set_value("tiny").run()
-        app.button_group(key="train_fast_weights_tiny").set_value("run").run()
+        app.button_group(key="train_fast_weights_tiny").set_value("runs").run()
         (picker,) = (m for m in app.multiselect if "Initial weights" in m.label)
         (option,) = picker.options
         assert option.replace("\N{NO-BREAK SPACE}", " ") == (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.runs.launch import ROOT, git_commit
+from bloodcell.runs.process import ROOT, git_commit
 
 
 def make_repository(folder: Path, *tracked: str) -> str:

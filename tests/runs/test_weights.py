@@ -14,9 +14,8 @@ from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import edit
 from bloodcell.runs.recipe import command_of, recipe_of
 from bloodcell.runs.run import Run, list_runs
-from bloodcell.runs.weights import runs_named
 from bloodcell.training.checkpoint import best_epoch, load_arrays, load_state
-from bloodcell.training.config import TrainConfig, make_config
+from bloodcell.training.config import InitialWeights, TrainConfig, make_config
 from bloodcell.workspace import Workspace
 
 
@@ -69,6 +68,30 @@ def test_a_run_starts_from_the_mean_of_several(finished, tmp_path: Path):
     assert duplicate(workspace, run).record()["started_from"] == both
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "sources"),
+    [
+        ("imagenet", "imagenet", ()),
+        ("none", "none", ()),
+        ("a.weights.h5", "file", ("a.weights.h5",)),
+        ("b+c.h5", "file", ("b+c.h5",)),
+        ("/r/best-2.npz", "checkpoints", ("/r/best-2.npz",)),
+        ("/r/a b/best-2.npz + /s+t/best-1.npz", "checkpoints",
+         ("/r/a b/best-2.npz", "/s+t/best-1.npz")),
+        ("one", "runs", ("one",)),
+        ("one+two", "runs", ("one", "two")),
+        ("one+nobody", "file", ("one+nobody",)),
+    ],
+)  # fmt: skip
+def test_the_text_of_weights_is_read_once_and_said_again(
+    tmp_path: Path, text: str, kind: str, sources: tuple[str, ...]
+):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    found = InitialWeights.parse(text, tmp_path)
+    assert (found.kind, found.sources, found.text) == (kind, sources, text)
+
+
 def test_of_several_runs_each_must_be_there(finished):
     workspace, run = finished
     with pytest.raises(BadInput, match=r"no weights file .*\+nobody"):
@@ -78,17 +101,17 @@ def test_of_several_runs_each_must_be_there(finished):
 def test_the_path_of_a_run_may_hold_a_plus(finished, tmp_path: Path):
     workspace = copied(finished[0], tmp_path / "a+b")
     (earlier,) = list_runs(workspace)
-    assert runs_named(finished[0], str(earlier.path)) == [str(earlier.path)]
+    path = str(earlier.path)
+    assert InitialWeights.parse(path, finished[0].runs) == InitialWeights("runs", (path,))
     run = prepare(workspace, again(earlier, weights=str(earlier.path)))
     assert run.record()["started_from"] == earlier.id
 
 
 def test_a_list_of_runs_may_be_longer_than_a_path(finished):
     workspace, run = finished
-    assert runs_named(workspace, "+".join([run.id] * 30)) == [run.id] * 30
-    assert runs_named(workspace, str(run.path)) == [str(run.path)]
-    assert runs_named(workspace, "x" * 5000) == []
-    assert runs_named(workspace, "") == []
+    many = InitialWeights("runs", (run.id,) * 30)
+    assert InitialWeights.parse(many.text, workspace.runs) == many
+    assert InitialWeights.parse("x" * 5000, workspace.runs).kind == "file"
     with pytest.raises(BadInput, match="no weights file"):
         prepare(workspace, again(run, weights="x" * 5000))
 

@@ -12,7 +12,6 @@ from bloodcell.classes import LABELS
 __all__ = [
     "PERCENT",
     "duration",
-    "format_bytes",
     "interval",
     "percent",
     "plain",
@@ -84,8 +83,3 @@ def thumbnail(image: np.ndarray, side: int = 56) -> str:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
-
-
-def format_bytes(n: float) -> str:
-    """ "85 MB", "1.6 GB"."""
-    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n / 1e6, 1):.0f} MB"

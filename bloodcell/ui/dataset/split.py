@@ -11,7 +11,7 @@ from bloodcell.data.split import BY
 from bloodcell.data.split_choice import choose_split, chosen_rule
 from bloodcell.data.store.dataset import PARTS, Dataset
 from bloodcell.errors import BloodCellError
-from bloodcell.runs.execute import check_startable
+from bloodcell.runs.preflight import check_startable
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.errors import show_errors
 

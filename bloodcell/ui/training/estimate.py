@@ -14,15 +14,15 @@ import streamlit as st
 
 from bloodcell.augment.policy import find_policy
 from bloodcell.errors import BadInput, BloodCellError
-from bloodcell.files import write_json
+from bloodcell.files import format_bytes, write_json
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.progress import Progress
-from bloodcell.runs.launch import check
+from bloodcell.runs.preflight import check_config
 from bloodcell.runs.run import ACTIVE, list_runs
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, estimate, known_speed
 from bloodcell.ui.common.dataset_index import DatasetIndex
-from bloodcell.ui.common.format import duration, format_bytes
+from bloodcell.ui.common.format import duration
 from bloodcell.ui.common.jobs import start_job
 from bloodcell.ui.common.state import workspace
 from bloodcell.workspace import Workspace
@@ -44,7 +44,7 @@ def measure_here(home: Workspace, configs: list[TrainConfig], progress: Progress
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "config.json"
             # With the paths of what it learns from, which are looked up by their names.
-            write_json(path, check(home, config)[0].to_json())
+            write_json(path, check_config(home, config)[0].to_json())
             _measure(home, path, config, busy, progress)
     return len(configs)
 

@@ -15,19 +15,26 @@ from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.lifecycle import duplicate, prepare_all
+from bloodcell.runs.preflight import check_launch, is_settled
 from bloodcell.runs.queue import edit, engaged, enqueue, settings, waiting
 from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.runs.sweep import k_folds, leave_one_out, members, seeds
-from bloodcell.runs.weights import MEAN, is_settled, runs_named
-from bloodcell.training.config import FIELDS, PRESETS, TrainConfig, make_config, preset_values
+from bloodcell.training.config import (
+    FIELDS,
+    PRESETS,
+    InitialWeights,
+    TrainConfig,
+    make_config,
+    preset_values,
+)
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import percent
 from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.training.estimate import show_estimate
-from bloodcell.ui.training.preflight import check_launch, show_checks
+from bloodcell.ui.training.preflight import find_split_checks, show_checks
 
 __all__ = ["Prefill", "draw_launch_form", "prefill_from"]
 
@@ -50,7 +57,7 @@ SOURCES = {
     "imagenet": "ImageNet",
     "none": "Random",
     "file": "Weights file",
-    "run": "Earlier run",
+    "runs": "Earlier run",
 }
 LABELS = {
     "ema": "EMA decay of the weights",
@@ -244,10 +251,9 @@ def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
     """Draw the choice of initial weights: for each backbone "imagenet", "none", a path or a run."""
     real = [b for b in backbones if b != "tiny"]
     found = dict.fromkeys(backbones, "none")
-    before = prefill.value("weights")
-    sources = [s for s in SOURCES if s in ("none", "run") or real]
-    runs_before = bool(runs_named(workspace(), before))
-    default = before if before in SOURCES else "run" if runs_before else "file"
+    before = InitialWeights.parse(prefill.value("weights"), workspace().runs)
+    sources = [s for s in SOURCES if s in ("none", "runs") or real]
+    default = "file" if before.kind == "checkpoints" else before.kind
     source = st.segmented_control(
         "Initial weights",
         sources,
@@ -261,26 +267,26 @@ def choose_weights(prefill: Prefill, backbones: list[str]) -> dict[str, str]:
         st.caption("Keras downloads them once. Without a connection, choose a weights file.")
         found |= dict.fromkeys(real, "imagenet")
     for backbone in backbones:
-        if source == "run":
+        if source == "runs":
             runs = _list_earlier_runs(backbone)
             if runs:
                 chosen = st.multiselect(
                     f"Initial weights of {BACKBONES[backbone]}: one run, or the mean of several",
                     list(runs),
-                    default=[name for name in before.split(MEAN) if name in runs] or list(runs)[:1],
+                    default=[name for name in before.sources if name in runs] or list(runs)[:1],
                     format_func=runs.get,
                     help="The epoch with the lowest validation loss of each run. Average only runs "
                     "that share their initial weights, or stages of one training.",
                     **prefill.widget(f"weights_run_{backbone}"),
                 )
-                found[backbone] = MEAN.join(chosen)
+                found[backbone] = InitialWeights("runs", tuple(chosen)).text if chosen else ""
             else:
                 st.caption(f"No run of {BACKBONES[backbone]} has finished an epoch yet.")
                 found[backbone] = ""
         elif source == "file" and backbone in real:
             found[backbone] = st.text_input(
                 f"Weights file of {BACKBONES[backbone]} (path on the server)",
-                value="" if before in SOURCES or runs_before else before,
+                value=before.text if before.kind in ("file", "checkpoints") else "",
                 placeholder=f"{backbone}_notop.weights.h5",
                 help="ImageNet weights without top, as published by Keras (.h5 or .weights.h5).",
                 **prefill.widget(f"weights_path_{backbone}"),
@@ -592,7 +598,14 @@ def draw_launch_form() -> Run | None:
         index = dataset_index(dataset, rule=first.split_rule)
         estimates, speeds = show_estimate(configs, index)
         checks = check_launch(
-            workspace(), dataset, configs, missing, estimates, speeds, _runs_ahead(run)
+            workspace(),
+            dataset,
+            configs,
+            find_split_checks(dataset, first.split_rule),
+            missing,
+            estimates,
+            speeds,
+            _runs_ahead(run),
         )
         ready = show_checks(checks)
         if st.button(

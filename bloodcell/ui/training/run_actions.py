@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from bloodcell.files import bytes_of
+from bloodcell.files import bytes_of, format_bytes
 from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import Labels, write_labels
 from bloodcell.runs.launch import end_at_once
@@ -17,7 +17,6 @@ from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
 from bloodcell.trash import Deleted, delete, list_trash, restore
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
-from bloodcell.ui.common.format import format_bytes
 from bloodcell.ui.common.state import dialog, workspace
 from bloodcell.ui.training.launch_form import prefill_from
 from bloodcell.ui.training.run_list import (

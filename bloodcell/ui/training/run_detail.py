@@ -17,11 +17,12 @@ from bloodcell.figures import (
     metric_intervals,
     recall_by_epoch,
 )
+from bloodcell.files import format_bytes
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.errors import show_errors
-from bloodcell.ui.common.format import PERCENT, duration, format_bytes, interval, percent
+from bloodcell.ui.common.format import PERCENT, duration, interval, percent
 from bloodcell.ui.training.run_list import estimate_remaining, is_starting, list_gpus, measure_load
 
 __all__ = [

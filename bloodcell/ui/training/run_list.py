@@ -10,7 +10,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.labels import Labels, read_labels
-from bloodcell.runs.resources import Gpu, Resources, gpus, resources
+from bloodcell.runs.process import Gpu, Resources, gpus, resources
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.ui.common.errors import show_errors
@@ -112,7 +112,7 @@ def list_gpus() -> list[Gpu]:
 def measure_load(run: Run) -> Resources | None:
     """What a run's process uses since it was last measured; None if it does not run."""
     before = _last_loads().get(run.id)
-    now = resources(run, before)
+    now = resources(run.status(), before)
     if now is None:
         _last_loads().pop(run.id, None)
     # Two browsers ask at nearly the same moment: too short a time to measure anything.

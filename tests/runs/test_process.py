@@ -9,34 +9,33 @@ import time
 import psutil
 import pytest
 
-from bloodcell.runs.process import this_process
-from bloodcell.runs.resources import gpus, parse_gpus, resources
+from bloodcell.runs.process import gpus, parse_gpus, resources, this_process
 from bloodcell.runs.run import Run
 
 
 def test_of_a_process_that_works(three: list[Run]):
     three[0].status_path.write_text(json.dumps({"state": "running", **this_process()}))
-    first = resources(three[0])
+    first = resources(three[0].status())
     assert first is not None
     assert first.memory == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
     assert 0 < first.memory < first.memory_total
     until = time.process_time() + 0.3
     while time.process_time() < until:
         pass
-    second = resources(three[0], first)
+    second = resources(three[0].status(), first)
     assert second is not None
     assert 0 < second.cpu <= second.cores
     assert second.cpu_seconds - first.cpu_seconds >= 0.25
 
 
 def test_there_are_none_of_a_run_that_does_not_run_here(three: list[Run]):
-    assert resources(three[0]) is None
+    assert resources(three[0].status()) is None
     others = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     said = {"state": "running", **this_process(), "pid": others.pid, "heartbeat": time.time()}
     three[0].status_path.write_text(json.dumps(said))
-    assert resources(three[0]) is None, "the pid is another process' now"
+    assert resources(three[0].status()) is None, "the pid is another process' now"
     three[0].status_path.write_text(json.dumps({**said, "host": "elsewhere"}))
-    assert resources(three[0]) is None
+    assert resources(three[0].status()) is None
     others.communicate(b"\n")
 
 

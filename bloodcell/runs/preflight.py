@@ -1,0 +1,392 @@
+"""What is checked before a run: for its launch, for the command line and for the page.
+
+:func:`check_config` refuses what cannot be trained and finds what is recorded of a run;
+:func:`check_launch` says beforehand what a person should know, as a list of sentences.
+"""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from bloodcell.augment.keras_cv_engine import refuse_missing
+from bloodcell.augment.policy import Policy, find_policy, policy_to_json
+from bloodcell.classes import CLASSES
+from bloodcell.data.split import Split
+from bloodcell.data.store.dataset import PARTS, Dataset, open_dataset
+from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.files import format_bytes
+from bloodcell.models.classifier import BACKBONES
+from bloodcell.runs.process import environment
+from bloodcell.runs.run import ACTIVE, Run, open_run
+from bloodcell.training.checkpoint import best_epoch
+from bloodcell.training.config import InitialWeights, TrainConfig
+from bloodcell.training.estimate import Estimate, Speed, disk_bytes
+from bloodcell.workspace import Workspace
+
+__all__ = [
+    "SOURCES",
+    "Check",
+    "check_config",
+    "check_launch",
+    "check_split",
+    "check_startable",
+    "is_settled",
+]
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+# What the record of a run says of where it learned from.
+SOURCES = ("started_from", "taught_by", "weights_sha256")
+FINGERPRINTS = ("dataset_fingerprint", "curation_fingerprint")
+# Below this a recall has an interval of some 40 points: it says next to nothing.
+FEW_VALIDATION = 20
+FEW_TRAINING = 50
+MOST_NAMED = 2
+# How Keras names the files that it has downloaded.
+DOWNLOADED = {
+    "mobilenetv2": "mobilenet_v2*no_top*",
+    "efficientnetb3": "efficientnetb3*notop*",
+    "resnet50": "resnet50_weights*notop*",
+}
+
+
+def check_config(
+    workspace: Workspace, config: TrainConfig, policy: Policy | None = None
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """Check a config against what is on disk; the config with whole paths, and its record.
+
+    Args:
+        policy: instead of the one that has the config's name now.
+
+    Raises:
+        NotFound: no such dataset or policy.
+        BadInput: the split is unsound, a class too small, or what it learns from is not there or
+            was divided into other parts.
+    """
+    dataset = open_dataset(workspace, config.dataset)
+    policy = policy or find_policy(workspace, config.policy)
+    if config.augment_engine == "keras-cv":
+        refuse_missing(policy)
+    check_startable(dataset, config.split_rule.split(dataset))
+    if dataset.path.parent != workspace.datasets:
+        # The run's process may have another working directory.
+        config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))
+    fingerprints = _fingerprints(dataset)
+    config, weights = _resolve_weights(workspace, config, fingerprints)
+    config, teacher = _resolve_teacher(workspace, config, fingerprints)
+    record = {
+        "policy": policy_to_json(policy),
+        **fingerprints,
+        "environment": environment(),
+        **weights,
+        **teacher,
+    }
+    return config, record
+
+
+def _fingerprints(dataset: Dataset) -> dict[str, str]:
+    return dict(zip(FINGERPRINTS, (dataset.fingerprint, dataset.curation.fingerprint), strict=True))
+
+
+def check_startable(dataset: Dataset, split: Split) -> None:
+    """Refuse to train on a split that is not sound.
+
+    Raises:
+        BadInput: copies of an image lie in two parts, or a class has too few images.
+    """
+    shared = split.shared_images()
+    if shared:
+        raise BadInput(
+            f"{shared} images of {dataset.name} lie in more than one part of the split: "
+            "exclude the copies (`python -m bloodcell audit`) before training."
+        )
+    if groups := split.shared_groups():
+        raise BadInput(
+            f"{groups} groups of {dataset.name} lie in more than one part of the split: choose "
+            "another split seed, or exclude the copies that join them."
+        )
+    labels = dataset.labels
+    if split.groups is not None and len(np.unique(labels[split.indices("train")])) < 2:
+        raise BadInput(
+            f"The train part of {dataset.name} has fewer than two classes when groups stay "
+            "whole: choose another split seed, or divide by something smaller."
+        )
+    for part in ("train", "validation", "test"):
+        present = np.unique(labels[split.indices(part)])
+        if not len(present):
+            raise BadInput(
+                f"The {part} part of {dataset.name} is empty: choose other shares of the split, "
+                "or import the images without parts of their own."
+            )
+        if split.groups is not None:
+            # Whole groups cannot bring every class everywhere; the split's notes say what lacks.
+            continue
+        missing = [
+            dataset.info["classes"][k]
+            for k in np.unique(labels[split.indices("all")])
+            if k not in present
+        ]
+        if missing:
+            raise BadInput(
+                f"The {part} part of {dataset.name} has no {', '.join(missing)}: a class needs "
+                "at least 3 different images, so add some or exclude the class."
+            )
+
+
+def is_settled(run: Run) -> bool:
+    """Whether a run's best epoch will stay what it is until someone lets the run go on."""
+    return run.status()["state"] not in (*ACTIVE, "queued")
+
+
+def _resolve_weights(
+    workspace: Workspace, config: TrainConfig, fingerprints: dict[str, str]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """A config whose weights are there, and what is recorded of them.
+
+    The weights of runs are those of their best epochs; of several, the mean (Wortsman et al.,
+    "Model soups", ICML 2022).
+    """
+    given = InitialWeights.parse(config.weights, workspace.runs)
+    if given.kind == "runs":
+        runs = [open_run(workspace, name) for name in given.sources]
+        best = tuple(str(_best_epoch(run, config, fingerprints)) for run in runs)
+        resolved = InitialWeights("checkpoints", best)
+        started = InitialWeights("runs", tuple(run.id for run in runs))
+        return dataclasses.replace(config, weights=resolved.text), {"started_from": started.text}
+    if given.kind in ("file", "checkpoints"):
+        path = _weights_file(config.weights)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return dataclasses.replace(config, weights=str(path)), {"weights_sha256": digest}
+    return config, {}
+
+
+def _weights_file(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    # Of os.path, since a text may be too long for a path, which pathlib raises for.
+    if not os.path.isfile(path):
+        raise BadInput(
+            f"There is no weights file {text!r}: give the path of a .weights.h5 file without top, "
+            "the id of a run, ImageNet or random weights (--weights imagenet or none)."
+        )
+    with path.open("rb") as file:
+        if file.read(len(HDF5)) != HDF5:
+            raise BadInput(
+                f"{text} is not an HDF5 file: give a .weights.h5 file without top, as published by "
+                "Keras, the id of a run, --weights imagenet or --weights none."
+            )
+    return path
+
+
+def _best_epoch(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
+    earlier = run.config()
+    if earlier.backbone != config.backbone:
+        raise BadInput(
+            f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
+        )
+    _check_parts(run, config, fingerprints)
+    if not is_settled(run):
+        state = run.status()["state"]
+        raise BadInput(f"{run.id} is {state}: wait for its end, or start from another run.")
+    best = best_epoch(run.checkpoint)
+    if best is None:
+        raise BadInput(f"{run.id} has finished no epoch yet: wait, or start from another run.")
+    return best.absolute()
+
+
+def _resolve_teacher(
+    workspace: Workspace, config: TrainConfig, fingerprints: dict[str, str]
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """A config whose teacher, a finished run or its ``model.keras``, is there; and its record."""
+    if not config.teacher:
+        return config, {}
+    name = config.teacher
+    run = open_run(workspace, str(Path(name).parent) if name.endswith(".keras") else name)
+    if run.status()["state"] != "finished":
+        raise BadInput(
+            f"{run.id} is {run.status()['state']}: only a finished run can teach another."
+        )
+    _check_parts(run, config, fingerprints)
+    config = dataclasses.replace(config, teacher=str(run.keras_path.absolute()))
+    return config, {"taught_by": run.id}
+
+
+def _check_parts(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> None:
+    """What one run was trained on must not be what the other calls unseen."""
+    record = run.record()
+    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
+    if not same_data or run.config().split_rule != config.split_rule:
+        raise BadInput(
+            f"{run.id} was trained on other parts of the data, so images that are unseen here "
+            "may be known to it: choose a run with the same dataset, decisions and split."
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check.
+
+    Attributes:
+        level: "ok", "warning" (it can start) or "error" (it cannot).
+        words: what was found, and what to do.
+    """
+
+    level: str
+    words: str
+
+
+def check_split(dataset: Dataset, split: Split) -> list[Check]:
+    """Whether a split can be trained on, and where it is thin."""
+    try:
+        check_startable(dataset, split)
+    except BadInput as error:
+        return [Check("error", str(error))]
+    labels = dataset.labels
+    counts = {
+        c: [int((labels[split.indices(part)] == c.id).sum()) for part in PARTS] for c in CLASSES
+    }
+    totals = np.array(list(counts.values())).sum(0)
+    parts = ", ".join(f"{n:,} {part}" for n, part in zip(totals, PARTS, strict=True))
+    return [
+        Check("ok", f"{parts}; {split.shared_images()} images shared between parts."),
+        *(Check("warning", note) for note in split.notes),
+        _check_classes({c: n for c, n in counts.items() if sum(n)}),
+    ]
+
+
+def _check_classes(counts: dict[Any, list[int]]) -> Check:
+    rows = sorted(counts.items(), key=lambda row: sum(row[1]))
+    small = [(c, n) for c, n in rows if n[0] < FEW_TRAINING or n[1] < FEW_VALIDATION]
+    if small:
+        named = "; ".join(
+            f"{c.title} ({n[0]:,} train, {n[1]:,} validation, {n[2]:,} test)"
+            for c, n in small[:MOST_NAMED]
+        )
+        more = f" and {len(small) - MOST_NAMED} more classes" if len(small) > MOST_NAMED else ""
+        return Check(
+            "warning",
+            f"Few images of {named}{more}: metrics of such a class are imprecise. Balanced sample "
+            "weights give it the same influence as the others.",
+        )
+    smallest, n = rows[0]
+    return Check(
+        "ok",
+        f"All {len(rows)} classes are in each part; the smallest is {smallest.title} ({n[0]:,} "
+        f"train, {n[1]:,} validation, {n[2]:,} test).",
+    )
+
+
+def check_launch(
+    workspace: Workspace,
+    dataset: Dataset,
+    configs: Sequence[TrainConfig],
+    split: Sequence[Check],
+    missing: Sequence[str] = (),
+    estimates: Sequence[Estimate] = (),
+    speeds: Sequence[Speed] = (),
+    ahead: Iterable[Run] = (),
+) -> list[Check]:
+    """All that a person should know before runs start.
+
+    Args:
+        configs: of the runs, all on `dataset` with one split.
+        split: what :func:`check_split` says of that.
+        missing: backbones for which no weights are given.
+        estimates, speeds: as far as they are known.
+        ahead: runs that go on or wait.
+    """
+    found: list[Check | None] = [*split]
+    # One of each start: seeds and folds have the same.
+    different = {(c.backbone, c.weights): c for c in configs if c.backbone not in missing}
+    starts = [config for _, config in sorted(different.items())]
+    found += [_check_weights(workspace, dataset, c) for c in starts if c.weights != "imagenet"]
+    found += _check_imagenet([c.backbone for c in starts if c.weights == "imagenet"])
+    found += [
+        Check(
+            "error",
+            f"No initial weights for {BACKBONES[b]}: enter the path of a file, or choose ImageNet "
+            "or random weights.",
+        )
+        for b in missing
+    ]
+    found += [_check_memory(speeds), _check_disk(workspace.home, configs)]
+    short = [e for e, c in zip(estimates, configs, strict=False) if e.epochs < c.epochs]
+    if short:
+        found.append(
+            Check(
+                "warning",
+                f"The time budget ends the run after about {short[0].epochs} of "
+                f"{configs[0].epochs} epochs.",
+            )
+        )
+    ids = [run.id for run in ahead]
+    if ids:
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        found.append(Check("warning", f"Queued behind {ids[0]}{others}."))
+    return [check for check in found if check is not None]
+
+
+def _check_weights(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> Check:
+    name, given = BACKBONES[config.backbone], InitialWeights.parse(config.weights, workspace.runs)
+    if given.kind == "none":
+        return Check("ok", f"{name} starts from random weights.")
+    try:
+        if given.kind != "runs":
+            return Check("ok", f"{name} starts from {_weights_file(config.weights).name}.")
+        runs = [open_run(workspace, source) for source in given.sources]
+        for run in runs:
+            _best_epoch(run, config, _fingerprints(dataset))
+    except BloodCellError as error:
+        return Check("error", str(error))
+    ids = ", ".join(run.id for run in runs)
+    of = f"best epoch of {ids}" if len(runs) == 1 else f"mean of the best epochs of {ids}"
+    return Check("ok", f"{name} starts from the {of}.")
+
+
+def _check_imagenet(backbones: list[str]) -> list[Check]:
+    """Whether Keras has downloaded the ImageNet weights of these networks already."""
+    folder = Path.home() / ".keras" / "models"
+    here: list[str] = []
+    away: list[str] = []
+    for backbone in backbones:
+        there = any(folder.glob(DOWNLOADED.get(backbone, "nothing")))
+        (here if there else away).append(BACKBONES[backbone])
+    found = []
+    if here:
+        found.append(Check("ok", f"ImageNet weights of {', '.join(here)}: already downloaded."))
+    if away:
+        found.append(
+            Check(
+                "warning",
+                f"ImageNet weights of {', '.join(away)}: not downloaded yet. Keras downloads them "
+                "when the run starts; without a connection the run fails.",
+            )
+        )
+    return found
+
+
+def _check_disk(home: Path, configs: Sequence[TrainConfig]) -> Check:
+    while not home.exists():
+        home = home.parent
+    needed, free = sum(map(disk_bytes, configs)), shutil.disk_usage(home).free
+    words = f"Disk: {format_bytes(free)} free, at most {format_bytes(needed)} needed"
+    if needed > free:
+        return Check("error", f"{words}. Free some space first.")
+    return Check("warning" if 2 * needed > free else "ok", f"{words}.")
+
+
+def _check_memory(speeds: Sequence[Speed]) -> Check | None:
+    needed = max((s.memory_bytes for s in speeds), default=0)
+    if not needed:
+        return None
+    free = psutil.virtual_memory().available
+    words = f"Memory: {format_bytes(free)} free, {format_bytes(needed)} needed"
+    if needed > free:
+        return Check("warning", f"{words}. Close other programs, or choose a smaller batch size.")
+    return Check("ok", f"{words}.")
