@@ -1,10 +1,10 @@
-"""What an ensemble is worth: at home, under stress, before strangers, in another laboratory.
+"""What an ensemble is worth: at home, under stress, out of distribution, in another laboratory.
 
     python -m benchmarks.reference [ENSEMBLE] [--dataset NAME] [--other NAME] [--images N]
 
 Prints tables in Markdown, for the ensemble and each member, every figure with its 95 %
 interval and its number of images; the last has the goals and what is missing of each. Nothing is
-counted that a member saw in training or validation; the strangers are made of unseen cells and of
+counted that a member saw in training or validation; what is no cell is made of unseen cells and of
 a photograph that training never used.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.synthetic.out_of_distribution import (
-    STRANGERS,
+    OUT_OF_DISTRIBUTION,
     make_out_of_distribution,
     photograph,
 )
@@ -29,12 +29,12 @@ from bloodcell.evaluation.stored import evaluated
 from bloodcell.evaluation.stress import Study, study
 from bloodcell.workspace import open_workspace
 
-# Training makes its strangers with other seeds and of another photograph.
+# Training makes its own with other seeds and of another photograph.
 SEED, PHOTOGRAPH = 20_261, "flower"
 BATCH = 100
 
 # Per cent: what a reference ensemble should reach, of unseen cells where nothing else is said.
-ACCURACY, STRESS, STRANGERS_REFUSED, OTHER, MOST_ECE = 99.5, 93.0, 99.0, 90.0, 1.0
+ACCURACY, STRESS, REFUSED, OTHER, MOST_ECE = 99.5, 93.0, 99.0, 90.0, 1.0
 MEMBER_ACCURACY = {"mobilenetv2": 99.0, "efficientnetb3": 98.5, "resnet50": 98.5}
 
 Rows = list[list[str]]
@@ -84,7 +84,7 @@ def stress_rows(found: Study) -> Rows:
     return [*rows, ["mean", *whole]]
 
 
-def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
+def out_of_distribution_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
     """Kind, n, share refused, median novelty of its threshold.
 
     Args:
@@ -92,7 +92,7 @@ def stranger_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
     """
     photo, threshold = photograph(PHOTOGRAPH), ensemble.description.novelty.threshold
     rows = []
-    for kind in STRANGERS:
+    for kind in OUT_OF_DISTRIBUTION:
         made = make_out_of_distribution(kind, cells, count, SEED, photo)
         novelty = np.concatenate(
             [
@@ -140,7 +140,9 @@ def main() -> None:
     )
     parser.add_argument("--other", help="a dataset of another laboratory, judged whole")
     parser.add_argument("--images", type=int, default=0, help="under stress; 0: the test part")
-    parser.add_argument("--strangers", type=int, default=400, help="of each kind")
+    parser.add_argument(
+        "--out-of-distribution", "--strangers", type=int, default=400, help="of each kind"
+    )
     given = parser.parse_args()
     workspace = open_workspace()
     ensemble = open_ensemble(workspace, given.ensemble)
@@ -159,11 +161,11 @@ def main() -> None:
         goals.append(goal_row(f"another laboratory: {other.name}", right, OTHER))
     indices, _, _ = judged_images(ensemble, dataset, "test")
     cells = np.ascontiguousarray(read_images(dataset, indices, ensemble.size))
-    rows = stranger_rows(ensemble, cells, given.strangers)
+    rows = out_of_distribution_rows(ensemble, cells, given.out_of_distribution)
     head = ["made of unseen cells", "n", "refused %", "median novelty / threshold"]
     say(table("None of the eight", head, rows))
     for kind, _, refused, _ in rows:
-        goals.append(goal_row(f"{kind} refused", float(refused.split()[0]), STRANGERS_REFUSED))
+        goals.append(goal_row(f"{kind} refused", float(refused.split()[0]), REFUSED))
     found = study(ensemble, dataset, images=given.images)
     title = f"Eleven corruptions at five strengths, {found.n:,} unseen cells, accuracy %"
     say(table(title, ["corruption", *found.networks], stress_rows(found)))

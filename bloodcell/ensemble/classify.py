@@ -7,19 +7,22 @@ from typing import Literal
 import numpy as np
 
 from bloodcell.data.imaging.colour_constancy import agreed_backgrounds, balanced
-from bloodcell.data.imaging.cropping import Crop, candidates, centre, cut
+from bloodcell.data.imaging.cropping import Crop, candidates, cut, square_for
 from bloodcell.data.imaging.decode import decode_image
 from bloodcell.data.imaging.nucleus import Stained, find_stained
+from bloodcell.data.readers.inputs import File, content_of
 from bloodcell.ensemble.ensemble import BATCH, Answers, Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import Progress, silent
 
-__all__ = ["MOST_FILES", "Classified", "File", "classify"]
+__all__ = ["MOST_FILES", "Classified", "classify"]
 
 MOST_FILES = 10_000
 
-File = tuple[str, bytes | BloodCellError]
+# Photographs that wait decoded until the scale of their microscope is known; what goes beyond is
+# decoded again.
+WAITING_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,19 @@ class Classified:
 
 @dataclass
 class _Photograph:
-    """A readable file on its way: its size, and its square or what is known for choosing one."""
+    """A readable file on its way: its size, and its square or what is known for choosing one.
+
+    Attributes:
+        image: what the ensemble is shown; None until there is a square.
+        whole: the photograph, while it waits for a square and there is room.
+    """
 
     position: int
     size: tuple[int, int]
     crop: Crop | None
     image: np.ndarray | None
     stained: Stained | None = None
+    whole: np.ndarray | None = None
 
 
 def classify(
@@ -101,10 +110,10 @@ def classify(
 ) -> Classified:
     """Decode, cut the square that shows the cell as in training, and answer.
 
-    An unreadable file gets its sentence. A photograph is kept decoded only while it is cut.
+    An unreadable file gets its sentence.
 
     Args:
-        files: (name, content); in place of the content, why it could not be fetched.
+        files: see :mod:`bloodcell.data.readers.inputs`.
         tta: average over flips and turns; None: as the ensemble was composed.
         crop: one square for all; "centre": the largest centre square; "auto": see
             :func:`bloodcell.data.imaging.cropping.candidates`.
@@ -129,8 +138,8 @@ def classify(
             "were: make it again with this version of BloodCell Lab, or leave the light alone."
         )
     photographs, errors = _read(ensemble, files, crop, dict(moved or {}), progress)
-    if crop == "auto":
-        _choose(ensemble, files, photographs, wanted, progress)
+    _choose(ensemble, files, photographs, errors, wanted, progress)
+    photographs = [p for p in photographs if p.position not in errors]
     shape = (0, ensemble.size, ensemble.size, 3)
     images = np.stack([p.image for p in photographs]) if photographs else np.zeros(shape, np.uint8)
     backgrounds = agreed_backgrounds(images, beside)
@@ -160,23 +169,20 @@ def _read(
     field = ensemble.description.field_of_view
     photographs: list[_Photograph] = []
     errors: dict[int, str] = {}
+    room = WAITING_BYTES
     for position, (name, content) in enumerate(files):
         try:
-            if isinstance(content, BloodCellError):
-                raise content
-            image = decode_image(content, name)
+            image = decode_image(content_of(content), name)
             size = (image.shape[0], image.shape[1])
-            own = moved.get(position, crop)
-            if own == "centre" or (own == "auto" and field.stained is None):
-                own = centre(*size, field.crop if size in field.sizes else None)
-            elif own == "auto" and size in field.sizes:
-                own = centre(*size, field.crop)
-            if isinstance(own, Crop):
-                shown = cut(image, own, ensemble.size, name)
-                photographs.append(_Photograph(position, size, own, shown))
+            square = square_for(field, size, moved.get(position, crop))
+            if square is not None:
+                shown = cut(image, square, ensemble.size, name)
+                photographs.append(_Photograph(position, size, square, shown))
             else:
+                whole = image if image.nbytes <= room else None
+                room -= image.nbytes if whole is not None else 0
                 found = find_stained(image)
-                photographs.append(_Photograph(position, size, None, None, found))
+                photographs.append(_Photograph(position, size, None, None, found, whole))
         except BloodCellError as error:
             errors[position] = str(error)
         if position % BATCH == BATCH - 1 or position == len(files) - 1:
@@ -188,10 +194,11 @@ def _choose(
     ensemble: Ensemble,
     files: list[File],
     photographs: list[_Photograph],
+    errors: dict[int, str],
     wanted: np.ndarray | None,
     progress: Progress,
 ) -> None:
-    """Give each photograph without a square one."""
+    """Give each photograph without a square one; one that has gone meanwhile gets its sentence."""
     left = [p for p in photographs if p.crop is None]
     squares = candidates(
         ensemble.description.field_of_view,
@@ -203,7 +210,12 @@ def _choose(
         if done % BATCH == 0:
             progress(done, len(left), "fields of view")
         name, content = files[photograph.position]
-        image = decode_image(content, name)
+        image, photograph.whole = photograph.whole, None
+        try:
+            image = decode_image(content_of(content), name) if image is None else image
+        except BloodCellError as error:
+            errors[photograph.position] = str(error)
+            continue
         shown = np.stack([cut(image, square, ensemble.size, name) for square in possible])
         best = _least_strange(ensemble, shown, wanted) if len(possible) > 1 else 0
         photograph.crop, photograph.image = possible[best], shown[best]

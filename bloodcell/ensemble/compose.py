@@ -44,6 +44,10 @@ from bloodcell.workspace import Workspace
 
 __all__ = ["compose"]
 
+METHOD = (
+    "distance to the k-th nearest known cell, "
+    "and a detector of synthetic out-of-distribution images"
+)
 COVERAGE = 0.95
 # Those that a reader of the evaluation may choose from.
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
@@ -95,14 +99,14 @@ def compose(
     truth = labels[validation]
     known = _sample(train, labels)
     models = _models(runs, name)
-    probabilities, looks = _run(models, dataset, validation, tta, progress, "validation")
+    probabilities, novelty_features = _run(models, dataset, validation, tta, progress, "validation")
     left_out: list[str] = []
     if weights == FOUND:
         shares = find_weights(truth, probabilities)
         kept = np.flatnonzero(shares > 0)
         left_out = [run.id for run, share in zip(runs, shares, strict=True) if share == 0]
         runs, models = [runs[i] for i in kept], [models[i] for i in kept]
-        probabilities, looks = probabilities[kept], [looks[i] for i in kept]
+        probabilities, novelty_features = probabilities[kept], [novelty_features[i] for i in kept]
         shares = shares[kept]
     shares = shares / shares.sum()
 
@@ -110,14 +114,14 @@ def compose(
     with replacing(packed) if zipped else nullcontext() as target, new_folder(path) as folder:
         (folder / "members").mkdir()
         members = []
-        for run, model, share, said in zip(runs, models, shares, probabilities, strict=True):
+        for run, model, share, own in zip(runs, models, shares, probabilities, strict=True):
             (folder / "members" / f"{model.name}.tflite").write_bytes(run.read_litert())
-            accuracy = float((said.argmax(1) == truth).mean())
+            accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, run, model, float(share), accuracy))
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
         cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
         exposed = expose(models, cells, 0, progress)
-        novelty = _novelty(folder, members, models, looks, of_known, *exposed)
+        novelty = _novelty(folder, members, models, novelty_features, of_known, *exposed)
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth, mean)
         calibrated = apply_temperature(mean, temperature)
@@ -135,7 +139,7 @@ def compose(
             "temperature": temperature,
             "tta": tta,
             "novelty": {
-                "method": "distance to the k-th nearest known cell, and a detector of strangers",
+                "method": METHOD,
                 "neighbours": NEIGHBOURS,
                 # strictly above the quantile, so that at most the share is refused
                 "threshold": float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher")),
@@ -188,17 +192,17 @@ def _run(
     progress: Progress,
     what: str,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Probabilities (m×n×8) and looks (m times n×(C+T)) of images of a dataset."""
-    probabilities, looks = [], []
+    """Probabilities (m×n×8) and novelty features (m times n×(C+T)) of images of a dataset."""
+    probabilities, novelty_features = [], []
     read: Callable[[np.ndarray], np.ndarray] = lambda i: read_images(dataset, i, dataset.size[0])  # noqa: E731
     for start in range(0, len(indices), BATCH):
         raw = run_members(models, read(indices[start : start + BATCH]), tta)
         probabilities.append(raw.probabilities)
-        looks.append(raw.looks)
+        novelty_features.append(raw.novelty_features)
         progress(min(start + BATCH, len(indices)), len(indices), what)
     return (
         np.concatenate(probabilities, axis=1),
-        [np.concatenate(f) for f in zip(*looks, strict=True)],
+        [np.concatenate(f) for f in zip(*novelty_features, strict=True)],
     )
 
 
@@ -206,10 +210,10 @@ def _novelty(
     folder: Path,
     members: list[dict[str, Any]],
     models: list[LiteModel],
-    looks: list[np.ndarray],
+    novelty_features: list[np.ndarray],
     of_known: list[np.ndarray],
     lamps: list[np.ndarray],
-    strangers: list[np.ndarray],
+    out_of_distribution: list[np.ndarray],
 ) -> np.ndarray:
     """Novelty of the validation images; writes each member's known cells and its detector."""
     distances, detections = [], []
@@ -219,13 +223,15 @@ def _novelty(
         rows = (rows @ basis.astype(np.float32)).astype(np.float16)
         write_array(folder / m["basis"], basis)
         write_array(folder / m["features"], rows)
-        distance = neighbour_distance(looks[i][:, : model.channels], rows, NEIGHBOURS, basis)
+        distance = neighbour_distance(
+            novelty_features[i][:, : model.channels], rows, NEIGHBOURS, basis
+        )
         m["novelty_scale"] = float(max(np.quantile(distance, 1 - DISTANCE_SHARE), 1e-6))
         distances.append(distance / m["novelty_scale"])
         cells = np.concatenate([of_known[i], lamps[i]])
-        detector = scaled(fit_detector(cells, strangers[i]), looks[i])
+        detector = scaled(fit_detector(cells, out_of_distribution[i]), novelty_features[i])
         write_array(folder / m["detector"], detector)
-        detections.append(detect(looks[i], detector))
+        detections.append(detect(novelty_features[i], detector))
     return novelty_of(distances, detections)
 
 

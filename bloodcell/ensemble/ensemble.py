@@ -34,13 +34,13 @@ class Raw:
         probabilities: float32, m×n×8, averaged over flips and turns where asked for.
         features: a float32 array n×C for each member, of the unturned image.
         maps: a float32 array n×h×w×8 for each member, likewise.
-        looks: a float32 array n×(C+T) for each member, likewise: features and textures.
+        novelty_features: a float32 array n×(C+T) for each member, likewise: features and textures.
     """
 
     probabilities: np.ndarray
     features: list[np.ndarray]
     maps: list[np.ndarray]
-    looks: list[np.ndarray]
+    novelty_features: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         images: uint8, n×S×S×3.
         tta: average the probabilities over the eight flips and turns.
     """
-    probabilities, features, maps, looks = [], [], [], []
+    probabilities, features, maps, novelty_features = [], [], [], []
     for model in models:
         own = resized(images, model.size)
         plain: Outputs = model(own)
@@ -89,8 +89,8 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         probabilities.append(total.astype(np.float32))
         features.append(plain.features)
         maps.append(plain.maps)
-        looks.append(np.concatenate([plain.features, plain.textures], axis=1))
-    return Raw(np.stack(probabilities), features, maps, looks)
+        novelty_features.append(np.concatenate([plain.features, plain.textures], axis=1))
+    return Raw(np.stack(probabilities), features, maps, novelty_features)
 
 
 class Ensemble:
@@ -193,7 +193,7 @@ class Ensemble:
             )
         return found.astype(str)
 
-    def finish(self, raw: Raw) -> Answers:
+    def calibrate(self, raw: Raw) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets."""
         mean = np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
         probabilities = apply_temperature(mean, self.description.temperature)
@@ -206,7 +206,7 @@ class Ensemble:
         ]
         detections = [
             detect(found[:, : len(detector) - 1], detector)
-            for found, detector in zip(raw.looks, self._detectors, strict=False)
+            for found, detector in zip(raw.novelty_features, self._detectors, strict=False)
         ]
         # An answer is the same wherever in a batch its image stands: see DECIMALS.
         novelty = novelty_of(distances, detections).round(DECIMALS)
@@ -247,7 +247,7 @@ class Ensemble:
         parts = []
         for start in range(0, len(indices), BATCH):
             batch = read(indices[start : start + BATCH])
-            parts.append(self.finish(run_members(self.models, batch, use_tta)))
+            parts.append(self.calibrate(run_members(self.models, batch, use_tta)))
             progress(min(start + BATCH, len(indices)), len(indices), "images")
         if not parts:
             empty = np.zeros((0, self.size, self.size, 3), np.uint8)

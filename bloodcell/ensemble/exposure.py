@@ -1,10 +1,17 @@
-"""What networks see in strangers and in cells under other lamps: a detector learns from it."""
+"""What networks see in cells under other lamps and in synthetic out-of-distribution images.
+
+A detector learns from it.
+"""
 
 import numpy as np
 
 from bloodcell.augment.apply import apply
 from bloodcell.augment.policy import Policy, step
-from bloodcell.data.synthetic.out_of_distribution import HARD, STRANGERS, make_out_of_distribution
+from bloodcell.data.synthetic.out_of_distribution import (
+    HARD,
+    OUT_OF_DISTRIBUTION,
+    make_out_of_distribution,
+)
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
@@ -36,34 +43,34 @@ PER_HARD_KIND = 2000
 def expose(
     models: list[LiteModel], cells: np.ndarray, seed: int = 0, progress: Progress = silent
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Features and textures of cells under other lamps, and of strangers made from them.
+    """Novelty features of cells under other lamps, and of no cells made from them.
 
     Args:
         models: m networks.
         cells: uint8, n×S×S×3, training cells.
 
     Returns:
-        m arrays n×(C+T) of the cells, m arrays of the strangers; float32.
+        m arrays n×(C+T) of the cells, m arrays of what is none; float32.
     """
     usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
-    per_kind = {kind: hard if kind in HARD else usual for kind in STRANGERS}
+    per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
     done, total = 0, len(cells) + sum(per_kind.values())
-    lamps, strangers = [], []
+    lamps, out_of_distribution = [], []
     for start in range(0, len(cells), BATCH):
         batch = slice(start, start + BATCH)
         images, _ = apply(OTHER_LAMPS, cells[batch], nothing[batch], rng)
-        lamps.append(run_members(models, images, False).looks)
+        lamps.append(run_members(models, images, False).novelty_features)
         done += len(images)
-        progress(done, total, "strangers")
+        progress(done, total, "out-of-distribution images")
     for kind, count in per_kind.items():
         for start in range(0, count, BATCH):
             images = make_out_of_distribution(kind, cells, min(BATCH, count - start), seed + start)
-            strangers.append(run_members(models, images, False).looks)
+            out_of_distribution.append(run_members(models, images, False).novelty_features)
             done += len(images)
-            progress(done, total, "strangers")
-    return _joined(lamps), _joined(strangers)
+            progress(done, total, "out-of-distribution images")
+    return _joined(lamps), _joined(out_of_distribution)
 
 
 def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:

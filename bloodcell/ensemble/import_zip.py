@@ -8,10 +8,10 @@ from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import new_folder, replacing, write_json
 from bloodcell.workspace import Workspace
 
-__all__ = ["adopt"]
+__all__ = ["import_ensemble"]
 
 
-def adopt(
+def import_ensemble(
     workspace: Workspace,
     content: bytes,
     called: str,

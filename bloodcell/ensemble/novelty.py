@@ -1,13 +1,13 @@
-"""How strange an image is: two looks at what the members see, of which the worse counts.
+"""How strange an image is: two measures of what the members see, of which the worse counts.
 
 *Distance*: cosine distance to the k-th nearest of a sample of training cells (Sun et al., "Out-
 of-distribution detection with deep nearest neighbors", ICML 2022). *Detector*: a linear function
 of features and textures that tells training cells, as they are and under other lamps, from
-made-up strangers (outlier exposure: Hendrycks, Mazeika and Dietterich, ICLR 2019). Both are
-averaged over the members, and scaled: of the validation cells 99 % stay below 1 for the detector,
-99.8 % for the distance, which was measured to find fewer strangers and is there for those that
-nobody thought of. The textures were measured to show what the features have forgotten: of cells
-half-blended with something foreign 99 % are found with them and 92 % without.
+synthetic out-of-distribution images (outlier exposure: Hendrycks, Mazeika and Dietterich, ICLR
+2019). Both are averaged over the members, and scaled: of the validation cells 99 % stay below 1 for
+the detector, 99.8 % for the distance, which was measured to find fewer of these images and is there
+for those that nobody thought of. The textures were measured to show what the features have
+forgotten: of cells half-blended with something foreign 99 % are found with them and 92 % without.
 
 The known cells are kept in the few directions of feature space that they fill, which makes them
 a fortieth of the size; what an image has outside of these directions makes it more distant.
@@ -91,11 +91,11 @@ def novelty_of(distances: list[np.ndarray], detections: list[np.ndarray]) -> np.
     return np.maximum(distance, np.mean(detections, axis=0)) if detections else distance
 
 
-def fit_detector(cells: np.ndarray, strangers: np.ndarray) -> np.ndarray:
-    """A logistic regression that tells strangers from cells by what a network sees.
+def fit_detector(cells: np.ndarray, out_of_distribution: np.ndarray) -> np.ndarray:
+    """A logistic regression that tells what is none of the classes by what a network sees.
 
     Args:
-        cells: float, n×D: features, and textures. strangers: float, m×D.
+        cells: float, n×D: features, and textures. out_of_distribution: float, m×D.
 
     Returns:
         float32, D+1: weights of each number, and the constant.
@@ -103,13 +103,13 @@ def fit_detector(cells: np.ndarray, strangers: np.ndarray) -> np.ndarray:
     # Imported late: it takes a second, and classifying never needs it.
     from sklearn.linear_model import LogisticRegression
 
-    features = np.concatenate([cells, strangers]).astype(np.float32)
+    features = np.concatenate([cells, out_of_distribution]).astype(np.float32)
     middle = features.mean(0, dtype=np.float64)
     spread = features.std(0, dtype=np.float64) + 1e-6
     model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
     features -= middle.astype(np.float32)
     features /= spread.astype(np.float32)
-    model.fit(features, np.repeat([0, 1], [len(cells), len(strangers)]))
+    model.fit(features, np.repeat([0, 1], [len(cells), len(out_of_distribution)]))
     weights = model.coef_[0] / spread
     return np.append(weights, model.intercept_[0] - weights @ middle).astype(np.float32)
 

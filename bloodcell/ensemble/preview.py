@@ -29,13 +29,13 @@ def preview(runs: list[Run]) -> Preview | None:
     Args:
         runs: at least one.
     """
-    ids, labels, said = [], [], []
+    ids, labels, probabilities = [], [], []
     for run in runs:
         try:
             held = run.predictions()
             ids.append(held["validation_ids"])
             labels.append(held["validation_labels"])
-            said.append(held["validation_probabilities"])
+            probabilities.append(held["validation_probabilities"])
         except (OSError, BadInput, KeyError):
             return None
     common = ids[0]
@@ -45,9 +45,9 @@ def preview(runs: list[Run]) -> Preview | None:
     common = np.unique(common)
     if not len(common):
         return None
-    places = [np.unique(i, return_index=True) for i in ids]
-    rows = [first[np.searchsorted(unique, common)] for unique, first in places]
+    rows_of = [np.unique(i, return_index=True) for i in ids]
+    rows = [first[np.searchsorted(unique, common)] for unique, first in rows_of]
     return Preview(
         labels[0][rows[0]].astype(np.int64),
-        np.stack([p[r] for p, r in zip(said, rows, strict=True)]),
+        np.stack([p[r] for p, r in zip(probabilities, rows, strict=True)]),
     )

@@ -25,8 +25,8 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x, y
     # Even steps along the curve, so that a steep part keeps its shape.
     along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    places = np.searchsorted(along, np.linspace(0, along[-1], POINTS))
-    kept = np.unique(np.concatenate([[0], np.minimum(places, len(x) - 1), [len(x) - 1]]))
+    positions = np.searchsorted(along, np.linspace(0, along[-1], POINTS))
+    kept = np.unique(np.concatenate([[0], np.minimum(positions, len(x) - 1), [len(x) - 1]]))
     return x[kept], y[kept]
 
 

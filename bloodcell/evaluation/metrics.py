@@ -229,18 +229,18 @@ def judge(
 
     def row(c: int) -> dict[str, Any]:
         area = None if np.isnan(areas[c]) else float(areas[c])
-        hit, true, said = int(matrix[c, c]), int(true_counts[c]), int(predicted_counts[c])
+        hit, true, called = int(matrix[c, c]), int(true_counts[c]), int(predicted_counts[c])
         return {
             "name": CLASS_NAMES[c],
             "n": true,
-            "predicted": said,
+            "predicted": called,
             "precision": float(precision[c]),
             "recall": float(recall[c]),
             "f1": float(f1[c]),
             "auc": area,
-            "precision_interval": wilson(hit, said),
+            "precision_interval": wilson(hit, called),
             "recall_interval": wilson(hit, true),
-            "f1_interval": f1_interval(hit, true + said - 2 * hit),
+            "f1_interval": f1_interval(hit, true + called - 2 * hit),
             "auc_interval": None
             if area is None
             else auc_interval(area, influence[c], true_counts[c : c + 1], n),

@@ -142,7 +142,7 @@ class Study:
 
 
 def spread_over(labels: np.ndarray, count: int) -> np.ndarray:
-    """`count` places spread evenly over the classes and over each class; ascending.
+    """`count` positions spread evenly over the classes and over each class; ascending.
 
     Args:
         labels: int64, N.
@@ -233,8 +233,8 @@ def study(
         raise BadInput(f"The number of images is {images}: expected 0 for all, or more.")
     indices, _, _ = judged_images(ensemble, dataset, part)
     labels = dataset.labels[indices]
-    places = spread_over(labels, images)
-    indices, labels = indices[places], labels[places]
+    positions = spread_over(labels, images)
+    indices, labels = indices[positions], labels[positions]
     path = _path(ensemble.description, dataset, part, images, tta)
     names = (ensemble.name, *(m.name for m in ensemble.description.members))
     before = load_study(ensemble.description, dataset, part, images=images, tta=tta)
@@ -250,9 +250,9 @@ def study(
         def onward(count: int, _: int, what: str) -> None:
             progress(len(done) * len(indices) + count, total, what)
 
-        said = answer(ensemble, read, indices, tta, onward)
-        answers = np.concatenate([said.labels[None], said.members.argmax(2)])
-        done.append(Stressed(name, strength, answers == labels, int(said.recognised.sum())))
+        answered = answer(ensemble, read, indices, tta, onward)
+        predicted = np.concatenate([answered.labels[None], answered.members.argmax(2)])
+        done.append(Stressed(name, strength, predicted == labels, int(answered.recognised.sum())))
         found = Study(ensemble.name, dataset.name, part, names, labels, tuple(done))
         _save(path, dataset, found)
     return found

@@ -103,9 +103,9 @@ def member_table(found: Evaluation, description: Description) -> pd.DataFrame:
     rows = []
     for i, (name, judged) in enumerate(found.members):
         d = paired_difference(found.labels, answers.labels, answers.members[i].argmax(1))
-        said = {"the first": found.ensemble, "the second": name}
+        called = {"the first": found.ensemble, "the second": name}
         verdict = d.verdict
-        for words, network in said.items():
+        for words, network in called.items():
             verdict = verdict.replace(words, network)
         rows.append(
             {
@@ -196,8 +196,8 @@ def image_table(found: Evaluation, dataset: Dataset, rows: np.ndarray | None = N
     }
     for k, name in enumerate(CLASS_NAMES):
         columns[f"p_{name}"] = answers.probabilities[rows, k]
-    for (member, _), said in zip(found.members, answers.members, strict=True):
-        columns[f"vote_{member}"] = classes[said[rows].argmax(1)]
+    for (member, _), votes in zip(found.members, answers.members, strict=True):
+        columns[f"vote_{member}"] = classes[votes[rows].argmax(1)]
     return pd.DataFrame(columns)
 
 
@@ -219,6 +219,8 @@ def all_tables(
         "precision_recall": precision_recall_curves(found.labels, answers.probabilities),
         "images": image_table(found, dataset),
     }
-    for (name, _), said in zip(found.members, answers.members, strict=True):
-        named[f"confusion-{name}"] = confusion_table(confusion_matrix(found.labels, said.argmax(1)))
+    for (name, _), votes in zip(found.members, answers.members, strict=True):
+        named[f"confusion-{name}"] = confusion_table(
+            confusion_matrix(found.labels, votes.argmax(1))
+        )
     return named

@@ -1,4 +1,4 @@
-"""Why an answer is as it is: the places of a photograph that speak for it."""
+"""Why an answer is as it is: the positions of a photograph that speak for it."""
 
 from bloodcell.explain.evidence import Evidence, find_evidence, occlusion_maps
 from bloodcell.explain.faithfulness import deletion, random_map

@@ -1,6 +1,6 @@
 """Where on a photograph an ensemble finds its class, by hiding one part of it after another.
 
-The class activation map of a network that sees 96 pixels has 3×3 places whose receptive fields
+The class activation map of a network that sees 96 pixels has 3×3 positions whose receptive fields
 cover the whole photograph: deleting what it marks lowers the probability more slowly than
 deleting at random (``python -m benchmarks.classify``). Occlusion (Zeiler and Fergus, ECCV 2014)
 asks the network itself, and needs no gradient. Two kinds of part are hidden: nine soft windows on

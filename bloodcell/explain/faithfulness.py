@@ -1,6 +1,6 @@
 """Whether a map marks what a network relies on: the deletion test.
 
-Petsiuk, Das and Saenko, "RISE", BMVC 2018: places are deleted from the most to the least marked,
+Petsiuk, Das and Saenko, "RISE", BMVC 2018: positions are deleted from the most to the least marked,
 and the probability of the class should fall fast. Against it stands the same with a map that
 knows nothing.
 """
@@ -48,6 +48,6 @@ def deletion(
 
 
 def random_map(size: int, seed: int) -> np.ndarray:
-    """A map that knows nothing, of 12×12 places; float32, size×size."""
+    """A map that knows nothing, of 12×12 positions; float32, size×size."""
     noise = np.random.default_rng(seed).normal(size=(PLACES, PLACES)).astype(np.float32)
     return cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)

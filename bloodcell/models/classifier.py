@@ -76,8 +76,8 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
     import keras
 
     image = keras.Input((size, size, 3), name="image")
-    places = _backbone(backbone, size, weights)(image)
-    x = keras.layers.GlobalAveragePooling2D(name="features")(places)
+    positions = _backbone(backbone, size, weights)(image)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(positions)
     x = keras.layers.BatchNormalization(name="normalise")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(len(CLASS_NAMES), name="logits", dtype="float32")(x)

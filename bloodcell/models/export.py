@@ -4,7 +4,7 @@ The file has float16 weights, takes float32 RGB in 0 to 255 (batch×S×S×3) and
 ``probabilities`` (batch×8), ``features`` (batch×C, the pooled feature vector), ``maps``
 (batch×h×w×8) and ``textures`` (batch×T). The head is linear after pooling, so applying it to
 every place of the last feature map gives exact class activation maps (Zhou et al., CVPR 2016):
-their mean over all places is the logits. The textures are the mean and the standard deviation of
+their mean over all positions is the logits. The textures are the mean and the standard deviation of
 every channel at a quarter, an eighth and a sixteenth of the resolution: what a network sees on its
 way to the class, and has forgotten when it is there. A foreign picture that shines through a cell
 shows in them (novelty), not in the features.
@@ -37,13 +37,13 @@ def export_litert(model, path: Path) -> None:
     shift = norm.beta.numpy() - norm.moving_mean.numpy() * scale
     bias = dense.bias.numpy() + shift @ dense.kernel.numpy()
 
-    places, *early = _with_early_places(model.get_layer("backbone"))(model.input)
-    features = keras.layers.GlobalAveragePooling2D()(places)
+    positions, *early = _with_early_positions(model.get_layer("backbone"))(model.input)
+    features = keras.layers.GlobalAveragePooling2D()(positions)
     logits = keras.layers.Dense(len(CLASS_NAMES), name="folded")
-    maps = keras.layers.Conv2D(len(CLASS_NAMES), 1, name="places")
+    maps = keras.layers.Conv2D(len(CLASS_NAMES), 1, name="positions")
     outputs = {
         "features": features,
-        "maps": maps(places),
+        "maps": maps(positions),
         "probabilities": keras.layers.Softmax()(logits(features)),
         "textures": keras.layers.Concatenate()([_mean_and_spread(p) for p in early]),
     }
@@ -61,7 +61,7 @@ def export_litert(model, path: Path) -> None:
         )
 
 
-def _with_early_places(backbone):
+def _with_early_positions(backbone):
     """The backbone with the last activations of each of STRIDES as further outputs."""
     import keras
 
@@ -86,10 +86,10 @@ def _with_early_places(backbone):
     return keras.Model(backbone.input, x)
 
 
-def _mean_and_spread(places):
+def _mean_and_spread(positions):
     """batch×h×w×C → batch×2C."""
     import keras
 
-    mean = keras.ops.mean(places, (1, 2), keepdims=True)
-    spread = keras.ops.sqrt(keras.ops.mean(keras.ops.square(places - mean), (1, 2)))
+    mean = keras.ops.mean(positions, (1, 2), keepdims=True)
+    spread = keras.ops.sqrt(keras.ops.mean(keras.ops.square(positions - mean), (1, 2)))
     return keras.ops.concatenate([mean[:, 0, 0], spread], -1)

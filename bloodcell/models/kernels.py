@@ -2,7 +2,7 @@
 
 Keras 3 computes mean, variance, scale and shift of batch normalisation as separate passes over
 the images of a batch; TensorFlow's fused kernel, which Keras 2 used, takes 40 % off a
-MobileNetV2 step. And the gradient of a 5×5 depthwise kernel over a map of few places is slow in
+MobileNetV2 step. And the gradient of a 5×5 depthwise kernel over a map of few positions is slow in
 oneDNN: EfficientNetB3 spends a third of its step there at 64 pixels. As a product of matrices it
 is 5 to 25 times as fast.
 
@@ -65,8 +65,8 @@ def _normalise(layer, inputs, training=None, mask=None):
     )
     # The kernel gives the sample variance; Keras keeps that of the population.
     shape = tf.shape(inputs)
-    places = tf.cast(shape[0] * shape[1] * shape[2], tf.float32)
-    variance = variance * (places - 1) / places
+    positions = tf.cast(shape[0] * shape[1] * shape[2], tf.float32)
+    variance = variance * (positions - 1) / positions
     kept = layer.momentum
     layer.moving_mean.assign(layer.moving_mean * kept + mean * (1 - kept))
     layer.moving_variance.assign(layer.moving_variance * kept + variance * (1 - kept))
@@ -93,7 +93,7 @@ def _convolve(layer, inputs):
 
     same = {"strides": [1, 1, 1, 1], "padding": "SAME"}
     _, height, width, channels = inputs.shape
-    places = height * width
+    positions = height * width
     offsets = tf.constant(_offsets(height, width))
 
     @tf.custom_gradient
@@ -102,9 +102,9 @@ def _convolve(layer, inputs):
             of_images = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
                 input_sizes=tf.shape(images), filter=kernel, out_backprop=upstream, **same
             )
-            before = tf.transpose(tf.reshape(images, [-1, places, channels]), [2, 1, 0])
-            after = tf.transpose(tf.reshape(upstream, [-1, places, channels]), [2, 0, 1])
-            pairs = tf.reshape(tf.matmul(before, after), [channels, places * places])
+            before = tf.transpose(tf.reshape(images, [-1, positions, channels]), [2, 1, 0])
+            after = tf.transpose(tf.reshape(upstream, [-1, positions, channels]), [2, 0, 1])
+            pairs = tf.reshape(tf.matmul(before, after), [channels, positions * positions])
             of_kernel = tf.reshape(tf.transpose(tf.matmul(pairs, offsets)), [5, 5, channels, 1])
             return of_images, of_kernel
 

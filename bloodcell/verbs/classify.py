@@ -57,9 +57,6 @@ def classify(
     shift = find_shift(loaded, found.backgrounds, found.answers.novelty)
     if shift is not None and shift.found:
         print(f"warning: {shift.sentence(balance)}", file=sys.stderr)
-    if as_csv:
-        print(answers_csv(found), end="")
-        return
     rows = answers_json(found)
     texts = [
         [r["file"], r["error"], "", ""]
@@ -72,7 +69,10 @@ def classify(
         ]
         for r in rows
     ]
-    show(rows, as_json, table(texts, ["file", "answer", "probability", "could be"]))
+    if as_csv:
+        print(answers_csv(found), end="")
+    else:
+        show(rows, as_json, table(texts, ["file", "answer", "probability", "could be"]))
     if rows and all("error" in r for r in rows):
         raise BadInput(
             f"None of the {len(rows)} files got an answer; the first: {rows[0]['error']}"

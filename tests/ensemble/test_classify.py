@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.imaging.decode import decode_image
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble import classify as module
@@ -225,3 +226,20 @@ def test_odd_but_sound_modes_are_answered(ensemble, mode: str, side: int):
     buffer = io.BytesIO()
     image.save(buffer, "TIFF")
     assert not classify(ensemble, [("a.tif", buffer.getvalue())]).errors
+
+
+def test_a_photograph_is_decoded_once(ensemble, cells, monkeypatch: pytest.MonkeyPatch):
+    decoded = []
+
+    def counted(data: bytes, name: str) -> np.ndarray:
+        decoded.append(name)
+        return decode_image(data, name)
+
+    monkeypatch.setattr(module, "decode_image", counted)
+    files = [(f"{k}.png", png(wider(cell, 20))) for k, cell in enumerate(cells)]
+    found = classify(ensemble, files)
+    assert sorted(decoded) == sorted(name for name, _ in files)
+    # Where there is no room to wait, it is decoded again and answered alike.
+    monkeypatch.setattr(module, "WAITING_BYTES", 0)
+    assert classify(ensemble, files).crops == found.crops
+    assert len(decoded) == 3 * len(files)

@@ -137,7 +137,7 @@ def test_weights_are_those_of_the_average(home: Path, fresh: np.ndarray):
     mean = 0.75 * raw.probabilities[0] + 0.25 * raw.probabilities[1]
     power = mean.astype(float) ** (1 / uneven.description.temperature)
     wanted = power / power.sum(1, keepdims=True)
-    np.testing.assert_allclose(uneven.finish(raw).probabilities, wanted, atol=1e-4)
+    np.testing.assert_allclose(uneven.calibrate(raw).probabilities, wanted, atol=1e-4)
 
 
 def test_two_members_of_one_backbone_have_two_names(home: Path):

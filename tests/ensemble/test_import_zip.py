@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bloodcell.ensemble.ensemble import open_ensemble
-from bloodcell.ensemble.import_zip import adopt
+from bloodcell.ensemble.import_zip import import_ensemble
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.workspace import Workspace
 
@@ -32,7 +32,7 @@ def changed(content: bytes, file: str, data: bytes) -> bytes:
 
 def test_it_answers_as_where_it_came_from(trained_home: Path, tmp_path: Path, content: bytes):
     workspace = Workspace(tmp_path)
-    path = adopt(workspace, content, "first.zip", "second")
+    path = import_ensemble(workspace, content, "first.zip", "second")
     assert path == tmp_path / "ensembles" / "second"
     assert open_ensemble(workspace, "second").name == "second"
     origin = trained_home / "ensembles" / "first"
@@ -42,25 +42,25 @@ def test_it_answers_as_where_it_came_from(trained_home: Path, tmp_path: Path, co
 
 
 def test_a_name_that_is_taken_is_left_alone(tmp_path: Path, content: bytes):
-    adopt(Workspace(tmp_path), content, "first.zip")
+    import_ensemble(Workspace(tmp_path), content, "first.zip")
     with pytest.raises(NameTaken, match="'first' is taken"):
-        adopt(Workspace(tmp_path), content, "first.zip")
+        import_ensemble(Workspace(tmp_path), content, "first.zip")
 
 
 def test_or_it_is_numbered(tmp_path: Path, content: bytes):
     workspace = Workspace(tmp_path)
-    paths = [adopt(workspace, content, "first.zip", numbered=True) for _ in range(3)]
+    paths = [import_ensemble(workspace, content, "first.zip", numbered=True) for _ in range(3)]
     assert [path.name for path in paths] == ["first", "first-2", "first-3"]
     assert open_ensemble(workspace, "first-3").name == "first-3"
 
 
 def test_a_zip_that_was_left_behind_is_not_taken_for_its_own(tmp_path: Path, content: bytes):
     workspace = Workspace(tmp_path)
-    path = adopt(workspace, content, "first.zip")
+    path = import_ensemble(workspace, content, "first.zip")
     shutil.rmtree(path)
     with pytest.raises(NameTaken, match=r"first\.zip without a folder"):
-        adopt(workspace, content, "first.zip")
-    assert adopt(workspace, content, "first.zip", numbered=True).name == "first-2"
+        import_ensemble(workspace, content, "first.zip")
+    assert import_ensemble(workspace, content, "first.zip", numbered=True).name == "first-2"
 
 
 def info_with(content: bytes, **other) -> bytes:
@@ -83,7 +83,7 @@ def test_what_is_damaged_foreign_or_too_new_leaves_nothing_behind(tmp_path: Path
     }
     for words, zipped in bad.items():
         with pytest.raises(BadInput) as caught:
-            adopt(Workspace(tmp_path), zipped, "other.zip")
+            import_ensemble(Workspace(tmp_path), zipped, "other.zip")
         assert words in str(caught.value)
         assert str(caught.value).startswith("other.zip")
     assert not list(tmp_path.rglob("*.tflite"))
@@ -93,5 +93,5 @@ def test_what_is_damaged_foreign_or_too_new_leaves_nothing_behind(tmp_path: Path
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, content: bytes, name: str):
     zipped = info_with(content, name=name)
     with pytest.raises(BloodCellError):
-        adopt(Workspace(tmp_path / "home"), zipped, "other.zip")
+        import_ensemble(Workspace(tmp_path / "home"), zipped, "other.zip")
     assert not list(tmp_path.rglob("ensemble.json"))

@@ -10,7 +10,7 @@ import pytest
 
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.out_of_distribution import (
-    STRANGERS,
+    OUT_OF_DISTRIBUTION,
     make_out_of_distribution,
     photograph,
 )
@@ -77,7 +77,7 @@ def test_drawn_strangers_are_refused_and_drawn_cells_are_not(first: Ensemble, tr
     cells = open_dataset(Workspace(trained_home), "demo").images
     assert first.predict(cells).recognised.mean() > 0.85
     flower = photograph("flower")
-    made = [make_out_of_distribution(k, cells[:80], 20, 9, flower) for k in STRANGERS]
+    made = [make_out_of_distribution(k, cells[:80], 20, 9, flower) for k in OUT_OF_DISTRIBUTION]
     assert 1 - first.predict(np.concatenate(made)).recognised.mean() > 0.6
 
 

@@ -8,12 +8,12 @@ from benchmarks.reference import (
     accuracy_goals,
     accuracy_rows,
     goal_row,
-    stranger_rows,
+    out_of_distribution_rows,
     stress_rows,
     table,
 )
 from bloodcell.data.store.dataset import open_dataset
-from bloodcell.data.synthetic.out_of_distribution import STRANGERS
+from bloodcell.data.synthetic.out_of_distribution import OUT_OF_DISTRIBUTION
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.evaluate import evaluate
@@ -41,8 +41,8 @@ def test_tables_hold_the_figures_of_an_evaluation_and_a_study(trained_home: Path
     assert all(len(row) == 3 for row in rows)
 
     cells = np.ascontiguousarray(dataset.images[:20])
-    rows = stranger_rows(ensemble, cells, 5)
-    assert [row[0].replace(" ", "_") for row in rows] == list(STRANGERS)
+    rows = out_of_distribution_rows(ensemble, cells, 5)
+    assert [row[0].replace(" ", "_") for row in rows] == list(OUT_OF_DISTRIBUTION)
     assert {row[1] for row in rows} == {"5"}
     assert goal_row("x", 98.7, 99)[1:] == ["≥ 99", "98.70", "0.30 missing"]
     assert goal_row("x", 99.0, 99)[3] == "reached"

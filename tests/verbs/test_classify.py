@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bloodcell.cli import main
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ui.common.gallery import png_bytes
 
@@ -68,3 +69,18 @@ def test_another_light_is_a_warning_beside_the_answer(trained_home: Path, tmp_pa
     assert "warning: As a whole these differ" in done.stderr
     balanced = run(trained_home, tmp_path, ".", "--json", "--balance")
     assert json.loads(balanced.stdout) != json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("output", ["--json", "--csv", None])
+def test_where_no_file_got_an_answer_every_output_ends_alike(
+    trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, output: str | None
+):
+    (tmp_path / "README.md").write_text("no photograph")
+    words = ["classify", "first", str(tmp_path / "README.md"), *filter(None, [output])]
+    monkeypatch.setattr(sys, "argv", ["bloodcell", "--home", str(trained_home), *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "README.md" in said.out
+    assert "error: None of the 1 files got an answer" in said.err

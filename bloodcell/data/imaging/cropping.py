@@ -18,7 +18,7 @@ from bloodcell.data.imaging.decode import MIN_SIDE, fit
 from bloodcell.data.imaging.nucleus import Stained
 from bloodcell.errors import BadInput
 
-__all__ = ["Crop", "Field", "candidates", "centre", "cut", "field_of", "parse_crop"]
+__all__ = ["Crop", "Field", "candidates", "centre", "cut", "field_of", "parse_crop", "square_for"]
 
 # Fewer photographs than this say little about the scale of their microscope.
 ENOUGH = 5
@@ -136,13 +136,32 @@ def cut(image: np.ndarray, crop: Crop, size: int, name: str = "The photograph") 
     return fit(inside, size)
 
 
+def square_for(
+    field: Field, size: tuple[int, int], wish: Crop | Literal["auto", "centre"] = "auto"
+) -> Crop | None:
+    """The square that the size of a photograph alone decides; None where its content must.
+
+    One of a size that the training photographs had is cut as those were.
+
+    Args:
+        field: that of the ensemble.
+        size: (height, width).
+        wish: see :func:`parse_crop`.
+    """
+    if isinstance(wish, Crop):
+        return wish
+    if size in field.sizes:
+        return centre(*size, field.crop)
+    return centre(*size) if wish == "centre" or field.stained is None else None
+
+
 def candidates(
     field: Field, sizes: list[tuple[int, int]], found: list[Stained | None], size: int
 ) -> list[list[Crop]]:
     """The squares that come into question for each of some photographs.
 
-    One of a size that the training photographs had is cut as those were. For five or more others
-    of one size, the median extent of the stained part is set against that of the training cells:
+    Those of a known size are cut as :func:`square_for` says. For five or more others of one size,
+    the median extent of the stained part is set against that of the training cells:
     at the same scale the centre square is taken, at a finer one a square around the stained part
     whose side follows from the ratio. Fewer cannot tell a small cell from a small scale: then
     there are several squares, and which of them shows the least strange cell is for the ensemble
@@ -175,9 +194,10 @@ def _squares(
 ) -> list[Crop]:
     height, width = shape
     short = min(shape)
-    if shape in field.sizes:
-        return [centre(height, width, field.crop)]
-    if field.stained is None or stained is None:
+    known = square_for(field, shape)
+    if known is not None:
+        return [known]
+    if stained is None:
         return [centre(height, width)]
     if scale is not None:
         if scale >= SAME and max(shape) < LONG * short:

@@ -23,7 +23,9 @@ from bloodcell.errors import BadInput
 
 __all__ = [
     "MAX_MEMBERS",
+    "MAX_RATIO",
     "MAX_TOTAL",
+    "RATIO_MATTERS_ABOVE",
     "ZipFiles",
     "is_folder",
     "open_archive",

@@ -13,7 +13,13 @@ import numpy as np
 
 from bloodcell.data.synthetic.drawing.foreign import draw_foreign
 
-__all__ = ["HARD", "STRANGERS", "make_out_of_distribution", "photograph", "with_outlier_exposure"]
+__all__ = [
+    "HARD",
+    "OUT_OF_DISTRIBUTION",
+    "make_out_of_distribution",
+    "photograph",
+    "with_outlier_exposure",
+]
 
 Maker = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
@@ -32,7 +38,7 @@ def make_out_of_distribution(
     """Pictures of one kind.
 
     Args:
-        kind: a key of STRANGERS.
+        kind: a key of OUT_OF_DISTRIBUTION.
         cells: uint8, n×S×S×3: cells to make them from, at least two.
         count: how many.
         photo: uint8, H×W×3, sides above S: to cut from; by default :func:`photograph`.
@@ -41,15 +47,15 @@ def make_out_of_distribution(
         uint8, count×S×S×3.
     """
     photo = photograph() if photo is None else photo
-    rng = np.random.default_rng([seed, sorted(STRANGERS).index(kind)])
-    made = [STRANGERS[kind](rng, cells, photo) for _ in range(count)]
+    rng = np.random.default_rng([seed, sorted(OUT_OF_DISTRIBUTION).index(kind)])
+    made = [OUT_OF_DISTRIBUTION[kind](rng, cells, photo) for _ in range(count)]
     return np.stack(made)
 
 
 def with_outlier_exposure(
     images: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch whose first `count` images are made into strangers, of no class at all.
+    """A batch whose first `count` images are made into ones of no class at all.
 
     Those that are hardest to tell (HARD) are three times as frequent as the others.
 
@@ -58,11 +64,12 @@ def with_outlier_exposure(
         labels: float32, n×8.
 
     Returns:
-        Images, and labels that are 0 for a stranger.
+        Images, and labels that are 0 for these.
     """
     if count == 0 or len(images) < 2:
         return images, labels
-    kinds = [*STRANGERS.values(), *(STRANGERS[kind] for kind in HARD for _ in range(2))]
+    more = [OUT_OF_DISTRIBUTION[kind] for kind in HARD for _ in range(2)]
+    kinds = [*OUT_OF_DISTRIBUTION.values(), *more]
     made = [kinds[int(rng.integers(len(kinds)))](rng, images, photograph()) for _ in range(count)]
     images, labels = images.copy(), labels.copy()
     images[:count], labels[:count] = made, 0
@@ -251,7 +258,7 @@ def _image(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-STRANGERS: dict[str, Maker] = {
+OUT_OF_DISTRIBUTION: dict[str, Maker] = {
     "photograph": _photograph,
     "blank": _blank,
     "noise": _noise,

@@ -9,6 +9,7 @@ import streamlit as st
 from bloodcell import figures
 from bloodcell.data.imaging.cropping import Crop, centre
 from bloodcell.data.imaging.decode import MIN_SIDE, decode_image
+from bloodcell.data.readers.inputs import content_of
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ui.classify import photographs
 from bloodcell.ui.classify.photographs import Photographs
@@ -55,7 +56,7 @@ def _thumbnail(files: Photographs, position: int) -> str:
     kept = st.session_state.get("field_picture")
     if kept is None or kept[0] != (files.digest, position):
         name, content = files.files[position]
-        image = decode_image(content, name) if isinstance(content, bytes) else np.zeros((8, 8, 3))
+        image = decode_image(content_of(content), name)
         if max(image.shape[:2]) < SHOWN / 2:
             scale = SHOWN // (2 * max(image.shape[:2])) + 1
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)

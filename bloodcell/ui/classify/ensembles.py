@@ -6,7 +6,7 @@ import streamlit as st
 
 from bloodcell.ensemble.bundle import MAX_FILE_BYTES, zipped
 from bloodcell.ensemble.ensemble import Ensemble
-from bloodcell.ensemble.import_zip import adopt
+from bloodcell.ensemble.import_zip import import_ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.state import set_active, workspace
 
@@ -26,7 +26,7 @@ def _import_uploaded() -> None:
     st.session_state[ROUND] = turn + 1
     try:
         there = workspace().names("ensembles")
-        path = adopt(workspace(), file.getvalue(), file.name, numbered=True)
+        path = import_ensemble(workspace(), file.getvalue(), file.name, numbered=True)
     except BloodCellError as error:
         st.session_state[RESULT] = ("error", str(error))
         return

@@ -10,9 +10,9 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.data.imaging.cropping import Crop
-from bloodcell.data.readers.inputs import unpacked
+from bloodcell.data.readers.inputs import File, unpacked
 from bloodcell.data.readers.strays import passed_over_text
-from bloodcell.ensemble.classify import Classified, File, classify
+from bloodcell.ensemble.classify import Classified, classify
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.explain import Evidence, find_evidence
 from bloodcell.progress import Progress

@@ -7,7 +7,7 @@ import pytest
 
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.out_of_distribution import (
-    STRANGERS,
+    OUT_OF_DISTRIBUTION,
     make_out_of_distribution,
     photograph,
     with_outlier_exposure,
@@ -20,7 +20,7 @@ def cells(demo_home: Path) -> np.ndarray:
     return np.ascontiguousarray(open_dataset(Workspace(demo_home), "demo").images[:160:4])
 
 
-@pytest.mark.parametrize("kind", STRANGERS)
+@pytest.mark.parametrize("kind", OUT_OF_DISTRIBUTION)
 @pytest.mark.parametrize("size", [28, 96])
 def test_each_kind_at_any_size(cells: np.ndarray, kind: str, size: int):
     from bloodcell.data.imaging.resize import resized
@@ -31,7 +31,7 @@ def test_each_kind_at_any_size(cells: np.ndarray, kind: str, size: int):
     assert len({m.tobytes() for m in made}) == 5
 
 
-@pytest.mark.parametrize("kind", STRANGERS)
+@pytest.mark.parametrize("kind", OUT_OF_DISTRIBUTION)
 def test_same_seed_same_pictures(cells: np.ndarray, kind: str):
     first = make_out_of_distribution(kind, cells, 3, seed=4)
     np.testing.assert_array_equal(first, make_out_of_distribution(kind, cells, 3, seed=4))
