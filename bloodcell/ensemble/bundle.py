@@ -26,7 +26,13 @@ from bloodcell.workspace import Workspace
 
 __all__ = ["Bundle", "new_ensemble", "write_zip", "zipped"]
 
-MAX_FILE_BYTES = 512 * 1024**2
+MAX_FILE_BYTES = 512 * 2**20
+# Of all files together; what was measured of honest ensembles is below 200 MiB and twice.
+MAX_TOTAL_BYTES = 2**30
+MAX_RATIO = 50
+RATIO_MATTERS_ABOVE = 64 * 2**20
+# In one array: known cells become double precision, four times the size that they are kept in.
+MOST_VALUES = 2**24
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
 _KNOWN = re.compile(
     r"ensemble\.json|card\.md|(seen|known)\.npy|members/[A-Za-z0-9._-]+\.(tflite|(features|basis|detector)\.npy)"
@@ -77,6 +83,21 @@ class Bundle:
         tops = [n for n in self._zip.namelist() if n.split("/")[-1] == "ensemble.json"]
         if tops:
             self._top = min(tops, key=len).removesuffix("ensemble.json")
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        """Refuse a zip that unpacks to more than an ensemble does, before anything is unpacked."""
+        top = len(self._top)
+        files = [f for f in self._zip.infolist() if _KNOWN.fullmatch(f.filename[top:])]
+        total = sum(f.file_size for f in files)
+        ratio = total / max(1, sum(f.compress_size for f in files))
+        if total > MAX_TOTAL_BYTES or (total > RATIO_MATTERS_ABOVE and ratio > MAX_RATIO):
+            largest = max(files, key=lambda f: f.file_size).filename[top:]
+            raise BadInput(
+                f"{self.path} would unpack to {total / 2**20:,.0f} MiB, {ratio:,.0f} times its "
+                f"size, most of it {largest}; expected at most {MAX_TOTAL_BYTES // 2**20:,} MiB "
+                f"and {MAX_RATIO} times: do not use it unless you know who made it."
+            )
 
     def read(self, name: str) -> bytes:
         """The bytes of a file of the bundle.
@@ -118,12 +139,23 @@ class Bundle:
         """A checked ``.npy`` file of the bundle."""
         content = self.read_checked(name)
         try:
-            return np.load(io.BytesIO(content), allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
+            found = np.load(io.BytesIO(content), allow_pickle=False)
+        # NumPy reads the header as Python text, which fails in many ways.
+        except Exception as error:
             raise BadInput(
                 f"{self.path}: {name} is not readable as an array ({error}): "
                 "restore the ensemble from a copy or make it again."
             ) from error
+        if (
+            not isinstance(found, np.ndarray)
+            or found.size * max(1, found.itemsize / 8) > MOST_VALUES
+        ):
+            count = f"{found.size:,} values" if isinstance(found, np.ndarray) else "an archive"
+            raise BadInput(
+                f"{self.path}: {name} holds {count}, expected an array of at most "
+                f"{MOST_VALUES:,}: make the ensemble again."
+            )
+        return found
 
 
 def new_ensemble(workspace: Workspace, name: str) -> tuple[Path, Path]:

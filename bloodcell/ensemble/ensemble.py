@@ -22,6 +22,8 @@ BATCH = 32
 # Of novelty, and of what is written of probabilities: what lies behind them depends on a machine's
 # arithmetic and on the place of an image in its batch.
 DECIMALS = 6
+# Of the numbers of known cells, their directions and detectors; they are about 1.
+LARGEST = 1e15
 # The eight flips and turns of a square.
 VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
 
@@ -133,8 +135,9 @@ class Ensemble:
         found = self.bundle.array(file)
         sound = found.ndim == 2 and found.dtype.kind == "f" and found.size > 0
         fits = sound and height in (None, found.shape[0]) and width in (None, found.shape[1])
-        if not fits or not np.isfinite(found).all():
+        if not fits or not (np.abs(found) < LARGEST).all():
             expected = f"{height} rows of numbers" if height else f"rows of {width} numbers"
+            expected += f" below {LARGEST:g}"
             raise BadInput(
                 f"{self.bundle.path}: {file} holds {found.dtype} {found.shape}, "
                 f"expected {expected}: make the ensemble again."
@@ -147,10 +150,10 @@ class Ensemble:
         # Earlier ensembles look at the features alone.
         lengths = {model.channels + 1, model.channels + model.textures + 1}
         sound = found.ndim == 1 and len(found) in lengths and found.dtype.kind == "f"
-        if not sound or not np.isfinite(found).all():
+        if not sound or not (np.abs(found) < LARGEST).all():
             raise BadInput(
                 f"{self.bundle.path}: {member.detector} holds {found.dtype} {found.shape}, "
-                f"expected {max(lengths)} numbers: make the ensemble again."
+                f"expected {max(lengths)} numbers below {LARGEST:g}: make the ensemble again."
             )
         return found
 
@@ -194,7 +197,11 @@ class Ensemble:
         return found.astype(str)
 
     def calibrate(self, raw: Raw) -> Answers:
-        """Combine the members: average first, then temperature; novelty; prediction sets."""
+        """Combine the members: average first, then temperature; novelty; prediction sets.
+
+        Raises:
+            BadInput: a network of the ensemble answers with NaN or infinity.
+        """
         mean = np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
         probabilities = apply_temperature(mean, self.description.temperature)
         k = self.description.novelty.neighbours
@@ -210,6 +217,11 @@ class Ensemble:
         ]
         # An answer is the same wherever in a batch its image stands: see DECIMALS.
         novelty = novelty_of(distances, detections).round(DECIMALS)
+        if not (np.isfinite(probabilities).all() and np.isfinite(novelty).all()):
+            raise BadInput(
+                f"The ensemble {self.name} answers with what is no number, expected probabilities "
+                "and distances: restore it from a copy or make it again."
+            )
         return Answers(
             probabilities,
             raw.probabilities,

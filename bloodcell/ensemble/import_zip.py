@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bloodcell.ensemble.bundle import MAX_FILE_BYTES, Bundle, new_ensemble, write_zip
-from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.ensemble.trial import try_apart
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import new_folder, replacing, write_json
 from bloodcell.workspace import Workspace
@@ -21,8 +21,8 @@ def import_ensemble(
 ) -> Path:
     """Check an ensemble and unpack it as one of the workspace; returns its folder.
 
-    It is loaded whole before anything is written, and only the files that it names with their
-    checksums are taken.
+    It is loaded whole before anything is written, in a process of its own, and only the files that
+    it names with their checksums are taken.
 
     Args:
         content: the zip.
@@ -40,9 +40,8 @@ def import_ensemble(
             f"{MAX_FILE_BYTES // 2**20} MiB: copy its folder into {workspace.ensembles} instead."
         )
     bundle = Bundle(Path(called), content)
-    ensemble = Ensemble(bundle)
-    ensemble.seen()
-    name = name or ensemble.name
+    try_apart(content, called)
+    name = name or bundle.description.name
     path, packed = _place(workspace, name, numbered)
     with replacing(packed) as zipped, new_folder(path) as folder:
         for file in bundle.description.files:

@@ -151,13 +151,14 @@ def test_another_model_with_a_right_checksum_is_no_member(folder: Path):
         npy(np.zeros((0, 64), np.float16)),
         npy(np.zeros(64, np.float16)),
         npy(np.full((4, 64), np.nan, np.float16)),
+        npy(np.full((4, 64), 1e300)),
         npy(np.zeros((4, 64), int)),
         npy(np.array([{"a": 1}], object), allow_pickle=True),
         npy(np.zeros((4, 64), np.float16)).replace(b"(4, 64)", b"(9999999999, 64)"),
         b"hello",
         b"",
     ],
-    ids=["width", "empty", "flat", "nan", "int", "pickle", "huge", "text", "nothing"],
+    ids=["width", "empty", "flat", "nan", "1e300", "int", "pickle", "huge", "text", "nothing"],
 )
 def test_other_features_with_a_right_checksum_are_refused(folder: Path, content: bytes):
     replace_file(folder, "members/tiny.features.npy", content)

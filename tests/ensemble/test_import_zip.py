@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from bloodcell.ensemble import trial
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.ensemble.import_zip import import_ensemble
+from bloodcell.ensemble.trial import try_apart, try_here
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
 from bloodcell.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch):
+    """A process of its own for each would cost seconds; one test has it."""
+    monkeypatch.setattr("bloodcell.ensemble.import_zip.try_apart", try_here)
 
 
 @pytest.fixture
@@ -95,3 +103,37 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, content: bytes, 
     with pytest.raises(BloodCellError):
         import_ensemble(Workspace(tmp_path / "home"), zipped, "other.zip")
     assert not list(tmp_path.rglob("ensemble.json"))
+
+
+class TestTheTrial:
+    """Foreign networks are opened in a process of their own first."""
+
+    def test_a_sound_ensemble_passes_and_a_damaged_one_is_named(self, content: bytes):
+        try_apart(content, "mine.zip")
+        damaged = changed(content, "members/tiny.tflite", b"TFL3")
+        with pytest.raises(BadInput, match=r"mine\.zip: members/tiny\.tflite has the checksum"):
+            try_apart(damaged, "mine.zip")
+
+    @pytest.mark.parametrize(
+        ("program", "words"),
+        [("kill -SEGV $$", "ended the program"), ("sleep 60", "took longer than")],
+    )
+    def test_a_crash_and_an_endless_wait_are_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+    ):
+        (tmp_path / "python").write_text(f"#!/bin/sh\nexec 2>&-\n{program}\n")
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr(trial.sys, "executable", str(tmp_path / "python"))
+        monkeypatch.setattr(trial, "TIME_LIMIT_S", 0.3)
+        with pytest.raises(BadInput, match=words):
+            trial.try_apart(b"", "mine.zip")
+
+
+def test_a_zip_that_unpacks_to_far_more_is_refused_before_it_is(tmp_path: Path, content: bytes):
+    zeros = io.BytesIO()
+    with zipfile.ZipFile(zeros, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ensemble.json", b"{}")
+        for name in ("a", "b"):
+            archive.writestr(f"members/{name}.features.npy", bytes(40 * 2**20))
+    with pytest.raises(BadInput, match=r"would unpack to 80 MiB, .* most of it members/a"):
+        import_ensemble(Workspace(tmp_path), zeros.getvalue(), "bomb.zip")
