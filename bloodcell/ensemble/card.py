@@ -37,6 +37,16 @@ def card_text(description: Description) -> str:
     turned = "of the image as it is"
     if description.tta:
         turned = "averaged over the eight flips and turns"
+    conformal = description.conformal
+    thresholds = (
+        f"Both thresholds were taken from {conformal.n:,} validation images that chose neither "
+        "epoch nor\nweights nor temperature."
+    )
+    if not conformal.set_apart:
+        thresholds = (
+            "There were too few validation images to set some apart: the thresholds come from "
+            "those\nthat chose everything else too, so the coverage is approximate."
+        )
     return f"""# {description.name}
 
 {many} eight kinds of blood cell apart
@@ -53,9 +63,9 @@ apart; not for diagnosis, and not for cells or stains other than those it was me
 The members' probabilities, {turned}, are averaged with these weights
 ({weighted}) and calibrated with a temperature of {description.temperature:.3f}. An image is
 called "none of the eight" above a novelty of
-{description.novelty.threshold:.3f} ({description.novelty.method}); at most 1 % of the validation
-cells lie above it. Prediction sets aim at {100 * description.conformal.coverage:.0f} % coverage, on
-data like the training data.
+{description.novelty.threshold:.3f} ({description.novelty.method}); at most 1 % of the
+cells it was taken from lie above it. Prediction sets aim at
+{100 * description.conformal.coverage:.0f} % coverage, on data like the training data. {thresholds}
 
 ## Data
 
@@ -67,7 +77,7 @@ divided by image, which makes every score on them optimistic.
 {recipe_text([m.model_dump(include={"name", "recipe"}) for m in description.members])}
 ## Measured
 
-Accuracy on {measured.n:,} validation images, on which temperature and thresholds were fitted:
+Accuracy on {measured.n:,} validation images, on which everything else was fitted:
 {100 * measured.accuracy:.2f} %.{without} For an honest figure, evaluate it on a
 test part or on cells from another laboratory.
 

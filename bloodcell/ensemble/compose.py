@@ -12,6 +12,7 @@ import numpy as np
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.bundle import new_ensemble, write_zip
@@ -71,7 +72,8 @@ def compose(
 
     The probabilities of the members are averaged, then a temperature is fitted (Rahaman and
     Thiery, "Uncertainty quantification and deep ensembles", NeurIPS 2021), then the threshold
-    of the prediction sets and of novelty; all on images that every run had for validation.
+    of the prediction sets and of novelty; all on images that every run had for validation, the
+    thresholds on those of them that chose nothing (:mod:`bloodcell.data.calibration_part`).
 
     Args:
         runs: finished runs on one dataset.
@@ -100,9 +102,12 @@ def compose(
     known = _sample(train, labels)
     models = _models(runs, name)
     probabilities, novelty_features = _run(models, dataset, validation, tta, progress, "validation")
+    apart = calibration_part(dataset.hashes[validation])
+    # Where there are too few to set some apart, the same images have to serve twice.
+    fit, calibration = ~apart, apart if apart.any() else ~apart
     left_out: list[str] = []
     if weights == FOUND:
-        shares = find_weights(truth, probabilities)
+        shares = find_weights(truth[fit], probabilities[:, fit])
         kept = np.flatnonzero(shares > 0)
         left_out = [run.id for run, share in zip(runs, shares, strict=True) if share == 0]
         runs, models = [runs[i] for i in kept], [models[i] for i in kept]
@@ -121,9 +126,10 @@ def compose(
         _, of_known = _run(models, dataset, known, False, progress, "known cells")
         cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
         exposed = expose(models, cells, 0, progress)
-        novelty = _novelty(folder, members, models, novelty_features, of_known, *exposed)
+        novelty = _novelty(folder, members, models, novelty_features, fit, of_known, *exposed)
+        novelty = novelty[calibration]
         mean = np.tensordot(shares, probabilities, axes=1)
-        temperature = fit_temperature(truth, mean)
+        temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
         write_array(folder / "seen.npy", np.array(seen, "S32"))
@@ -146,7 +152,7 @@ def compose(
                 "levels": novelty_levels(novelty),
             },
             **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
-            "conformal": _conformal(truth, calibrated),
+            "conformal": _conformal(truth[calibration], calibrated[calibration], bool(apart.any())),
             "weighting": "found on validation" if weights == FOUND else "given",
             "left_out": left_out,
             "trained_on": _trained_on(dataset, runs, seen),
@@ -211,11 +217,16 @@ def _novelty(
     members: list[dict[str, Any]],
     models: list[LiteModel],
     novelty_features: list[np.ndarray],
+    fit: np.ndarray,
     of_known: list[np.ndarray],
     lamps: list[np.ndarray],
     out_of_distribution: list[np.ndarray],
 ) -> np.ndarray:
-    """Novelty of the validation images; writes each member's known cells and its detector."""
+    """Novelty of the validation images; writes each member's known cells and its detector.
+
+    Args:
+        fit: bool, n: the images by which distances and detectors are scaled.
+    """
     distances, detections = [], []
     for i, (m, model) in enumerate(zip(members, models, strict=True)):
         rows = unit(of_known[i][:, : model.channels])
@@ -226,10 +237,10 @@ def _novelty(
         distance = neighbour_distance(
             novelty_features[i][:, : model.channels], rows, NEIGHBOURS, basis
         )
-        m["novelty_scale"] = float(max(np.quantile(distance, 1 - DISTANCE_SHARE), 1e-6))
+        m["novelty_scale"] = float(max(np.quantile(distance[fit], 1 - DISTANCE_SHARE), 1e-6))
         distances.append(distance / m["novelty_scale"])
         cells = np.concatenate([of_known[i], lamps[i]])
-        detector = scaled(fit_detector(cells, out_of_distribution[i]), novelty_features[i])
+        detector = scaled(fit_detector(cells, out_of_distribution[i]), novelty_features[i][fit])
         write_array(folder / m["detector"], detector)
         detections.append(detect(novelty_features[i], detector))
     return novelty_of(distances, detections)
@@ -265,12 +276,14 @@ def _member(
     }
 
 
-def _conformal(truth: np.ndarray, calibrated: np.ndarray) -> dict[str, Any]:
+def _conformal(truth: np.ndarray, calibrated: np.ndarray, set_apart: bool) -> dict[str, Any]:
     thresholds = [[c, fit_conformal(truth, calibrated, c)] for c in COVERAGES]
     return {
         "coverage": COVERAGE,
         "threshold": fit_conformal(truth, calibrated, COVERAGE),
         "thresholds": thresholds,
+        "n": len(truth),
+        "set_apart": set_apart,
     }
 
 

@@ -167,6 +167,8 @@ class Conformal(_Part):
 
     Attributes:
         thresholds: [coverage, probability] for those that a reader may choose from.
+        n: images that they were taken from; None for earlier ensembles.
+        set_apart: these images chose neither epoch nor weights nor temperature.
     """
 
     coverage: Share
@@ -176,6 +178,8 @@ class Conformal(_Part):
         Field(max_length=MOST_ROWS),
         _expected("a list of [coverage, probability]"),
     ] = ()
+    n: Count | None = None
+    set_apart: Yes = False
 
     def by_coverage(self) -> dict[float, float]:
         """Coverage → threshold, as fitted on validation."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import TrainingBatches, read_images
 from bloodcell.data.split import Split, balanced_weights
 from bloodcell.data.store.dataset import Dataset
@@ -145,6 +146,8 @@ class _Training:
             self.place = _Place.from_json(saved[1])
         self.labels = dataset.labels
         self.validation = split.indices("validation")
+        # What thresholds will be taken from must not choose the epoch.
+        self.chooses = ~calibration_part(dataset.hashes[self.validation])
         train = split.indices("train")
         balanced = config.sample_weights == "balanced"
         class_weights = (
@@ -200,7 +203,10 @@ class _Training:
         if self.averaged:
             _assign(averaged_weights(self.model), [v.numpy() for v in self.averaged])
         judged = self.evaluate(
-            lambda i: read_images(self.dataset, i, config.input_size), self.validation, self.labels
+            lambda i: read_images(self.dataset, i, config.input_size),
+            self.validation,
+            self.labels,
+            self.chooses,
         )
         _finite(judged["val_loss"], place)
         confusion = np.array(sums.confusion)

@@ -146,7 +146,9 @@ def make_evaluate(model) -> Callable:
     def predict(images):
         return model(tf.cast(images, tf.float32), training=False)
 
-    def evaluate(read: Callable, indices: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    def evaluate(
+        read: Callable, indices: np.ndarray, labels: np.ndarray, chooses: np.ndarray | None = None
+    ) -> dict[str, Any]:
         truth = labels[indices]
         parts = [
             predict(read(indices[i : i + EVALUATION_BATCH])).numpy()
@@ -156,13 +158,13 @@ def make_evaluate(model) -> Callable:
         confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
         np.add.at(confusion, (truth, probabilities.argmax(1)), 1)
         recall = recalls(confusion)
-        suited = apply_temperature(probabilities, fit_temperature(truth, probabilities))
-        chosen, calibrated = (
-            np.clip(p[np.arange(len(truth)), truth], 1e-7, 1) for p in (probabilities, suited)
+        rows = slice(None) if chooses is None else chooses
+        suited = apply_temperature(
+            probabilities[rows], fit_temperature(truth[rows], probabilities[rows])
         )
         return {
-            "val_loss": float(-np.log(chosen).mean()),
-            "val_calibrated_loss": float(-np.log(calibrated).mean()),
+            "val_loss": _log_loss(truth, probabilities),
+            "val_calibrated_loss": _log_loss(truth[rows], suited),
             "val_accuracy": float(confusion.trace() / confusion.sum()),
             "val_macro_recall": mean_recall(recall),
             "val_recall": recall,
@@ -170,3 +172,8 @@ def make_evaluate(model) -> Callable:
         }
 
     return evaluate
+
+
+def _log_loss(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    own = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
+    return float(-np.log(own).mean())
