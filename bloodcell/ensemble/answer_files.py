@@ -1,12 +1,12 @@
 """Answers to take along: JSON and CSV, the same rows for the command line and the page."""
 
-import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.csv_files import frame_csv
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ensemble.ensemble import DECIMALS
 
@@ -53,14 +53,7 @@ def answers_csv(found: Classified) -> str:
         flat = {k: v for k, v in row.items() if k not in ("probabilities", *lists)}
         flat |= {k: " ".join(map(str, row.get(k, []))) for k in lists}
         flat |= {f"p_{k}": v for k, v in row.get("probabilities", {}).items()}
-        rows.append(flat | {"file": _harmless(row["file"])})
+        rows.append(flat)
     first = ["file", "label", "probability", "recognised", "novelty", "prediction_set", "crop"]
     columns = [*first, *(f"p_{c}" for c in CLASS_NAMES), "error"]
-    buffer = io.StringIO()
-    pd.DataFrame(rows, columns=columns).to_csv(buffer, index=False)
-    return buffer.getvalue()
-
-
-def _harmless(name: str) -> str:
-    """A file name that a spreadsheet does not take for a formula (OWASP, "CSV injection")."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
+    return frame_csv(pd.DataFrame(rows, columns=columns))

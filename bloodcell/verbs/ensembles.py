@@ -132,10 +132,11 @@ def evaluate(
     judged = evaluated(loaded, opened, part.value, tta=tta, progress=to_stderr())
     found = judged.to_json()
     if tables is not None:
+        from bloodcell.csv_files import frame_csv
         from bloodcell.evaluation.tables import all_tables
 
         for name, content in all_tables(judged, opened, loaded.description).items():
-            write_text(tables / f"{name}.csv", content.to_csv(index=False))
+            write_text(tables / f"{name}.csv", frame_csv(content))
     if report is not None:
         from bloodcell.figures.report import evaluation_report
 

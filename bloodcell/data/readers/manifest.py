@@ -15,6 +15,7 @@ from sys import intern
 from typing import Any
 
 from bloodcell.classes import LABEL_NAMES, label_id
+from bloodcell.csv_files import unescaped
 from bloodcell.data.imaging.decode import printable
 from bloodcell.data.store.dataset import GROUPS, ORIGINS
 from bloodcell.errors import BadInput, NotFound
@@ -220,7 +221,7 @@ def read_manifest(data: bytes, name: str, base: str = "") -> Manifest:
             )
         if not file:
             raise BadInput(f"{name}, line {line}, names no file: give the path of an image.")
-        these = tuple(intern(printable(row[p].strip(), LONGEST_CELL)) for p in places)
+        these = tuple(intern(printable(unescaped(row[p].strip()), LONGEST_CELL)) for p in places)
         if file in labels and (labels[file], values[file]) != (label, these):
             raise BadInput(
                 f"{name}, line {line}, says of {printable(file)} something else than a line "

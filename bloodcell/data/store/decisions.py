@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bloodcell.classes import LABEL_NAMES, LABELS
+from bloodcell.csv_files import csv_text, unescaped
 from bloodcell.data.store.curation import DECISIONS
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NotFound
@@ -41,9 +42,7 @@ class Imported:
 
 def decisions_csv(dataset: Dataset) -> str:
     """All decisions about a dataset as CSV with COLUMNS; label is the name of a class."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    rows = []
     hashes, names = dataset.hashes, dataset.items["name"].to_numpy()
     copies: dict[str, int] = defaultdict(int)
     for digest in hashes:
@@ -52,8 +51,8 @@ def decisions_csv(dataset: Dataset) -> str:
         label = LABEL_NAMES[d["label"]] if "label" in d else ""
         digest = hashes[i]
         about = (digest, names[i], copies[digest], d["decision"], label)
-        rows.writerow([*about, d.get("reason", ""), d.get("time", ""), i])
-    return text.getvalue()
+        rows.append([*about, d.get("reason", ""), d.get("time", ""), i])
+    return csv_text(COLUMNS, rows)
 
 
 def _read(text: str, source: str) -> list[dict[str, Any]]:
@@ -91,7 +90,7 @@ def _checked(row: dict[str, Any], where: str, head: list[str]) -> dict[str, Any]
         raise BadInput(
             f"{where}: there is no decision {decision!r}: expected {', '.join(DECISIONS)}."
         )
-    found = {"hash": digest, "name": row.get("name") or "", "decision": decision}
+    found = {"hash": digest, "name": unescaped(row.get("name") or ""), "decision": decision}
     label = (row.get("label") or "").strip()
     if decision == "relabel" or (decision == "keep" and label):
         if label not in LABEL_NAMES:
@@ -108,7 +107,7 @@ def _checked(row: dict[str, Any], where: str, head: list[str]) -> dict[str, Any]
         found["time"] = datetime.fromisoformat(time).isoformat(timespec="seconds") if time else ""
     except ValueError as error:
         raise BadInput(f"{where}: {time!r} is no time: expected ISO 8601.") from error
-    found["reason"] = (row.get("reason") or "").strip() or "imported"
+    found["reason"] = unescaped((row.get("reason") or "").strip()) or "imported"
     return found
 
 

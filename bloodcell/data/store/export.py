@@ -7,7 +7,6 @@ Excluded images are left out and labels are the curated ones. Images go through 
 at a time: memory does not grow with the dataset.
 """
 
-import csv
 import io
 import re
 import zipfile
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from bloodcell.classes import LABEL_NAMES, OTHER
+from bloodcell.csv_files import csv_text
 from bloodcell.data.readers.manifest import MANIFEST
 from bloodcell.data.readers.sizing import require_space
 from bloodcell.data.split import Split
@@ -121,9 +121,7 @@ def _write_folders(
     # A table would be read instead of the folders, which then could not say the parts.
     columns = () if "" not in pieces else tuple(dataset.items.columns[4:])
     known = dataset.items[list(columns)].to_numpy()
-    table = io.StringIO()
-    rows_of_table = csv.writer(table, lineterminator="\n")
-    rows_of_table.writerow(["file", "label", *columns])
+    table: list[list[str]] = []
     for part, rows in pieces.items():
         for i in rows:
             count.add(1)
@@ -132,9 +130,9 @@ def _write_folders(
             buffer = io.BytesIO()
             Image.fromarray(dataset.images[i]).save(buffer, "PNG", compress_level=1)
             archive.writestr(file, buffer.getvalue())
-            rows_of_table.writerow([file, label, *known[i]])
+            table.append([file, label, *known[i]])
     if columns:
-        archive.writestr(MANIFEST, table.getvalue())
+        archive.writestr(MANIFEST, csv_text(["file", "label", *columns], table))
 
 
 def _file_name(index: int, name: str) -> str:

@@ -1,12 +1,11 @@
 """Dataset page, split: its choice and numbers, and the proof that no image is in two parts."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from bloodcell.classes import LABEL_NAMES
+from bloodcell.csv_files import frame_csv
 from bloodcell.data.split import BY
 from bloodcell.data.split_choice import choose_split, chosen_rule
 from bloodcell.data.store.dataset import PARTS, Dataset
@@ -186,6 +185,4 @@ def split_csv(index: DatasetIndex) -> bytes:
             "part": parts,
         }
     )
-    buffer = io.StringIO()
-    table.to_csv(buffer, index=False)
-    return buffer.getvalue().encode()
+    return frame_csv(table).encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from bloodcell.csv_files import frame_csv
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.bundle import Bundle, zipped
 from bloodcell.ensemble.description import Description
@@ -25,7 +26,7 @@ def zip_tables(found: Evaluation, dataset: Dataset, description: Description) ->
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, table in all_tables(found, dataset, description).items():
-            packed.writestr(f"{name}.csv", table.to_csv(index=False))
+            packed.writestr(f"{name}.csv", frame_csv(table))
     return buffer.getvalue()
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from bloodcell import figures
+from bloodcell.csv_files import frame_csv
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.description import Description
@@ -128,7 +129,7 @@ def _show_study(study: Study) -> None:
     )
     st.download_button(
         "Download (CSV)",
-        table.to_csv(index=False),
+        frame_csv(table),
         f"{study.ensemble}-{study.dataset}-robustness.csv",
         "text/csv",
         icon=":material/download:",

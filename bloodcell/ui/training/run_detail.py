@@ -8,6 +8,7 @@ import psutil
 import streamlit as st
 
 from bloodcell.classes import CLASSES
+from bloodcell.csv_files import frame_csv
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.figures import (
     CONFIG,
@@ -333,7 +334,7 @@ def _show_details(run: Run, config: TrainConfig, state: str, metrics: list[dict[
         plain = pd.DataFrame(metrics).drop(columns=["val_recall", "val_confusion"])
         st.download_button(
             "Download metrics (CSV)",
-            plain.to_csv(index=False),
+            frame_csv(plain),
             file_name=f"{run.id}_metrics.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -17,6 +17,7 @@ from bloodcell.agreement.readers import (
     disagreements,
     read_readings,
 )
+from bloodcell.csv_files import csv_text
 from bloodcell.errors import BadInput
 from bloodcell.figures.agreement import kappa_matrix
 from bloodcell.figures.theme import CONFIG
@@ -218,9 +219,7 @@ def _show_disagreements(readings: Readings, content: bytes, staged: bool) -> Non
         ]
         st.download_button(
             f"Consensus (CSV, {len(labels):,} of {len(readings.cells):,} cells)",
-            pd.DataFrame(lines, columns=["file", "label", "decided_by", "reason"]).to_csv(
-                index=False
-            ),
+            csv_text(["file", "label", "decided_by", "reason"], lines),
             "consensus.csv",
             "text/csv",
             icon=":material/download:",

@@ -18,6 +18,7 @@ from bloodcell.agreement.verification import (
     save_plan,
     verify,
 )
+from bloodcell.csv_files import csv_text
 from bloodcell.errors import BadInput
 from bloodcell.figures.agreement import bland_altman_figure, regression_figure
 from bloodcell.figures.theme import CONFIG
@@ -250,7 +251,7 @@ def _form(plan: Plan) -> str:
 
     head = ["smear", "reader", *CLASS_NAMES, "other"]
     lines = [["smear 1", who, *[""] * (len(head) - 2)] for who in (plan.machine, *plan.readers)]
-    return pd.DataFrame(lines, columns=head).to_csv(index=False)
+    return csv_text(head, lines)
 
 
 def _show_verdict(result: Result) -> None:
