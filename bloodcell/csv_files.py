@@ -36,9 +36,12 @@ def _is_formula(text: str) -> bool:
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows of values under a head as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([escaped(name) for name in head])
-    writer.writerows([escaped(value) for value in row] for row in rows)
+    for row in (head, *rows):
+        safe = [escaped(value) for value in row]
+        # A carriage return alone would not be quoted, and end the line for who reads it.
+        torn = any("\r" in value for value in safe if isinstance(value, str))
+        quoting = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
+        csv.writer(text, lineterminator="\n", quoting=quoting).writerow(safe)
     return text.getvalue()
 
 
