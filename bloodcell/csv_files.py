@@ -38,10 +38,7 @@ def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     for row in (head, *rows):
         safe = [escaped(value) for value in row]
-        # A carriage return alone would not be quoted, and end the line for who reads it.
-        torn = any("\r" in value for value in safe if isinstance(value, str))
-        quoting = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
-        csv.writer(text, lineterminator="\n", quoting=quoting).writerow(safe)
+        csv.writer(text, lineterminator="\n", quoting=_quoting(safe)).writerow(safe)
     return text.getvalue()
 
 
@@ -52,4 +49,11 @@ def frame_csv(frame: "pd.DataFrame") -> str:
     for at, dtype in enumerate(frame.dtypes):
         if getattr(dtype, "kind", "O") not in numbers:
             safe.isetitem(at, frame.iloc[:, at].map(escaped))
-    return safe.to_csv(index=False)
+    cells = (value for at in range(safe.shape[1]) for value in safe.iloc[:, at])
+    return safe.to_csv(index=False, quoting=_quoting((*safe.columns, *cells)))
+
+
+def _quoting(values: Iterable[Any]) -> int:
+    # A carriage return alone would not be quoted, and end the line for who reads it.
+    torn = any(isinstance(value, str) and "\r" in value for value in values)
+    return csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL

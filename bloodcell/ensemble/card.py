@@ -7,6 +7,7 @@ from bloodcell.ensemble.bundle import Bundle, write_zip
 from bloodcell.ensemble.description import Description
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json, write_text
+from bloodcell.locks import changing
 from bloodcell.runs.recipe import recipe_text
 
 __all__ = ["add_to_card", "card_text"]
@@ -39,13 +40,13 @@ def card_text(description: Description) -> str:
         turned = "averaged over the eight flips and turns"
     conformal = description.conformal
     thresholds = (
-        f"Both thresholds were taken from {conformal.n:,} validation images that chose neither "
-        "epoch nor\nweights nor temperature."
+        "There were too few validation images to set some apart: the thresholds come from "
+        "those\nthat chose everything else too, so the coverage is approximate."
     )
-    if not conformal.set_apart:
+    if conformal.set_apart and conformal.n is not None:
         thresholds = (
-            "There were too few validation images to set some apart: the thresholds come from "
-            "those\nthat chose everything else too, so the coverage is approximate."
+            f"Both thresholds were taken from {conformal.n:,} validation images that chose neither "
+            "epoch nor\nweights nor temperature."
         )
     return f"""# {description.name}
 
@@ -99,14 +100,16 @@ def add_to_card(path: Path, text: str) -> str:
     """
     if not path.is_dir():
         raise BadInput(f"{path} is no folder: unpack the ensemble, its card is kept in the folder.")
-    bundle = Bundle(path)
-    description, before = bundle.description, bundle.read("card.md").decode("utf-8", "replace")
-    card = f"{before.rstrip()}\n\n{text.strip()}\n"
-    write_text(path / "card.md", card)
-    digest = hashlib.sha256(card.encode()).hexdigest()
-    description = description.changed(files=description.files | {"card.md": digest})
-    write_json(path / "ensemble.json", description.to_json())
-    packed = path.with_name(f"{path.name}.zip")
-    if packed.exists():
-        write_zip(path, packed)
+    # Two people may add at once: each must find what the other has written.
+    with changing(path / "card.md", within=path):
+        bundle = Bundle(path)
+        description, before = bundle.description, bundle.read("card.md").decode("utf-8", "replace")
+        card = f"{before.rstrip()}\n\n{text.strip()}\n"
+        write_text(path / "card.md", card, within=path)
+        digest = hashlib.sha256(card.encode()).hexdigest()
+        description = description.changed(files=description.files | {"card.md": digest})
+        write_json(path / "ensemble.json", description.to_json(), within=path)
+        packed = path.with_name(f"{path.name}.zip")
+        if packed.exists():
+            write_zip(path, packed)
     return card

@@ -135,7 +135,7 @@ class Ensemble:
         found = self.bundle.array(file)
         sound = found.ndim == 2 and found.dtype.kind == "f" and found.size > 0
         fits = sound and height in (None, found.shape[0]) and width in (None, found.shape[1])
-        if not fits or not (np.abs(found) < LARGEST).all():
+        if not fits or not (np.abs(found.astype(np.float64)) < LARGEST).all():
             expected = f"{height} rows of numbers" if height else f"rows of {width} numbers"
             expected += f" below {LARGEST:g}"
             raise BadInput(
@@ -150,7 +150,7 @@ class Ensemble:
         # Earlier ensembles look at the features alone.
         lengths = {model.channels + 1, model.channels + model.textures + 1}
         sound = found.ndim == 1 and len(found) in lengths and found.dtype.kind == "f"
-        if not sound or not (np.abs(found) < LARGEST).all():
+        if not sound or not (np.abs(found.astype(np.float64)) < LARGEST).all():
             raise BadInput(
                 f"{self.bundle.path}: {member.detector} holds {found.dtype} {found.shape}, "
                 f"expected {max(lengths)} numbers below {LARGEST:g}: make the ensemble again."

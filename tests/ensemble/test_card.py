@@ -1,5 +1,6 @@
 """The model card: how its members were trained, and what is added to it later."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,11 @@ def test_what_is_added_stands_in_the_folder_and_in_the_zip(folder: Path):
 def test_a_zip_alone_is_a_sentence(folder: Path):
     with pytest.raises(BadInput, match="is no folder: unpack"):
         add_to_card(folder.with_name("first.zip"), "x")
+
+
+def test_two_who_add_at_once_both_stand_in_it(folder: Path):
+    texts = [f"## Note {k}" for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda text: add_to_card(folder, text), texts))
+    card = Bundle(folder).read_checked("card.md").decode()
+    assert all(text in card for text in texts)
