@@ -5,10 +5,8 @@
 whatever else, which is kept. Paths are relative to the table, or to the top of the images.
 """
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from sys import intern
@@ -17,6 +15,7 @@ from typing import Any
 from bloodcell.classes import LABEL_NAMES, label_id
 from bloodcell.csv_files import unescaped
 from bloodcell.data.imaging.decode import printable
+from bloodcell.data.readers.tables import table_rows
 from bloodcell.data.store.dataset import GROUPS, ORIGINS
 from bloodcell.errors import BadInput, NotFound
 
@@ -184,7 +183,7 @@ def read_manifest(data: bytes, name: str, base: str = "") -> Manifest:
         BadInput: it is no such table; the message names the line and what is wrong in it.
     """
     name = printable(name)
-    rows = _rows(data, name)
+    rows = table_rows(data, name)
     head = [h.strip().lower() for h in next(rows, (0, []))[1]]
     missing = [c for c in NEEDED if c not in head]
     twice = [c for c, n in Counter(head).items() if n > 1 and c]
@@ -263,28 +262,3 @@ def match_files(manifest: Manifest, files: list[str]) -> Matched:
 def _plain(path: str) -> str:
     parts = [p for p in path.strip().replace("\\", "/").split("/") if p not in ("", ".")]
     return intern("/".join(parts))
-
-
-def _rows(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, values) of every row that is not empty, the heading first."""
-    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(coding)
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{name} is not readable as {coding[:6].rstrip('-').upper()} text: save the table as "
-            "CSV (UTF-8)."
-        ) from error
-    if "\0" in text:
-        raise BadInput(f"{name} is not text, expected a CSV table: save it as CSV (UTF-8).")
-    first = text[: text.find("\n") if "\n" in text else len(text)]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if any(value.strip() for value in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise BadInput(
-            f"{name} is not readable as CSV ({error}), line {reader.line_num}: save it anew."
-        ) from error

@@ -9,7 +9,8 @@ Nothing is ever deleted from ``images.npy``.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from bloodcell.classes import CLASSES, OTHER
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
+from bloodcell.locks import changing
 
 __all__ = ["Curation"]
 
@@ -131,8 +133,10 @@ class Curation:
                     f"There is no class {decision['label']}: expected 0 to {len(CLASSES) - 1}, "
                     f"or {OTHER} for none of them."
                 )
-        # A page, another page and the command line may all have this dataset open.
-        self._decisions = self._read()
+        with self._changing():
+            return self._add(decisions)
+
+    def _add(self, decisions: Mapping[int, Mapping[str, Any]]) -> int:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         batch = self.last_batch + 1
         changed = 0
@@ -146,15 +150,13 @@ class Curation:
             )
             changed += not same
             self._decisions[index] = entry if before is None else {**entry, "before": before}
-        self._save()
         return changed
 
     def undo(self, indices: Iterable[int]) -> int:
         """Forget the decisions about these images; returns how many there were."""
         wanted = self._checked(indices)
-        self._decisions = self._read()
-        gone = [self._decisions.pop(i, None) for i in wanted]
-        self._save()
+        with self._changing():
+            gone = [self._decisions.pop(i, None) for i in wanted]
         return sum(d is not None for d in gone)
 
     @property
@@ -185,19 +187,33 @@ class Curation:
         Raises:
             BadInput: another step was taken meanwhile; nothing is taken back.
         """
-        self._decisions = self._read()
-        if expected is not None and self.last_step != expected:
-            raise BadInput(
-                f"Other decisions about {self.path.parent.name} were taken or taken back "
-                "meanwhile, so nothing was undone: look at them, then undo what you mean."
-            )
-        gone = self.in_last_batch()
-        for index in gone:
-            before = self._decisions.pop(index).get("before")
-            if before is not None:
-                self._decisions[index] = before
-        self._save()
+        with self._changing():
+            if expected is not None and self.last_step != expected:
+                raise BadInput(
+                    f"Other decisions about {self.path.parent.name} were taken or taken back "
+                    "meanwhile, so nothing was undone: look at them, then undo what you mean."
+                )
+            gone = self.in_last_batch()
+            for index in gone:
+                before = self._decisions.pop(index).get("before")
+                if before is not None:
+                    self._decisions[index] = before
         return len(gone)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A block that changes what the file says now; it is written at a good end.
+
+        A page, another page and the command line may all have this dataset open.
+
+        Raises:
+            NameTaken: another process does not let go of it.
+            NotFound: the dataset is not there any more.
+        """
+        with changing(self.path, self.path.parent):
+            self._decisions = self._read()
+            yield
+            self._save()
 
     def _checked(self, indices: Iterable[int]) -> list[int]:
         found = [int(i) for i in indices]

@@ -95,6 +95,30 @@ def identity_line(digest: str, label: int, part: str, origin: Mapping[str, str])
     return (f"{line} {json.dumps(groups, sort_keys=True)}" if groups else line).encode()
 
 
+def _stamp(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+@lru_cache(maxsize=32)
+def _belongs(path: Path, fingerprint: str, labels_stamp: object, items_stamp: object) -> bool:
+    """Whether labels and items of a dataset are those that its fingerprint was made of."""
+    labels = np.load(path / "labels.npy", allow_pickle=False).tolist()
+    items, hashes = _list_items(path / "items.csv", len(labels), items_stamp[0], items_stamp[2])
+    parts = items["part"].tolist()
+    groups = [c for c in GROUPS if c in items.columns and (items[c] != "").any()]
+    origins = items[groups].to_dict("records") if groups else [{}] * len(labels)
+    rows = list(zip(hashes.tolist(), labels, parts, origins, strict=True))
+    if fingerprint == _fingerprint([identity_line(*row) for row in rows]):
+        return True
+    # Before parts and groups counted: a dataset of an earlier version.
+    return fingerprint == _fingerprint([identity_line(d, k, "", {}) for d, k, *_ in rows])
+
+
+def _fingerprint(identities: list[bytes]) -> str:
+    return hashlib.sha256(b"\n".join(sorted(identities))).hexdigest()
+
+
 class Dataset:
     """A dataset opened for reading. Nothing is loaded until it is asked for."""
 
@@ -129,6 +153,23 @@ class Dataset:
                     f"{path / 'dataset.json'} has {key} {self.info.get(key)!r} where a text was "
                     "expected: restore the dataset from a copy or import it again."
                 )
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Raise BadInput if a label, or what is said of an image, is not the one imported."""
+        try:
+            stamps = [_stamp(self.path / name) for name in ("labels.npy", "items.csv")]
+        except OSError as error:
+            raise BadInput(
+                f"{self.path / 'items.csv'} is missing ({error.strerror}): restore the dataset "
+                "from a copy or import it again."
+            ) from error
+        if not _belongs(self.path, self.fingerprint, *stamps):
+            raise BadInput(
+                f"{self.path} has other labels or items than it was imported with (labels.npy and "
+                "items.csv do not give the fingerprint in dataset.json): restore the dataset from "
+                "a copy or import it again; labels are changed by decisions."
+            )
 
     def _array(self, name: str, dtype: type, dimensions: int, mmap_mode: str | None) -> np.ndarray:
         path = self.path / name
@@ -295,7 +336,7 @@ class DatasetWriter:
         self._images.seek(0)
         self._images.write(self._header(len(self)))
         write_array(self._folder / "labels.npy", np.asarray(self._labels, np.int64))
-        fingerprint = hashlib.sha256(b"\n".join(sorted(self._identities))).hexdigest()
+        fingerprint = _fingerprint(self._identities)
         write_json(
             self._folder / "dataset.json",
             {

@@ -5,16 +5,18 @@ names or fewer images. Among images of the same pixels the one of the same name 
 names differ, as many as before are decided on and as many stay.
 """
 
-import csv
-import io
+import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bloodcell.classes import LABEL_NAMES, LABELS
+from bloodcell.classes import LABEL_NAMES, label_id
 from bloodcell.csv_files import csv_text, unescaped
+from bloodcell.data.imaging.decode import printable
+from bloodcell.data.readers.tables import table_rows
 from bloodcell.data.store.curation import DECISIONS
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput, NotFound
@@ -55,94 +57,133 @@ def decisions_csv(dataset: Dataset) -> str:
     return csv_text(COLUMNS, rows)
 
 
-def _read(text: str, source: str) -> list[dict[str, Any]]:
+def _read(data: bytes, source: str) -> list[dict[str, Any]]:
     """The rows of a table, checked.
 
     Raises:
         BadInput: the first row that is wrong, with its line.
     """
-    if "\0" in text:
-        raise BadInput(f"{source} is not text: expected a CSV table of decisions.")
-    reader = csv.DictReader(io.StringIO(text), restkey="more")
-    try:
-        head = reader.fieldnames or []
-        missing = [c for c in NEEDED if c not in head]
-        if missing:
-            raise BadInput(
-                f"{source} has the columns {', '.join(head) or 'none'}: expected at least "
-                f"{', '.join(NEEDED)}, as in a table of decisions exported here."
-            )
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
+    every = table_rows(data, source)
+    head = [h.strip().lower() for h in next(every, (0, []))[1]]
+    missing = [c for c in NEEDED if c not in head]
+    if missing:
         raise BadInput(
-            f"{source} is not readable as CSV ({error}), line {reader.line_num}."
-        ) from error
-    return [_checked(row, f"{source}, line {line}", head) for line, row in rows]
+            f"{source} has the columns {printable(', '.join(head)) or 'none'}: expected at least "
+            f"{', '.join(NEEDED)}, as in a table of decisions exported here."
+        )
+    rows = [(f"{source}, line {line}", _row(row, head, f"{source}, line {line}"))
+            for line, row in every]  # fmt: skip
+    day_first = _day_first([row.get("time", "") for _, row in rows])
+    return [_checked(row, where, day_first) for where, row in rows]
 
 
-def _checked(row: dict[str, Any], where: str, head: list[str]) -> dict[str, Any]:
-    if "more" in row or any(row[c] is None for c in head):
+def _row(values: list[str], head: list[str], where: str) -> dict[str, str]:
+    """Column → value; a spreadsheet may leave out what is empty at the end, or add it."""
+    row = dict(zip(head, (v.strip() for v in values), strict=False))
+    more = [v for v in values[len(head) :] if v.strip()]
+    if more or any(c not in row for c in NEEDED):
         raise BadInput(f"{where}: expected {len(head)} values, as many as there are columns.")
-    digest, decision = row["hash"].strip().lower(), row["decision"].strip()
+    return row
+
+
+def _checked(row: dict[str, str], where: str, day_first: bool) -> dict[str, Any]:
+    digest, decision = row["hash"].lower(), row["decision"].casefold()
     if len(digest) != 32 or not set(digest) <= set("0123456789abcdef"):
         raise BadInput(f"{where}: {row['hash']!r} is no pixel hash: expected 32 hex digits.")
     if decision not in DECISIONS:
         raise BadInput(
-            f"{where}: there is no decision {decision!r}: expected {', '.join(DECISIONS)}."
+            f"{where}: there is no decision {row['decision']!r}: expected {', '.join(DECISIONS)}."
         )
-    found = {"hash": digest, "name": unescaped(row.get("name") or ""), "decision": decision}
-    label = (row.get("label") or "").strip()
+    found = {"hash": digest, "name": unescaped(row.get("name", "")), "decision": decision}
+    label = row.get("label", "")
     if decision == "relabel" or (decision == "keep" and label):
-        if label not in LABEL_NAMES:
+        known = label_id(label)
+        if known is None:
             raise BadInput(
                 f"{where}: there is no class {label!r}: expected one of {', '.join(LABEL_NAMES)}."
             )
-        found["label"] = LABELS[LABEL_NAMES.index(label)].id
-    copies = (row.get("copies") or "").strip()
-    if copies and not copies.isdecimal():
+        found["label"] = known
+    copies = row.get("copies", "")
+    if copies and not re.fullmatch(r"\d{1,9}([.,]0+)?", copies):
         raise BadInput(f"{where}: {copies!r} copies: expected a number.")
-    found["copies"] = int(copies or 0)
-    time = (row.get("time") or "").strip()
-    try:
-        found["time"] = datetime.fromisoformat(time).isoformat(timespec="seconds") if time else ""
-    except ValueError as error:
-        raise BadInput(f"{where}: {time!r} is no time: expected ISO 8601.") from error
-    found["reason"] = unescaped((row.get("reason") or "").strip()) or "imported"
+    found["copies"] = int(re.split("[.,]", copies)[0] or 0)
+    found["time"] = _time(row.get("time", ""), where, day_first)
+    found["reason"] = unescaped(row.get("reason", "")) or "imported"
     return found
 
 
-def read_table(path: Path) -> str:
-    """The text of a table of decisions.
+_LOCAL = re.compile(
+    r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})\.?"
+    r"(?:,?[ T]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?\s*([AaPp]\.?[Mm]\.?)?)?"
+)
+
+
+def _day_first(times: list[str]) -> bool:
+    """Whether dates such as 3/4/2025 begin with the day: what all of them allow."""
+    found = [m for t in times if (m := _LOCAL.fullmatch(t)) and len(m[1]) < 3]
+    if any(int(m[1]) > 12 for m in found):
+        return True
+    if any(int(m[3]) > 12 for m in found):
+        return False
+    return not any(m[8] or m[2] == "/" for m in found)
+
+
+def _time(text: str, where: str, day_first: bool) -> str:
+    """A time as ISO 8601, also from the way that a spreadsheet shows it."""
+    if not text:
+        return ""
+    with suppress(ValueError):
+        return datetime.fromisoformat(text).isoformat(timespec="seconds")
+    try:
+        found = _LOCAL.fullmatch(text)
+        if found is None:
+            raise ValueError(text)
+        one, two, three = int(found[1]), int(found[3]), int(found[4])
+        if len(found[1]) == 4:
+            year, month, day = one, two, three
+        else:
+            year = three + (2000 if len(found[4]) == 2 else 0)
+            month, day = (two, one) if day_first or found[2] == "." else (one, two)
+        hour = int(found[5] or 0)
+        if found[8]:
+            hour = hour % 12 + (12 if found[8][0] in "Pp" else 0)
+        when = datetime(year, month, day, hour, int(found[6] or 0), int(found[7] or 0))
+        return when.isoformat(timespec="seconds")
+    except ValueError as error:
+        raise BadInput(
+            f"{where}: {text!r} is no time: expected ISO 8601 or a date as spreadsheets show it."
+        ) from error
+
+
+def read_table(path: Path) -> bytes:
+    """The content of a table of decisions.
 
     Raises:
-        BadInput: the file is not UTF-8 text.
         NotFound: there is no such file.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{path.name} is not UTF-8 text: export the table of decisions again as CSV."
-        ) from error
+        return path.read_bytes()
     except OSError as error:
         raise NotFound(
             f"{path} cannot be read ({error.strerror}): give the path of an exported table."
         ) from error
 
 
-def import_decisions(dataset: Dataset, text: str, source: str) -> Imported:
+def import_decisions(dataset: Dataset, table: bytes | str, source: str) -> Imported:
     """Take over the decisions of a table, as one batch that can be undone as one.
 
     Args:
-        text: CSV with the columns hash and decision, and label where that is "relabel"; name,
-            copies, reason and time may be missing.
+        table: CSV, also as spreadsheets write it, with the columns hash and
+            decision, and label where that is "relabel"; name, copies, reason and time may be
+            missing.
         source: name of the file, for errors.
 
     Raises:
         BadInput: the table is not one of decisions; nothing is decided.
     """
     by_hash: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in _read(text, source):
+    data = table.encode() if isinstance(table, str) else table
+    for row in _read(data, source):
         by_hash[row["hash"]].append(row)
     names = dataset.items["name"].to_numpy()
     here: dict[str, list[int]] = defaultdict(list)

@@ -1,7 +1,11 @@
 """Decisions about images: kept with their reason, and reversible."""
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -75,6 +79,43 @@ def test_what_another_process_decided_meanwhile_is_kept(path: Path):
     assert sorted(Curation(path, 10).decisions) == [1, 2, 3]
     command_line.undo([1])
     assert sorted(Curation(path, 10).decisions) == [2, 3]
+
+
+def test_of_decisions_taken_at_once_none_is_lost(path: Path):
+    """Two people, each with the dataset open, decide about every second image."""
+    n, barrier = 40, Barrier(2)
+
+    def person(first: int) -> int:
+        barrier.wait()
+        done = 0
+        for i in range(first, n, 2):
+            done += Curation(path, n).exclude([i], "x")
+            done += Curation(path, n).relabel([i], 3, "y")
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(person, (0, 1))) == [n, n]
+    curation = Curation(path, n)
+    assert sorted(curation.relabelled()) == list(range(n))
+    assert curation.last_batch == 2 * n
+
+
+def test_another_process_waits_for_its_turn(path: Path):
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from bloodcell.data.store.curation import Curation\n"
+        "print('ready', flush=True)\nsys.stdin.readline()\n"
+        "for i in range(1, 30, 2):\n    Curation(Path(sys.argv[1]), 30).exclude([i], 'there')\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], **pipes) as other:
+        other.stdout.readline()
+        other.stdin.write("\n")
+        other.stdin.flush()
+        for i in range(0, 30, 2):
+            Curation(path, 30).exclude([i], "here")
+        other.communicate()
+    assert sorted(Curation(path, 30).excluded()) == list(range(30))
 
 
 def test_the_last_decisions_are_taken_back_as_one_and_what_they_replaced_holds_again(path: Path):

@@ -1,5 +1,6 @@
 """A dataset on disk: what goes in comes out, and damage has a name."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bloodcell.classes import CLASS_NAMES
-from bloodcell.data.store.dataset import new_dataset, open_dataset, pixel_hash
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset, pixel_hash
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.workspace import Workspace
 
@@ -256,3 +257,35 @@ def test_the_images_and_the_labels_must_agree_in_number(workspace: Workspace):
     np.save(path / "images.npy", cells(5))
     with pytest.raises(BadInput, match=r"images\.npy"):
         open_dataset(workspace, "d")
+
+
+class TestLabelsAreHeldAgainstTheFingerprint:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        with new_dataset(Workspace(tmp_path), "d", (8, 8), "a test", "none", None, ("slide",)) as w:
+            for i in range(6):
+                image = np.full((8, 8, 3), 40 * i, np.uint8)
+                w.add(image, i % 2, f"{i}.png", "train", {"slide": f"s{i % 3}"})
+        return tmp_path / "datasets" / "d"
+
+    def test_sound_ones_open(self, folder: Path):
+        assert len(Dataset(folder)) == 6
+
+    @pytest.mark.parametrize("what", ["labels.npy", "items.csv"])
+    def test_a_change_is_found(self, folder: Path, what: str):
+        Dataset(folder)
+        if what == "labels.npy":
+            np.save(folder / what, np.array([1, 0, 0, 1, 0, 1]))
+        else:
+            text = (folder / what).read_text()
+            (folder / what).write_text(text.replace(",s1", ",s2", 1))
+        with pytest.raises(BadInput, match="other labels or items than it was imported with"):
+            Dataset(folder)
+
+    def test_a_dataset_of_before_parts_counted_still_opens(self, folder: Path):
+        info = json.loads((folder / "dataset.json").read_text())
+        dataset = Dataset(folder)
+        lines = sorted(f"{h} {k}" for h, k in zip(dataset.hashes, dataset.labels, strict=True))
+        info["fingerprint"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        (folder / "dataset.json").write_text(json.dumps(info))
+        assert len(Dataset(folder)) == 6

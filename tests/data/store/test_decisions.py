@@ -1,5 +1,7 @@
 """Decisions as a table: what is exported is what another copy of the images takes over."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,72 @@ def test_hash_and_decision_are_enough(workspace: Workspace):
     dataset = made(workspace, "d", [0, 1])
     import_decisions(dataset, f"decision,hash\nexclude,{dataset.hashes[1]}\n", "mine.csv")
     assert dataset.curation.excluded() == [1]
+
+
+def in_excel(text: str, delimiter: str = ";", *, end: str = "") -> str:
+    rows = csv.reader(io.StringIO(text))
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter).writerows(rows)
+    return out.getvalue() + end
+
+
+LOCAL = {
+    "25.11.2026 12:11": "2026-11-25T12:11:00",
+    "11/25/2026 3:04 PM": "2026-11-25T15:04:00",
+    "25/11/2026 12:11": "2026-11-25T12:11:00",
+    "2026/11/25 12:11:10": "2026-11-25T12:11:10",
+    "5.3.26": "2026-03-05T00:00:00",
+    "2026-11-25 12:11": "2026-11-25T12:11:00",
+}
+
+
+class TestAfterASpreadsheet:
+    @pytest.mark.parametrize(
+        "saved",
+        [
+            lambda t: in_excel(t).encode("utf-8-sig"),
+            lambda t: in_excel(t, "\t").encode("utf-16"),
+            lambda t: in_excel(t, ",").encode("cp1252"),
+            lambda t: in_excel(t, end=";;;;;;;\r\n\r\n").encode(),
+            lambda t: b"sep=;\r\n" + in_excel(t).encode(),
+            lambda t: t.replace("exclude", "Exclude").replace("relabel", " RELABEL ").encode(),
+            lambda t: t.replace("erythroblast", "Erythroblasts").encode(),
+            lambda t: t.replace("hash,name", " Hash ,NAME").encode(),
+            lambda t: in_excel(t).replace(";\r\n", ";;;\r\n").encode(),
+        ],
+    )
+    def test_a_table_is_read_as_it_was(self, workspace: Workspace, decided: Dataset, saved):
+        copy = made(workspace, "copy", [*range(12), 3])
+        decided.curation.relabel([2], 0, "größer")
+        assert import_decisions(copy, saved(decisions_csv(decided)), "d.csv").applied == 4
+        assert summary(copy) == summary(decided)
+
+    @pytest.mark.parametrize(("shown", "meant"), LOCAL.items())
+    def test_dates_as_it_shows_them(self, workspace: Workspace, shown: str, meant: str):
+        dataset = made(workspace, "d", [0])
+        row = f"hash;decision;time\n{dataset.hashes[0]};Keep;{shown}\n"
+        import_decisions(dataset, row, "d.csv")
+        assert dataset.curation.decisions[0]["time"] == meant
+
+    @pytest.mark.parametrize("title", ["Immature granulocyte", "immature granulocytes", "IG"])
+    def test_classes_as_the_pages_write_them(self, workspace: Workspace, title: str):
+        dataset = made(workspace, "d", [0])
+        table = f"hash,decision,label\n{dataset.hashes[0]},relabel,{title}\n"
+        import_decisions(dataset, table, "d.csv")
+        assert dataset.labels.tolist() == [3]
+
+    def test_a_workbook_is_no_table(self, workspace: Workspace):
+        dataset = made(workspace, "d", [0])
+        with pytest.raises(BadInput, match=r"d\.csv is a zip archive \(an Excel workbook is one\)"):
+            import_decisions(dataset, b"PK\x03\x04" + bytes(100), "d.csv")
+
+    def test_no_reason_is_a_formula_and_none_is_changed(self, workspace: Workspace):
+        dataset, copy = made(workspace, "d", [0]), made(workspace, "copy", [0])
+        dataset.curation.exclude([0], "=HYPERLINK(1)")
+        table = decisions_csv(dataset)
+        assert ",'=HYPERLINK(1)," in table
+        import_decisions(copy, table, "d.csv")
+        assert copy.curation.decisions[0]["reason"] == "=HYPERLINK(1)"
 
 
 HASH = "0" * 32

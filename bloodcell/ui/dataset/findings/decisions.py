@@ -11,7 +11,7 @@ from bloodcell.audit.finding import KIND_TITLES, Finding
 from bloodcell.classes import CLASS_NAMES, LABEL_NAMES, title
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.decisions import decisions_csv, import_decisions
-from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.gallery import gallery
@@ -235,13 +235,7 @@ def _show_import(dataset: Dataset) -> None:
         if file is None or not st.button("Import decisions", type="primary"):
             return
         with show_errors():
-            try:
-                text = file.getvalue().decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise BadInput(
-                    f"{file.name} is not UTF-8 text: export the table of decisions again as CSV."
-                ) from error
-            done = import_decisions(dataset, text, file.name)
+            done = import_decisions(dataset, file.getvalue(), file.name)
             result = f"{done.applied:,} decisions imported, {done.changed:,} of them new."
             if done.unknown:
                 result += f" {done.unknown:,} are for images that are not in {dataset.name}."
