@@ -309,7 +309,7 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: there is no such file.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     # A number of very many digits is a ValueError of Python itself.
     except (ValueError, RecursionError) as error:
         raise BadInput(

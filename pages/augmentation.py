@@ -12,6 +12,7 @@ from bloodcell.ui.augmentation.editor import (
     list_step_titles,
     read_policy,
 )
+from bloodcell.ui.augmentation.engines import show_engines, show_speed
 from bloodcell.ui.augmentation.preview import (
     augment_cells,
     compute_strengths,
@@ -22,12 +23,11 @@ from bloodcell.ui.augmentation.preview import (
     show_warning,
 )
 from bloodcell.ui.augmentation.save import draw_save
-from bloodcell.ui.augmentation.speed import show_speed
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.gallery import gallery
 
-VARIANTS, STRENGTHS, HISTOGRAM = "Variants", "Strength", "Histogram"
+VARIANTS, STRENGTHS, HISTOGRAM, ENGINES = "Variants", "Strength", "Histogram", "Engines"
 COPIES, COPIES_EACH, COPIES_COUNTED = 15, 4, 16
 
 
@@ -129,7 +129,7 @@ def show_preview() -> None:
     seed = draw_seed(shown)
     view = st.segmented_control(
         "View",
-        [VARIANTS, STRENGTHS, HISTOGRAM],
+        [VARIANTS, STRENGTHS, HISTOGRAM, ENGINES],
         default=VARIANTS,
         required=True,
         key="preview_view",
@@ -140,7 +140,12 @@ def show_preview() -> None:
     # In a container of its own, so that the images below are redrawn and not made anew.
     with st.container():
         show_warning(policy)
-    views = {VARIANTS: show_variants, STRENGTHS: show_strengths, HISTOGRAM: show_histograms}
+    views = {
+        VARIANTS: show_variants,
+        STRENGTHS: show_strengths,
+        HISTOGRAM: show_histograms,
+        ENGINES: lambda shown, seed: show_engines(read_policy(), shown, seed),
+    }
     views[view](shown, seed)
     show_cues(policy, shown.source, cell)
     show_speed(read_policy(), shown.cells)

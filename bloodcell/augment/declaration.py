@@ -101,7 +101,7 @@ class Parameter:
             "switch": "true or false",
         }[self.kind]
         problem = BadInput(
-            f"{where} has {self.key} {value!r} where {wanted} was expected: correct the value."
+            f"{where} has {self.key} {value!r:.80} where {wanted} was expected: correct the value."
         )
         if self.kind == "switch":
             if not isinstance(value, bool):
@@ -206,7 +206,7 @@ class Augmentation:
         for key in parameters:
             if key not in known:
                 raise BadInput(
-                    f"{where} has the parameter {key!r} where one of {', '.join(known)} was "
+                    f"{where} has the parameter {key!r:.80} where one of {', '.join(known)} was "
                     "expected: correct or remove it."
                 )
         return {

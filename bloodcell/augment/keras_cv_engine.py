@@ -29,8 +29,10 @@ from bloodcell.quiet import quiet_stderr
 
 __all__ = [
     "DIFFERENCES",
+    "describe_engine",
     "keras_cv_augmenter",
     "keras_cv_layers",
+    "missing_layers",
     "missing_steps",
     "refuse_missing",
 ]
@@ -58,6 +60,18 @@ _LIMITS: dict[str, tuple[Callable[[Parameters], bool], str]] = {
     "resize": (lambda p: p["blocks"] > 0, "with pixels left as blocks"),
 }
 _LACKING = ("quarter_turn", "tint", "gain_gamma", "stain", "sharpening")
+
+
+def missing_layers() -> list[str]:
+    """Titles of the augmentations that keras-cv has no layer for."""
+    return [CATALOGUE[key].title for key in _LACKING]
+
+
+def describe_engine(key: str) -> str:
+    """What keras-cv has of an augmentation, in a few words for a person."""
+    if key in _LACKING:
+        return "no layer"
+    return DIFFERENCES.get(key, "the same")
 
 
 def _settings(step: Step) -> Parameters:
@@ -224,15 +238,16 @@ def _traced(policy: Policy, shape: tuple[int, ...], state: Any) -> Callable:
     import tensorflow as tf
 
     height, width, channels, classes = shape
+    # Outside the graph: tracing prints the whole environment where it meets `os.environ`.
+    library = keras_cv_layers(height, width)
 
     def augment(pixels: Any, labels: Any, state: Any) -> tuple[Any, Any]:
         generator = tf.random.Generator.from_state(state, alg="philox")
         images = tf.cast(pixels, tf.float32)
         with _drawing_from(generator):
-            # a layer takes its generator when it is made
-            library = keras_cv_layers(height, width)
             for step in policy.steps:
                 if not _does_nothing(step):
+                    # a layer takes its generator when it is made
                     layers = library[step.key](_settings(step))
                     images, labels = _stage(step, layers, images, labels, generator)
         # a cast alone would round down

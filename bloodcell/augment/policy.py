@@ -8,7 +8,7 @@
 A parameter that is left out has its default. Presets are looked up before files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+MOST_STEPS = 100
 # What a preset was called in earlier versions; commands and runs of then still name it so.
 _FORMER_NAMES = {"seed": "bloodcellcnn"}
 
@@ -85,6 +86,7 @@ def validate(policy: Policy, where: str | None = None) -> Policy:
     except BadInput as error:
         raise BadInput(f"{where}: {error}" if where else str(error)) from None
     where = where or f"Policy {policy.name}"
+    _require_few(policy.steps, where)
     steps = [
         _checked(s.key, s.probability, s.parameters, f"{where}: step {i} ({s.key})")
         for i, s in enumerate(policy.steps, 1)
@@ -92,21 +94,29 @@ def validate(policy: Policy, where: str | None = None) -> Policy:
     return Policy(policy.name, tuple(steps))
 
 
+def _require_few(steps: Sequence[Any], where: str) -> None:
+    if len(steps) > MOST_STEPS:
+        raise BadInput(
+            f"{where} has {len(steps):,} steps where at most {MOST_STEPS} were expected: remove "
+            "those that repeat others."
+        )
+
+
 def _checked(key: Any, probability: Any, parameters: Any, where: str) -> Step:
     if not isinstance(key, str) or key not in CATALOGUE:
         raise BadInput(
-            f"{where} names the augmentation {key!r} where one of {', '.join(CATALOGUE)} was "
+            f"{where} names the augmentation {key!r:.80} where one of {', '.join(CATALOGUE)} was "
             "expected: correct or remove it."
         )
     number = isinstance(probability, int | float) and not isinstance(probability, bool)
     if not number or not 0 <= probability <= 1:
         raise BadInput(
-            f"{where} has the probability {probability!r} where a number from 0 to 1 was "
+            f"{where} has the probability {probability!r:.80} where a number from 0 to 1 was "
             "expected: correct the value."
         )
     if not isinstance(parameters, Mapping):
         raise BadInput(
-            f"{where} has the parameters {parameters!r} where an object of names and values was "
+            f"{where} has the parameters {parameters!r:.80} where an object of names and values was "
             "expected: correct or remove them."
         )
     return Step(key, float(probability), CATALOGUE[key].checked(parameters, where))
@@ -141,20 +151,21 @@ def policy_from_json(document: Any, where: str) -> Policy:
         )
     if document.get("schema_version") != SCHEMA_VERSION:
         raise BadInput(
-            f"{where} has schema_version {document.get('schema_version')!r} where "
+            f"{where} has schema_version {document.get('schema_version')!r:.80} where "
             f"{SCHEMA_VERSION} was expected: save the policy again with this version."
         )
     name, steps = document.get("name"), document.get("steps")
     if not isinstance(name, str) or not isinstance(steps, list):
-        wrong = f"name {name!r}" if not isinstance(name, str) else f"steps {steps!r}"
+        wrong = f"name {name!r:.80}" if not isinstance(name, str) else f"steps {steps!r:.80}"
         raise BadInput(f"{where} has {wrong} where a name and a list were expected: correct it.")
+    _require_few(steps, where)
     made = []
     for i, s in enumerate(steps, 1):
         known = {"key", "probability", "parameters"}
         if not isinstance(s, dict) or not set(s) <= known:
             found = sorted(set(s) - known) if isinstance(s, dict) else s
             raise BadInput(
-                f"{where}: step {i} has {found!r} where key, probability and parameters were "
+                f"{where}: step {i} has {found!r:.80} where key, probability and parameters were "
                 "expected: correct it."
             )
         made.append(Step(s.get("key"), s.get("probability", 1.0), s.get("parameters", {})))

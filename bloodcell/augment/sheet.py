@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from bloodcell.augment.apply import apply
+from bloodcell.augment.apply import apply, augmenter
 from bloodcell.augment.catalogue import CATALOGUE
 from bloodcell.augment.policy import Policy, Step
 from bloodcell.classes import CLASSES
@@ -98,20 +98,26 @@ def _draw_bar(pen: ImageDraw.ImageDraw, label: np.ndarray, x: int, foot: int, wi
 
 
 def policy_sheet(
-    policy: Policy, images: np.ndarray, labels: np.ndarray, copies: int = 8, seed: int = 0
+    policy: Policy,
+    images: np.ndarray,
+    labels: np.ndarray,
+    copies: int = 8,
+    seed: int = 0,
+    engine: str = "own",
 ) -> np.ndarray:
     """A row for each image: the original, then what the policy makes of it.
 
     Args:
         images: uint8, B×H×W×3. labels: int64, B.
         copies: variants of each.
+        engine: what carries it out, one of `bloodcell.augment.ENGINES`.
 
     Returns:
         uint8, H×W×3, RGB.
     """
     n, one_hot = len(images), np.eye(len(CLASSES), dtype=np.float32)[labels]
-    made, mixed = apply(
-        policy, np.repeat(images, copies, 0), np.repeat(one_hot, copies, 0), _rng(seed)
+    made, mixed = augmenter(policy, engine)(
+        np.repeat(images, copies, 0), np.repeat(one_hot, copies, 0), _rng(seed)
     )
     made, mixed = made.reshape(n, copies, *made.shape[1:]), mixed.reshape(n, copies, -1)
     rows = [
@@ -123,7 +129,8 @@ def policy_sheet(
         )
         for i, k in enumerate(labels)
     ]
-    return draw_sheet(rows, ("original", policy.name))
+    named = policy.name if engine == "own" else f"{policy.name}, {engine}"
+    return draw_sheet(rows, ("original", named))
 
 
 def catalogue_sheet(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -29,6 +29,7 @@ def augment(
     out: Annotated[Path | None, typer.Option(help="The picture to write, a .png.")] = None,
     copies: Annotated[int, typer.Option(min=1, max=40, help="Variants of each cell.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same picture.")] = 0,
+    engine: Annotated[str, typer.Option(help="What carries it out: own or keras-cv.")] = "own",
     catalogue: Annotated[
         bool, typer.Option("--catalogue", help="Draw every augmentation at its defaults instead.")
     ] = False,
@@ -47,6 +48,17 @@ def augment(
             f"augment was given {given} of POLICY and --catalogue where one was expected: name a "
             "policy, e.g. gentle, or use --catalogue, or see the choice with --list."
         )
+    from bloodcell.augment import ENGINES
+
+    if engine not in ENGINES:
+        raise BadInput(
+            f"--engine is {engine} where one of {', '.join(ENGINES)} was expected: choose one."
+        )
+    if catalogue and engine != "own":
+        raise BadInput(
+            f"--catalogue is drawn by our own engine, and --engine is {engine}: leave one of them "
+            "out, or see with --list what keras-cv has of the catalogue."
+        )
     if out is None or out.suffix.lower() != ".png":
         raise BadInput(
             f"--out is {str(out) if out else 'missing'} where the name of a .png file was "
@@ -54,13 +66,19 @@ def augment(
         )
     if out.is_dir():
         raise BadInput(f"--out {out} is a folder where a file was expected: give another name.")
-    found = _draw(context.obj, policy, dataset, out, copies, seed)
+    found = _draw(context.obj, policy, dataset, out, copies, seed, engine)
     lines = [f"{out}: {found['width']}×{found['height']} pixels, {len(found['cells'])} cells"]
     show(found, as_json, "\n".join([*lines, *found["cautions"]]))
 
 
 def _draw(
-    workspace: Any, name: str | None, dataset: str | None, out: Path, copies: int, seed: int
+    workspace: Any,
+    name: str | None,
+    dataset: str | None,
+    out: Path,
+    copies: int,
+    seed: int,
+    engine: str,
 ) -> dict[str, Any]:
     from PIL import Image
 
@@ -73,11 +91,12 @@ def _draw(
     if policy is None:
         sheet = catalogue_sheet(images, labels, seed)
     else:
-        sheet = policy_sheet(policy, images, labels, copies, seed)
+        sheet = policy_sheet(policy, images, labels, copies, seed, engine)
     with replacing(out) as temporary:
         Image.fromarray(sheet).save(temporary)
     return {
         "policy": policy and policy.name,
+        "engine": engine,
         "dataset": dataset,
         "out": str(out),
         "height": sheet.shape[0],
@@ -120,8 +139,9 @@ def _cells(
 
 def _list(as_json: bool) -> None:
     from bloodcell.augment import PRESETS, catalogue_json, policy_to_json
+    from bloodcell.augment.keras_cv_engine import describe_engine
 
-    listed = catalogue_json()
+    listed = [entry | {"keras_cv": describe_engine(entry["key"])} for entry in catalogue_json()]
     lines = []
     for entry in listed:
         mixed = " Mixes labels." if entry["mixes_labels"] else ""
@@ -130,6 +150,7 @@ def _list(as_json: bool) -> None:
             *(f"    {line}" for line in _parameters(entry).splitlines()),
             *([f"    {entry['caution']}"] if entry["caution"] else []),
             f"    Source: {entry['source']}",
+            f"    keras-cv: {entry['keras_cv']}",
             "",
         ]
     presets = [policy_to_json(p) for p in PRESETS.values()]

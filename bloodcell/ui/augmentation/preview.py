@@ -30,8 +30,10 @@ __all__ = [
     "draw_variants",
     "mixes_images",
     "one_hot",
+    "repeat_cells",
     "show_cues",
     "show_warning",
+    "split_variants",
 ]
 
 _SHORT = [*(SHORT_TITLES[name] for name in CLASS_NAMES), "upload"]
@@ -60,15 +62,32 @@ def augment_cells(
     Returns:
         Images, uint8, B×copies×H×W×3, and labels, float32, B×copies×9.
     """
-    images = np.repeat(cells.images, copies, axis=0)
-    labels = np.repeat(cells.labels, copies)
-    n = len(images)
+    images, labels = repeat_cells(policy, cells, copies, partners)
+    made, mixed = apply(policy, images, one_hot(labels), np.random.default_rng(seed))
+    return split_variants(made, mixed, cells, copies)
+
+
+def repeat_cells(
+    policy: Policy, cells: Cells, copies: int, partners: Cells | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every cell `copies` times, then the partners if the policy mixes images.
+
+    Returns:
+        Images, uint8, B×H×W×3, and labels, int64, B.
+    """
+    images, labels = np.repeat(cells.images, copies, axis=0), np.repeat(cells.labels, copies)
     if partners is not None and mixes_images(policy):
         images = np.concatenate([images, partners.images])
         labels = np.concatenate([labels, partners.labels])
-    made, mixed = apply(policy, images, one_hot(labels), np.random.default_rng(seed))
-    shape = (len(cells.images), copies)
-    return made[:n].reshape(*shape, *made.shape[1:]), mixed[:n].reshape(*shape, -1)
+    return images, labels
+
+
+def split_variants(
+    made: np.ndarray, labels: np.ndarray, cells: Cells, copies: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What an engine made of `repeat_cells`, by cell and without the partners."""
+    shape, n = (len(cells.images), copies), len(cells.images) * copies
+    return made[:n].reshape(*shape, *made.shape[1:]), labels[:n].reshape(*shape, -1)
 
 
 def _mixed_classes(label: np.ndarray) -> list[int]:

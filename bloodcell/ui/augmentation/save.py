@@ -92,9 +92,9 @@ def _import() -> None:
     if file is None:
         return
     try:
-        document = json.loads(file.getvalue().decode("utf-8"))
+        document = json.loads(file.getvalue().decode("utf-8-sig"))
         policy = policy_from_json(document, file.name)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         _set_note(
             "error", f"{file.name} is not readable as JSON ({error}): export the policy again."
         )
