@@ -1,10 +1,12 @@
 """How fast augmentation is: ours against keras-cv and core Keras, on the same images, in one run.
 
     python -m benchmarks.augment [--size 96] [--batch 32] [--seconds 1.5] [--only gentle hue …]
+    python -m benchmarks.augment --engines
 
-Each library is used as a training would use it: its layers in a ``tf.data`` map that may take
-every core, ours in one thread a core. Each makes batches for the given number of seconds. Ratios
-are given by the clock and by processor time, which other programs on the machine disturb less.
+First come the two engines side by side as a training calls them, then the libraries alone, each
+as a training would use it: its layers in a ``tf.data`` map that may take every core, ours in one
+thread a core. Each makes batches for the given number of seconds. Ratios are given by the clock
+and by processor time, which other programs on the machine disturb less.
 The cells are drawn, the same for all. A dash stands for what a library has no layer for. "All on"
 is a preset with every probability set to one; a layer that has no probability of its own is run
 on all images and chosen from, or wrapped in keras-cv's ``RandomApply``, whichever is faster.
@@ -23,6 +25,8 @@ import cv2
 import numpy as np
 
 from bloodcell.augment import CATALOGUE, PRESETS, Policy, Step, apply, step
+from bloodcell.augment.comparison import compare_engines
+from bloodcell.augment.keras_cv_engine import keras_cv_layers, missing_steps
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 
 __all__ = ["main"]
@@ -56,42 +60,11 @@ Layers = dict[str, Callable[[dict], list]]
 RANGE = (0, 255)
 
 
-def keras_cv_layers(size: int) -> Layers:
-    """What keras-cv 0.9 has for each augmentation, at the same parameters."""
+def keras_cv_library(size: int) -> Layers:
+    """The layers of the second engine; no library turns by quarters: a free rotation stands in."""
     import keras_cv.layers as cv
 
-    return {
-        "flip": lambda p: [cv.RandomFlip("horizontal_and_vertical")],
-        # no library turns by quarters: the free rotation stands in
-        "quarter_turn": lambda p: [cv.RandomRotation(0.5)],
-        "rotation": lambda p: [cv.RandomRotation(p["angle"] / 360)],
-        "zoom": lambda p: [cv.RandomZoom((-p["amount"], p["amount"] + p["shrink"]))],
-        "translation": lambda p: [cv.RandomTranslation(p["amount"], p["amount"])],
-        "crop": lambda p: [
-            cv.RandomCropAndResize(
-                (size, size),
-                crop_area_factor=((1 - p["amount"]) ** 2, 1.0),
-                aspect_ratio_factor=(1.0, 1.0),
-            )
-        ],
-        "resize": lambda p: [cv.Resizing(*_small(size, p)), cv.Resizing(size, size)],
-        "brightness": lambda p: [cv.RandomBrightness(p["amount"], RANGE)],
-        "contrast": lambda p: [cv.RandomContrast(RANGE, p["amount"])],
-        "hue": lambda p: [cv.RandomHue(p["angle"] / 180, RANGE)],
-        "saturation": lambda p: [
-            cv.RandomSaturation((0.5 - p["amount"] / 4, 0.5 + (p["amount"] + p["boost"]) / 4))
-        ],
-        "random_color_degeneration": lambda p: [cv.RandomColorDegeneration((0.0, p["amount"]))],
-        "channel_shuffle": lambda p: [cv.ChannelShuffle()],
-        "gaussian_noise": _noise,
-        "defocus": lambda p: [cv.RandomGaussianBlur(_reach(size, p), (0.0, p["radius"] * size))],
-        "jpeg": lambda p: [cv.RandomJpegQuality((100 - p["loss"], 100))],
-        "random_erasing": lambda p: [cv.RandomCutout(p["area"] ** 0.5, p["area"] ** 0.5)],
-        "randaugment": lambda p: [cv.RandAugment(RANGE, p["operations"], magnitude=p["magnitude"])],
-        "augmix": lambda p: [cv.AugMix(RANGE, p["severity"])],
-        "cutmix": lambda p: [cv.CutMix(p["alpha"])],
-        "mixup": lambda p: [cv.MixUp(p["alpha"])],
-    }
+    return {**keras_cv_layers(size, size), "quarter_turn": lambda p: [cv.RandomRotation(0.5)]}
 
 
 def core_keras_layers(size: int) -> Layers:
@@ -203,7 +176,9 @@ def stage(s: Step, library: Layers, wrap: bool) -> Callable:
 
     layers = library[s.key](CATALOGUE[s.key].defaults() | s.parameters)
     mixes = CATALOGUE[s.key].mixes_labels
-    wrapped = wrap and s.probability < 1 and not mixes and len(layers) == 1
+    # what the engine makes of one layer and arithmetic is no layer to wrap
+    wrapped = wrap and s.probability < 1 and len(layers) == 1 and hasattr(layers[0], "get_config")
+    wrapped = wrapped and not mixes
     if wrapped:
         import keras_cv
 
@@ -263,6 +238,35 @@ def policies(only: Sequence[str]) -> list[Policy]:
     return [p for p in alone + presets + always if not only or p.name in only]
 
 
+def print_engines(images: np.ndarray, labels: np.ndarray, seconds: float) -> None:
+    """Both engines as a training calls them, for the presets that keras-cv can carry out."""
+    print(
+        "\nThe two engines as a training calls them, batch after batch, in a process of their own; "
+        "the first batch, with which keras-cv is loaded and traced, is not counted.\n"
+    )
+    heads = (
+        "own /s",
+        "keras-cv /s",
+        "× keras-cv",
+        "own CPU ms",
+        "keras-cv",
+        "CPU × k-cv",
+        "first s",
+    )
+    print(_row(["", *heads]))
+    for policy in PRESETS.values():
+        if not policy.steps:
+            continue
+        if missing := missing_steps(policy):
+            print(_row([policy.name]) + f"  keras-cv lacks {'; '.join(missing)}")
+            continue
+        own, other = compare_engines(policy, images, labels, seconds=seconds)
+        row = [f"{own.per_second:,.0f}", f"{other.per_second:,.0f}"]
+        row += [f"{own.per_second / other.per_second:.1f}", f"{own.processor_ms:.2f}"]
+        row += [f"{other.processor_ms:.2f}", f"{other.processor_ms / own.processor_ms:.1f}"]
+        print(_row([policy.name, *row, f"{other.first_s:.0f}"]), flush=True)
+
+
 def _row(values: Sequence[str]) -> str:
     return f"{values[0]:<26}" + "".join(f"{v:>12}" for v in values[1:])
 
@@ -273,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
     parser.add_argument("--batch", type=int, default=32, help="images a batch")
     parser.add_argument("--seconds", type=float, default=1.5, help="time a measurement takes")
+    parser.add_argument("--engines", action="store_true", help="only the two engines, by preset")
     parser.add_argument("--only", nargs="*", default=[], help="augmentations and presets")
     options = parser.parse_args(arguments)
 
@@ -286,8 +291,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     labels = np.eye(8, dtype=np.float32)[classes]
 
+    print_engines(images, labels, 2 * options.seconds)
+    if options.engines:
+        return
     print("loading the libraries and tracing a training step …", file=sys.stderr)
-    libraries = [keras_cv_layers(options.size), core_keras_layers(options.size)]
+    libraries = [keras_cv_library(options.size), core_keras_layers(options.size)]
     training = time_training(images, labels, 2 * options.seconds)
     before = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(

@@ -116,8 +116,8 @@ def _checked(key: Any, probability: Any, parameters: Any, where: str) -> Step:
         )
     if not isinstance(parameters, Mapping):
         raise BadInput(
-            f"{where} has the parameters {parameters!r:.80} where an object of names and values was "
-            "expected: correct or remove them."
+            f"{where} has the parameters {parameters!r:.80} where an object of names and values "
+            "was expected: correct or remove them."
         )
     return Step(key, float(probability), CATALOGUE[key].checked(parameters, where))
 

@@ -23,7 +23,7 @@ def test_the_cells_are_those_of_the_seed_and_whole_batches_are_counted():
 
 def test_what_keras_cv_lacks_is_refused_before_a_process_is_started(monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
-    with pytest.raises(BadInput, match="gentle .*step 2, Quarter turns"):
+    with pytest.raises(BadInput, match=r"gentle .*step 2, Quarter turns"):
         compare_engines(PRESETS["gentle"], IMAGES, LABELS)
 
 

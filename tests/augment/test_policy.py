@@ -160,6 +160,26 @@ def test_a_file_that_is_no_json_is_refused_by_name(workspace):
         find_policy(workspace, "torn")
 
 
+def test_a_file_with_a_mark_of_its_byte_order_is_read(workspace):
+    path = save_policy(workspace, Policy("mine", (step("flip"),)))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert find_policy(workspace, "mine").steps == (step("flip"),)
+
+
+def test_too_many_steps_are_refused_by_their_number(workspace):
+    many = {"schema_version": 1, "name": "many"}
+    with pytest.raises(BadInput, match=r"^all\.json has 100,000 steps where at most 100 were"):
+        policy_from_json(many | {"steps": [{"key": "flip"}] * 100_000}, "all.json")
+    with pytest.raises(BadInput, match="Policy many has 101 steps"):
+        save_policy(workspace, Policy("many", (step("flip"),) * 101))
+
+
+def test_a_value_of_any_length_is_named_in_a_short_sentence():
+    with pytest.raises(BadInput) as caught:
+        policy_from_json(with_step(parameters={"amount": 10**4000}), "long.json")
+    assert len(str(caught.value)) < 300
+
+
 def test_a_step_made_in_python_is_checked_too():
     with pytest.raises(BadInput, match="'zoom' has amount 2"):
         step("zoom", amount=2.0)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bloodcell.augment import CATALOGUE, PRESETS, Policy, policy_to_json, save_policy, step
+from bloodcell.augment.keras_cv_engine import describe_engine
 from bloodcell.augment.sheet import catalogue_sheet, policy_sheet
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.cli import app
@@ -87,6 +88,7 @@ def test_the_list_names_everything(tmp_path: Path, capsys):
     for augmentation in CATALOGUE.values():
         assert f"{augmentation.key} ({augmentation.group})" in said
         assert augmentation.source in said
+        assert f"keras-cv: {describe_engine(augmentation.key)}" in said
         assert all(p.help in said for p in augmentation.parameters)
 
 
@@ -96,6 +98,9 @@ def test_the_list_names_everything(tmp_path: Path, capsys):
         (["--out", "a.png"], "neither of POLICY and --catalogue"),
         (["gentle", "--catalogue", "--out", "a.png"], "both of POLICY and --catalogue"),
         (["gentle"], "--out is missing"),
+        (["gentle", "--engine", "cv", "--out", "a.png"], "--engine is cv where one of own, keras"),
+        (["--catalogue", "--engine", "keras-cv", "--out", "a.png"], "--catalogue is drawn by our"),
+        (["gentle", "--engine", "keras-cv", "--out", "a.png"], "step 2, Quarter turns"),
         (["gentle", "--out", "a.jpg"], r"--out is a\.jpg"),
     ],
 )
