@@ -28,17 +28,18 @@ MAY_IMPORT = {
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
     "trash": {"augment", "runs"},
+    "smear": {"data", "ensemble"},
     "figures": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "agreement",
+        "audit", "agreement", "smear",
     },
     "ui": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "agreement", "figures", "trash",
+        "audit", "agreement", "figures", "trash", "smear",
     },
     "verbs": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
-        "audit", "agreement", "figures", "trash",
+        "audit", "agreement", "figures", "trash", "smear",
     },
 }  # fmt: skip
 

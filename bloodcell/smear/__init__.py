@@ -1,0 +1,1 @@
+"""From photographs of a smear to its differential: find, classify, count."""

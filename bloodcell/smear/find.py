@@ -1,0 +1,304 @@
+"""White cells and platelets on a photograph of a smear, of whatever size and stain.
+
+White cells are what holds much nuclear stain; platelets are small heaps of it that stand out from
+what lies around. Both are sought at one scale: the photograph is brought to a red cell of 40
+pixels first, so that every number here is one of biology and none of a microscope.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from bloodcell.smear.ruler import find_ruler
+from bloodcell.smear.stain import Densities, RedCells, densities, red_cells, stain, violet
+
+__all__ = ["Field", "Found", "find_cells"]
+
+# A red cell measures this many pixels at the scale that is searched: a platelet then has 10.
+WORKING = 40
+STAINED = 0.6
+# Cytoplasm has at least this much stain: absolutely, and of that of the nucleus.
+BODY = 0.25
+BODY_SHARE = 0.08
+NUCLEUS = 0.4
+# In areas of a red cell.
+LEAST_WHITE = 0.22
+DENSE = 1.4
+# In widths of a red cell.
+GAP = 0.25
+REACH = 0.7
+LOBES = 0.5
+WIDEST = 2.0
+# Areas above which two nuclei are of two cells; what lies between lobes is a cell, not the field.
+WHOLE = 1.1
+BETWEEN = 0.4
+# A platelet's heap of stain, in pixels at working scale.
+HEAP, AROUND = 2.0, 7.0
+LEAST_CONTRAST = 0.45
+# What tells platelets from other small stained things, as weights of a logistic regression on half
+# of the fields of BCCD: contrast (logarithm), how much red cell is around, length by width, area
+# (logarithm, and squared), how free of haemoglobin, and a constant. Measured by benchmarks.smear.
+PLATELET = (2.17, -5.7, -2.83, -0.7, -0.24, 4.65, 1.27)
+# The evidence that is enough, see benchmarks.smear.
+ENOUGH = 0.3
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cell on a photograph.
+
+    Attributes:
+        box: left, top, right, bottom, pixels of the photograph.
+        kind: what its size says.
+        cut: the border of the photograph cuts it.
+        evidence: 0 to 1, how much it looks like one.
+    """
+
+    box: tuple[int, int, int, int]
+    kind: Literal["white", "platelet"]
+    cut: bool
+    evidence: float
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+
+@dataclass(frozen=True)
+class Field:
+    """What was found on a photograph.
+
+    Attributes:
+        width, height: of the photograph, pixels.
+        red_cell: width of a red cell, pixels; None where none was seen.
+        cells: from the top to the bottom.
+    """
+
+    width: int
+    height: int
+    red_cell: float | None
+    cells: list[Found]
+
+
+def find_cells(image: np.ndarray, red_cell: float | None = None) -> Field:
+    """Find the white cells and the platelets of a photograph.
+
+    Args:
+        image: uint8, H×W×3, RGB.
+        red_cell: width of a red cell in pixels where it is known; else it is measured.
+    """
+    height, width = image.shape[:2]
+    ruler = find_ruler(image)
+    if ruler is None:
+        return Field(width, height, None, [])
+    wide = red_cell or ruler.diameter
+    zoom = min(1.0, WORKING / wide)
+    if zoom < 1:
+        size = max(8, round(width * zoom)), max(8, round(height * zoom))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    d = wide * zoom
+    found = densities(cv2.GaussianBlur(image, (0, 0), d / 40))
+    red = red_cells(found)
+    if red is None:
+        return Field(width, height, None, [])
+    s = stain(found, red)
+    whites, taken = _whites(s, found.green / np.float32(red.green), d)
+    cells = [*whites, *_platelets(found, red, taken, d)]
+    cells = [_scaled(c, 1 / zoom, width, height) for c in cells]
+    return Field(width, height, wide, sorted(cells, key=lambda c: (c.box[1], c.box[0])))
+
+
+def _scaled(cell: Found, by: float, width: int, height: int) -> Found:
+    left, top, right, bottom = (by * v for v in cell.box)
+    start = max(0, round(left)), max(0, round(top))
+    box = *start, min(width, round(right)), min(height, round(bottom))
+    return Found(box, cell.kind, cell.cut, cell.evidence)
+
+
+def _disc(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
+def _whites(s: np.ndarray, thick: np.ndarray, d: float) -> tuple[list[Found], np.ndarray]:
+    """White cells, and where they are (bool, H×W)."""
+    unit = np.pi / 4 * d * d
+    mask = cv2.morphologyEx((s > STAINED).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.06 * d))
+    cells: list[Found] = []
+    taken = np.zeros(s.shape, bool)
+    # Nuclei are far denser than what lies beside them: each heap has its own threshold.
+    count, labels = cv2.connectedComponents(mask)
+    core = np.zeros(s.shape, np.uint8)
+    for i, where in enumerate(ndimage.find_objects(labels, count - 1), 1):
+        part = labels[where] == i
+        if part.sum() < 0.02 * unit:
+            continue
+        peak = float(np.quantile(s[where][part], 0.9))
+        core[where] |= (part & (s[where] > NUCLEUS * peak)).astype(np.uint8)
+    core = cv2.morphologyEx(core, cv2.MORPH_OPEN, _disc(0.06 * d))
+    for where, own in _nuclei(core, thick, d):
+        if own.sum() < LEAST_WHITE * unit or np.median(thick[where][own]) < DENSE:
+            continue
+        box = _whole(s, own, where, taken, d)
+        cells.append(Found(box, "white", _is_cut(box, s.shape), 1.0))
+    return cells, taken
+
+
+def _nuclei(
+    core: np.ndarray, thick: np.ndarray, d: float
+) -> list[tuple[tuple[slice, slice], np.ndarray]]:
+    """The nuclei, each with all its lobes: a window, and what is nucleus there (bool)."""
+    unit = np.pi / 4 * d * d
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(core)
+    lobes = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.03 * unit]
+    group = {i: i for i in lobes}
+    outlines = {i: _outline(labels, i, stats) for i in lobes}
+    pairs = []
+    for k, i in enumerate(lobes):
+        for j in lobes[k + 1 :]:
+            a, b = outlines[i], outlines[j]
+            if np.abs(centres[i] - centres[j]).max() > 2 * d:
+                continue
+            gaps = np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1))
+            at = np.unravel_index(gaps.argmin(), gaps.shape)
+            pairs.append((float(gaps[at]), i, j, a[at[0]], b[at[1]]))
+    areas = {i: float(stats[i, cv2.CC_STAT_AREA]) / unit for i in lobes}
+    for gap, i, j, p, q in sorted(pairs, key=lambda pair: pair[0]):
+        if gap > LOBES * d:
+            break
+        mine, other = ([k for k in lobes if group[k] == group[g]] for g in (i, j))
+        if mine == other:
+            continue
+        both = np.concatenate([outlines[k] for k in [*mine, *other]])
+        if np.ptp(both, axis=0).max() > WIDEST * d:
+            continue
+        if min(sum(areas[k] for k in g) for g in (mine, other)) > WHOLE:
+            continue
+        steps = np.linspace(p, q, 12).round().astype(int)
+        if gap > GAP * d and thick[steps[:, 1], steps[:, 0]].min() < BETWEEN:
+            continue
+        for k in other:
+            group[k] = group[i]
+    nuclei = []
+    for g in sorted(set(group.values())):
+        own = [k for k in lobes if group[k] == g]
+        left, top, wide, high = stats[own, :4].T
+        where = (
+            slice(int(top.min()), int((top + high).max())),
+            slice(int(left.min()), int((left + wide).max())),
+        )
+        nuclei.append((where, np.isin(labels[where], own)))
+    return nuclei
+
+
+def _outline(labels: np.ndarray, i: int, stats: np.ndarray) -> np.ndarray:
+    """Some points, (x, y), on the outline of a component."""
+    x, y, w, h = stats[i, :4]
+    own = (labels[y : y + h, x : x + w] == i).astype(np.uint8)
+    lines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    points = np.concatenate(lines)[:, 0] + (x, y)
+    return points[:: max(1, len(points) // 60)]
+
+
+def _whole(
+    s: np.ndarray, own: np.ndarray, where: tuple[slice, slice], taken: np.ndarray, d: float
+) -> tuple[int, int, int, int]:
+    """The box of the whole cell around a nucleus; the cell is marked in `taken`."""
+    rows, columns = where
+    m = round(REACH * d) + 2
+    y0, x0 = max(0, rows.start - m), max(0, columns.start - m)
+    window = s[y0 : rows.stop + m, x0 : columns.stop + m]
+    core = np.zeros(window.shape, np.uint8)
+    y1, x1 = rows.start - y0, columns.start - x0
+    core[y1 : y1 + own.shape[0], x1 : x1 + own.shape[1]] = own
+    peak = float(np.median(window[core > 0]))
+    soft = cv2.GaussianBlur(window, (0, 0), d / 25)
+    reach = cv2.dilate(core, _disc(REACH * d))
+    body = ((soft > max(BODY, BODY_SHARE * peak)) & (reach > 0)).astype(np.uint8)
+    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disc(0.15 * d)) | core
+    _, labels = cv2.connectedComponents(body)
+    keep = np.isin(labels, np.unique(labels[core > 0])) & (body > 0)
+    taken[y0 : y0 + window.shape[0], x0 : x0 + window.shape[1]] |= keep
+    y, x = np.nonzero(keep)
+    return int(x0 + x.min()), int(y0 + y.min()), int(x0 + x.max()) + 1, int(y0 + y.max()) + 1
+
+
+def _is_cut(box: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
+    left, top, right, bottom = box
+    return left <= 0 or top <= 0 or right >= shape[1] or bottom >= shape[0]
+
+
+def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> list[Found]:
+    """Small heaps of stain beside the white cells. One that the border cuts is not told."""
+    t = violet(found, red)
+    fine = cv2.GaussianBlur(t, (0, 0), d / 40)
+    soft = cv2.GaussianBlur(t, (0, 0), HEAP * d / 40)
+    contrast = soft - cv2.GaussianBlur(t, (0, 0), AROUND * d / 40)
+    peak = (contrast >= cv2.dilate(contrast, _disc(0.12 * d))) & ~taken
+    peak &= contrast > LEAST_CONTRAST
+    dense = cv2.GaussianBlur(found.green + found.red, (0, 0), HEAP * d / 40)
+    pure = soft * (red.green + red.red) / np.maximum(dense, 0.03)
+    on_red = ((found.green > 0.4 * red.green) & (found.blue > 0.4 * red.blue)).astype(np.float32)
+    ring = _ring(0.25 * d, 0.38 * d)
+    covered = cv2.filter2D(on_red, -1, ring, borderType=cv2.BORDER_REPLICATE)
+    cells = []
+    m = round(0.5 * d)
+    for y, x in zip(*(v.tolist() for v in np.nonzero(peak)), strict=True):
+        y0, x0 = max(0, y - m), max(0, x - m)
+        near = fine[y0 : y + m + 1, x0 : x + m + 1]
+        level = fine[y, x] - 0.5 * max(1.3 * contrast[y, x], 0.3)
+        _, labels = cv2.connectedComponents((near > level).astype(np.uint8))
+        ys, xs = np.nonzero(labels == labels[y - y0, x - x0])
+        box = (
+            x0 + int(xs.min()),
+            y0 + int(ys.min()),
+            x0 + int(xs.max()) + 1,
+            y0 + int(ys.max()) + 1,
+        )
+        if _is_cut(box, t.shape):
+            continue
+        size = float(np.log(max(len(ys) / (np.pi / 4 * d * d), 0.003)))
+        terms = (
+            float(np.log(contrast[y, x])),
+            float(covered[y, x]),
+            min(3.0, _length(ys, xs)),
+            size,
+            size**2,
+            float(np.clip(pure[y, x], 0, 1)),
+            1.0,
+        )
+        evidence = float(1 / (1 + np.exp(-np.dot(PLATELET, terms))))
+        if evidence >= ENOUGH:
+            cells.append(Found(box, "platelet", False, evidence))
+    return _without_copies(cells, 0.25 * d)
+
+
+def _ring(inner: float, outer: float) -> np.ndarray:
+    """Weights of a ring around a pixel, of sum 1: float32."""
+    half = round(outer)
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    away = np.hypot(x, y)
+    ring = ((away > inner) & (away <= outer)).astype(np.float32)
+    return ring / ring.sum()
+
+
+def _length(ys: np.ndarray, xs: np.ndarray) -> float:
+    """How much longer than wide some pixels lie."""
+    if len(ys) < 4:
+        return 1.0
+    spread = np.linalg.eigvalsh(np.cov(np.stack([xs, ys]))) + 1 / 12
+    return float(np.sqrt(spread[1] / spread[0]))
+
+
+def _without_copies(cells: list[Found], apart: float) -> list[Found]:
+    """Of two peaks of one heap the better."""
+    kept: list[Found] = []
+    for cell in sorted(cells, key=lambda c: -c.evidence):
+        x, y = cell.middle
+        if all(np.hypot(x - a, y - b) > apart for a, b in (k.middle for k in kept)):
+            kept.append(cell)
+    return kept
