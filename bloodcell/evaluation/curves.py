@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.evaluation.metrics import checked
@@ -10,14 +11,6 @@ __all__ = ["precision_recall_curves", "roc_curves"]
 
 # More points than a screen has pixels would only make the file large.
 POINTS = 300
-
-
-def _counts(score: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # True and false positives with each distinct score as threshold, the highest first.
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True)
-    hits = np.cumsum(mine[order])[last]
-    return hits, np.flatnonzero(last) + 1 - hits
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +48,8 @@ def roc_curves(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
         mine = labels == c
         if mine.all():
             continue
-        hits, false = _counts(probabilities[:, c], mine)
-        x = np.append(0, false / (~mine).sum())
-        found.append((int(c), *_thinned(x, np.append(0, hits / mine.sum()))))
+        x, y, _ = roc_curve(mine, probabilities[:, c], drop_intermediate=False)
+        found.append((int(c), *_thinned(x, y)))
     return _table(found, ("false_positive_rate", "true_positive_rate"))
 
 
@@ -72,10 +64,9 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> pd
     found = []
     for c in np.unique(labels):
         mine = labels == c
-        hits, false = _counts(probabilities[:, c], mine)
+        precision, recall, _ = precision_recall_curve(mine, probabilities[:, c])
+        precision, recall = precision[::-1], recall[::-1]
         # Beyond full recall precision only falls: the curve ends there.
-        end = int(np.argmax(hits == mine.sum())) + 1
-        recall = np.append(0, hits[:end] / mine.sum())
-        precision = np.append(1, hits[:end] / (hits[:end] + false[:end]))
-        found.append((int(c), *_thinned(recall, precision)))
+        end = int(np.argmax(recall == 1)) + 1
+        found.append((int(c), *_thinned(recall[:end], precision[:end])))
     return _table(found, ("recall", "precision"))
