@@ -12,6 +12,7 @@ With ``--json`` a verb prints one JSON document on stdout and nothing else there
 to stderr. Exit code 0: done; 2: wrong input, with one line on stderr; 1: a failure of the program.
 """
 
+import io
 import sys
 from typing import Annotated
 
@@ -66,6 +67,10 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name or sign that the system's encoding lacks must not end the work.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except BloodCellError as error:

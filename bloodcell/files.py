@@ -35,6 +35,7 @@ from bloodcell.errors import (
 
 __all__ = [
     "bytes_of",
+    "decoded",
     "format_bytes",
     "move",
     "new_folder",
@@ -301,6 +302,16 @@ def write_json(path: Path, value: Any, within: Path | None = None) -> None:
     write_text(path, text + "\n", within)
 
 
+def decoded(data: bytes) -> str:
+    """Text in UTF-8, or in what the mark at its beginning says, as Windows programs write it.
+
+    Raises:
+        UnicodeDecodeError: it is none.
+    """
+    utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return data.decode("utf-16" if utf_16 else "utf-8-sig")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -309,7 +320,7 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: there is no such file.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(decoded(path.read_bytes()))
     # A number of very many digits is a ValueError of Python itself.
     except (ValueError, RecursionError) as error:
         raise BadInput(

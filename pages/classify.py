@@ -30,6 +30,7 @@ from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
+from bloodcell.ui.common.uploads import drop_zone, dropped
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>
@@ -56,7 +57,7 @@ def show_ensemble_line(ensemble: Ensemble) -> None:
 
 def keep_upload(key: str) -> None:
     """A callback: make what was dropped the visitor's photographs."""
-    uploads, strays = st.session_state[key], []
+    uploads, strays = dropped(key), []
     if "folder" in key:
         kept, strays = sift([file.name for file in uploads])
         uploads = [file for file in uploads if file.name in set(kept)]
@@ -80,7 +81,7 @@ def ask_photographs(ensemble: Ensemble) -> tuple[bool, bool]:
     files, folder = (
         f"classify_{what}_{photographs.upload_round()}" for what in ("upload", "folder")
     )
-    st.file_uploader(
+    drop_zone(
         "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP, or a zip of them. "
         "They stay in memory and are not stored.",
         accept_multiple_files=True,
@@ -111,7 +112,7 @@ def ask_photographs(ensemble: Ensemble) -> tuple[bool, bool]:
             args=(drawn_cells, DRAWN),
         )
         with st.popover("Upload a folder", icon=":material/folder_open:"):
-            st.file_uploader(
+            drop_zone(
                 "Photographs of single cells, also in folders within it",
                 accept_multiple_files="directory",
                 max_upload_size=MAX_BYTES >> 20,

@@ -14,8 +14,10 @@ from PIL import Image
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.cli import main
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.demo import make_demo
+from bloodcell.verbs.options import show
 from bloodcell.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
@@ -352,3 +354,23 @@ def test_one_damaged_dataset_does_not_hide_the_others(demo_copy: Path):
     assert sound["name"] == "demo"
     assert damaged["name"] == "broken"
     assert "dataset.json" in damaged["error"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_name_that_the_output_cannot_hold_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    arguments = ["bloodcell", "--home", str(tmp_path), "import", "\u7ec6\udc80.zip", "--name", "x"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    show({"file": "\u7ec6\u20ac"}, True, "")
+    for stream in streams.values():
+        stream.flush()
+    written = streams["stdout"].buffer.getvalue().decode(encoding)
+    assert ended.value.code == 2
+    assert b"no file or folder" in streams["stderr"].buffer.getvalue()
+    assert json.loads(written)["file"] == "\u7ec6\u20ac"

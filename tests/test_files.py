@@ -235,3 +235,9 @@ def test_a_temporary_of_any_kind_goes_with_its_process(tmp_path: Path):
     mine.mkdir()
     sweep_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_as_windows_programs_write_it_is_read(tmp_path: Path, encoding: str):
+    (tmp_path / "a.json").write_text('{"name": "größer"}', encoding=encoding)
+    assert read_json(tmp_path / "a.json") == {"name": "größer"}

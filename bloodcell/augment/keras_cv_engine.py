@@ -110,7 +110,7 @@ def refuse_missing(policy: Policy) -> None:
 
 def _import_keras_cv() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         with quiet_stderr():
             import keras_cv

@@ -34,14 +34,29 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
 def load_tensorflow():
-    """Import TensorFlow, quietly; returns the module."""
+    """Import TensorFlow, quietly; returns the module.
+
+    What a person set for other programs (``keras.json``, ``KERAS_BACKEND``) does not hold here.
+
+    Raises:
+        BadInput: this process uses Keras with something else than TensorFlow already.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     import absl.logging
 
     absl.logging.set_verbosity(absl.logging.ERROR)
     with quiet_stderr():
+        import keras
         import tensorflow as tf
+    if keras.config.backend() != "tensorflow":
+        raise BadInput(
+            f"Keras is in use with {keras.config.backend()} in this process, expected TensorFlow: "
+            "train in a process of its own, e.g. with `python -m bloodcell train`."
+        )
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
     return tf
 
 

@@ -120,6 +120,12 @@ def check_startable(dataset: Dataset, split: Split) -> None:
         )
     for part in ("train", "validation", "test"):
         present = np.unique(labels[split.indices(part)])
+        if not len(present) and split.given:
+            raise BadInput(
+                f"The {part} part of {dataset.name} is empty because its source gave other parts "
+                "only: evaluate on what is there, or import the source again with --no-parts to "
+                "divide it anew."
+            )
         if not len(present):
             raise BadInput(
                 f"The {part} part of {dataset.name} is empty: choose other shares of the split, "

@@ -1,6 +1,7 @@
 """What the verbs of the command line share: options, and how they print."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -34,7 +35,9 @@ Tta = Annotated[
 
 
 def show(value: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False) if as_json else text)
+    # Where the output cannot hold every character, JSON can still say every one.
+    narrow = not (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+    print(json.dumps(value, ensure_ascii=narrow, allow_nan=False) if as_json else text)
 
 
 def table(rows: list[list[Any]], head: list[str]) -> str:

@@ -26,6 +26,17 @@ def keras():
     return keras
 
 
+@pytest.mark.parametrize(
+    ("setting", "other"), [("floatx", "float16"), ("image_data_format", "channels_first")]
+)
+def test_what_a_person_set_for_other_programs_does_not_hold(keras, setting: str, other: str):
+    """As keras.json would when Keras is imported."""
+    ours = getattr(keras.config, setting)()
+    getattr(keras.config, f"set_{setting}")(other)
+    assert build_classifier("tiny", size=32).output_shape == (None, 8)
+    assert getattr(keras.config, setting)() == ours
+
+
 def photographs(n: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
 

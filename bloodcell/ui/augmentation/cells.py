@@ -12,6 +12,7 @@ from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.errors import BadInput
 from bloodcell.ui.common.dataset_index import DatasetIndex, dataset_index
 from bloodcell.ui.common.state import active_dataset
+from bloodcell.ui.common.uploads import drop_zone, dropped
 
 __all__ = ["OWN", "Cells", "Shown", "choose_cells", "draw_cells", "find_example", "take_cells"]
 
@@ -83,7 +84,7 @@ def find_example(dataset: Dataset | None, label: int, seed: int) -> np.ndarray:
 
 def _decode_uploads() -> None:
     """Decode uploads once; they stay in the memory of the session."""
-    images, problems, files = [], [], st.session_state["own_upload"] or []
+    images, problems, files = [], [], dropped("own_upload")
     for file in files[:MOST_OWN]:
         try:
             images.append((fit(decode_image(file.getvalue(), file.name), DRAWN_SIDE), file.name))
@@ -96,7 +97,7 @@ def _decode_uploads() -> None:
 
 
 def _upload_cells() -> Cells | None:
-    st.file_uploader(
+    there = drop_zone(
         "Images of single cells (JPEG, PNG, TIFF, BMP or WebP). They stay in memory and are not "
         f"stored; the centre square is shown at {DRAWN_SIDE} pixels.",
         accept_multiple_files=True,
@@ -107,7 +108,7 @@ def _upload_cells() -> Cells | None:
     for problem in st.session_state.get("own_problems", []):
         st.warning(problem, icon=":material/warning:")
     own = st.session_state.get("own_cells")
-    if own and not st.session_state["own_upload"]:
+    if own and not there:
         # The upload field is emptied when another page is opened; the images are kept.
         st.caption(f"Uploaded before: {', '.join(name for _, name in own)}.")
     if not own:

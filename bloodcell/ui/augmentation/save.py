@@ -13,6 +13,7 @@ from bloodcell.augment import (
     save_policy,
 )
 from bloodcell.errors import BadInput, BloodCellError
+from bloodcell.files import decoded
 from bloodcell.trash import delete, restore
 from bloodcell.ui.augmentation.editor import (
     CHOICE,
@@ -25,6 +26,7 @@ from bloodcell.ui.augmentation.editor import (
     read_policy,
 )
 from bloodcell.ui.common.state import workspace
+from bloodcell.ui.common.uploads import drop_zone, dropped
 
 __all__ = ["draw_save"]
 
@@ -88,11 +90,12 @@ def _restore() -> None:
 
 
 def _import() -> None:
-    file = st.session_state["policy_upload"]
-    if file is None:
+    files = dropped("policy_upload")
+    if not files:
         return
+    file = files[0]
     try:
-        document = json.loads(file.getvalue().decode("utf-8-sig"))
+        document = json.loads(decoded(file.getvalue()))
         policy = policy_from_json(document, file.name)
     except (ValueError, RecursionError) as error:
         _set_note(
@@ -154,7 +157,7 @@ def draw_save() -> None:
         disabled=ready is None,
     )
     with st.expander("Import", icon=":material/upload:"):
-        st.file_uploader(
+        drop_zone(
             "Policy file (JSON), exported from this page",
             type=["json"],
             max_upload_size=MOST_MIB,

@@ -9,6 +9,7 @@ from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.import_zip import import_ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.state import set_active, workspace
+from bloodcell.ui.common.uploads import drop_zone, dropped
 
 __all__ = ["show_ensemble_import", "show_ensembles", "show_import_result"]
 
@@ -19,9 +20,10 @@ RESULT = "ensemble_import_result"
 def _import_uploaded() -> None:
     """A callback: its result is shown by the run that follows, see :func:`show_import_result`."""
     turn = st.session_state.get(ROUND, 0)
-    file = st.session_state.get(f"ensemble_upload_{turn}")
-    if file is None:
+    files = dropped(f"ensemble_upload_{turn}")
+    if not files:
         return
+    file = files[0]
     # Another key empties the drop zone.
     st.session_state[ROUND] = turn + 1
     try:
@@ -40,7 +42,7 @@ def _import_uploaded() -> None:
 
 def show_ensemble_import() -> None:
     """A drop zone for the zip of an ensemble."""
-    st.file_uploader(
+    drop_zone(
         "Import an ensemble (.zip)",
         max_upload_size=MAX_FILE_BYTES >> 20,
         key=f"ensemble_upload_{st.session_state.get(ROUND, 0)}",

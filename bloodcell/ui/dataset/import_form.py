@@ -16,6 +16,7 @@ from bloodcell.progress import Progress
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.import_job import begin_import, free_name
 from bloodcell.ui.common.jobs import current_job
+from bloodcell.ui.common.uploads import drop_zone
 from bloodcell.workspace import Workspace
 
 __all__ = ["show_import_form"]
@@ -79,17 +80,18 @@ def _import_upload(
 
 
 def _show_upload() -> None:
-    upload = st.file_uploader(
+    files = drop_zone(
         "An .npz with images and labels (also MedMNIST), or a .zip with one folder per class",
         type=["npz", "zip"],
         key="import_upload",
     )
-    if upload is None:
+    if not files:
         st.caption(
             "Folders may have English class names or the usual abbreviations (BA, EO, ERB, IG, LY, "
             "MO, NE, PL). Nothing leaves this server."
         )
         return
+    upload = files[0]
     name = st.text_input(
         "Name", free_name(Path(upload.name).stem), key=f"import_upload_name_{upload.file_id}"
     )

@@ -24,6 +24,7 @@ from bloodcell.figures.theme import CONFIG
 from bloodcell.files import read_json, write_json
 from bloodcell.ui.common.format import thumbnail
 from bloodcell.ui.common.state import active_dataset, workspace
+from bloodcell.ui.common.uploads import drop_zone
 
 __all__ = ["show_readers"]
 
@@ -58,12 +59,12 @@ def _number(found: dict) -> str:
 
 def show_readers() -> None:
     """Upload a table of labels by several readers, and see how far they agree."""
-    uploaded = st.file_uploader(
+    files = drop_zone(
         "Labels of several readers (CSV with the columns file, reader, label and perhaps patient)",
         type="csv",
         key="readings",
     )
-    if uploaded is None:
+    if not files:
         st.info(
             "Each reader has a line for each cell. A label is one of the eight classes or other; "
             "an ensemble's answers may stand among them as a reader.",
@@ -73,8 +74,8 @@ def show_readers() -> None:
             "Example (CSV)", EXAMPLE, "labels.csv", "text/csv", icon=":material/download:"
         )
         return
-    content = uploaded.getvalue()
-    readings = _read(content, uploaded.name)
+    content = files[0].getvalue()
+    readings = _read(content, files[0].name)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         machine = st.selectbox(
             "Machine among the readers", [NOBODY, *readings.readers], key="readings_machine"

@@ -25,6 +25,7 @@ from bloodcell.figures.theme import CONFIG
 from bloodcell.figures.verification_report import HEAD, comparison_rows, verification_report
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.state import active_ensemble, workspace
+from bloodcell.ui.common.uploads import drop_zone
 from bloodcell.workspace import check_name
 
 __all__ = ["show_plan", "show_results"]
@@ -207,12 +208,12 @@ def show_results() -> None:
         return
     name = st.selectbox("Verification", locked, key="verification_result")
     plan = load_plan(_path(name))
-    uploaded = st.file_uploader(
+    files = drop_zone(
         "Counts (CSV with the columns smear, reader and one for each class)",
         type="csv",
         key="counts",
     )
-    if uploaded is None:
+    if not files:
         st.download_button(
             "Form for the counts (CSV)",
             _form(plan),
@@ -221,7 +222,7 @@ def show_results() -> None:
             icon=":material/download:",
         )
         return
-    counts = _read(uploaded.getvalue(), uploaded.name)
+    counts = _read(files[0].getvalue(), files[0].name)
     result = _verified(plan, counts, plan.seal)
     _show_verdict(result)
     st.dataframe(

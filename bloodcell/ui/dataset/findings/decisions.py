@@ -15,6 +15,7 @@ from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.dataset_index import DatasetIndex
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.gallery import gallery
+from bloodcell.ui.common.uploads import drop_zone
 from bloodcell.ui.dataset.image_view import picture_of
 
 __all__ = [
@@ -231,9 +232,10 @@ def _show_import(dataset: Dataset) -> None:
             "A table of decisions that was exported from this dataset or from another copy of its "
             "images. Images are matched by their pixels; names and order do not matter."
         )
-        file = st.file_uploader("Decisions (CSV)", type="csv", key="decisions_file")
-        if file is None or not st.button("Import decisions", type="primary"):
+        files = drop_zone("Decisions (CSV)", type="csv", key="decisions_file")
+        if not files or not st.button("Import decisions", type="primary"):
             return
+        file = files[0]
         with show_errors():
             done = import_decisions(dataset, file.getvalue(), file.name)
             result = f"{done.applied:,} decisions imported, {done.changed:,} of them new."

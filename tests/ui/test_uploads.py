@@ -1,0 +1,49 @@
+"""A page left open while its session ends: what was dropped is asked for again, in one sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.elements.widgets import file_uploader
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
+from streamlit.testing.v1 import AppTest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def there(name: str) -> UploadedFile:
+    return UploadedFile(UploadedFileRec(name, name, "image/png", b"1"), None)
+
+
+def page():
+    import streamlit as st
+
+    from bloodcell.ui.common.uploads import drop_zone, dropped
+
+    files = drop_zone("Drop", key="zone", accept_multiple_files=True)
+    st.text(" ".join(file.name for file in files))
+    st.text(" ".join(file.name for file in dropped("zone")))
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "says"),
+    [
+        ([], "", ""),
+        ([there("a"), there("b")], "a b", ""),
+        ([DeletedFile("1")], "", "This file is no longer on the server"),
+        ([DeletedFile("1"), there("b"), DeletedFile("2")], "b", "These 2 files are no longer"),
+    ],
+)
+def test_files_that_are_gone_are_asked_for_and_the_others_taken(monkeypatch, files, names, says):
+    monkeypatch.setattr(file_uploader, "_get_upload_files", lambda _: files)
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [text.value for text in app.text] == [names, names]
+    assert [says in warning.value for warning in app.warning] == ([True] if says else [])
+
+
+def test_every_page_takes_files_from_there():
+    """Whoever calls st.file_uploader itself gets files that are gone."""
+    sources = [*(REPOSITORY / "bloodcell" / "ui").rglob("*.py"), *(REPOSITORY / "pages").glob("*")]
+    calls = [p.name for p in sources if re.search(r"\bst\.file_uploader\(", p.read_text("utf-8"))]
+    assert calls == ["uploads.py"]
