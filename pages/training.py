@@ -120,9 +120,9 @@ def show_new_run() -> None:
         )
         show_demo_button("training_demo")
         return
-    begun = draw_launch_form()
-    if begun is not None:
-        st.query_params["run"] = begun.id
+    started = draw_launch_form()
+    if started is not None:
+        st.query_params["run"] = started.id
         st.session_state["next_view"] = RUNS
         st.rerun()
 

@@ -1,4 +1,4 @@
-"""What carries runs out. The queue and the page know these three verbs and nothing else.
+"""What carries runs out. The queue and the page know these two verbs and nothing else.
 
 An engine for a cluster is another class with these methods in `ENGINES`: it submits
 ``python -m bloodcell resume RUN`` on a machine that sees the run's folder, and the folder tells
@@ -34,9 +34,6 @@ class Engine(Protocol):
     def cancel(self, run: Run) -> None:
         """Have it end after its current batch with its state saved, or not begin at all."""
 
-    def poll(self, run: Run) -> str:
-        """Its state, one of ``bloodcell.runs.run.STATES``."""
-
 
 @dataclass(frozen=True)
 class Local:
@@ -50,9 +47,6 @@ class Local:
 
     def cancel(self, run: Run) -> None:
         ask_to_stop(run)
-
-    def poll(self, run: Run) -> str:
-        return run.status()["state"]
 
 
 ENGINES: dict[str, Callable[[Workspace], Engine]] = {Local.name: Local}

@@ -33,7 +33,7 @@ from bloodcell.runs.tracker import LiveTrackers
 from bloodcell.training.checkpoint import load_state
 from bloodcell.workspace import Workspace
 
-__all__ = ["DETACHED", "execute", "same_dataset"]
+__all__ = ["DETACHED", "RunWriter", "execute", "same_dataset"]
 
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
@@ -41,13 +41,13 @@ HEARTBEAT_S = 2.0
 PREDICT_BATCH = 64
 
 
-class _Watch:
-    """Writes what a training does into the run's folder."""
+class RunWriter:
+    """The callback of a training that writes its status and metrics into the run's folder."""
 
-    def __init__(self, run: Run, say: Callable[[str], None]):
+    def __init__(self, run: Run, log: Callable[[str], None]):
         self.run = run
-        self.say = say
-        self.trackers = LiveTrackers(run, say)
+        self.log = log
+        self.trackers = LiveTrackers(run, log)
         self.reason: str | None = None
         self._asked = 0.0
         self._ended = threading.Event()
@@ -127,11 +127,11 @@ class _Watch:
 
 
 @contextmanager
-def _signals(watch: _Watch) -> Iterator[None]:
+def _signals(writer: RunWriter) -> Iterator[None]:
     """SIGINT and SIGTERM stop the run after the current batch, with its state saved."""
 
     def ask(number: int, frame: Any) -> None:
-        watch.reason = f"the process received {signal.Signals(number).name}"
+        writer.reason = f"the process received {signal.Signals(number).name}"
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -168,7 +168,7 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
             return "stopped"
         run.stop_path.unlink(missing_ok=True)
 
-        def say(text: str) -> None:
+        def log(text: str) -> None:
             line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}"
             # A log that does not fit on the disk must not end what it reports on.
             with (
@@ -179,23 +179,23 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
             if echo:
                 print(line, file=sys.stderr, flush=True)
 
-        watch = _Watch(run, say)
-        watch.beat()
-        threading.Thread(target=watch.keep_beating, daemon=True).start()
+        writer = RunWriter(run, log)
+        writer.beat()
+        threading.Thread(target=writer.keep_beating, daemon=True).start()
         try:
-            with _signals(watch):
-                state, reason = _train(workspace, run, watch)
+            with _signals(writer):
+                state, reason = _train(workspace, run, writer)
         except BloodCellError as error:
-            say(f"failed: {error}")
-            watch.fail(str(error))
+            log(f"failed: {error}")
+            writer.fail(str(error))
             raise
         except BaseException as error:
-            say(traceback.format_exc())
-            watch.fail(f"{type(error).__name__}: {error}; see train.log")
+            log(traceback.format_exc())
+            writer.fail(f"{type(error).__name__}: {error}; see train.log")
             raise
         run.stop_path.unlink(missing_ok=True)
-        say(f"{state}: {reason}")
-        watch.end(state, reason)
+        log(f"{state}: {reason}")
+        writer.end(state, reason)
         return state
 
 
@@ -211,21 +211,21 @@ def _mend_metrics(run: Run) -> None:
         write_text(run.metrics_path, "".join(lines), run.path)
 
 
-def _train(workspace: Workspace, run: Run, watch: _Watch) -> tuple[str, str]:
+def _train(workspace: Workspace, run: Run, writer: RunWriter) -> tuple[str, str]:
     from bloodcell.models.export import export_litert
     from bloodcell.training.fit import fit
 
     config, dataset = run.config(), same_dataset(workspace, run)
     split = config.split_rule.split(dataset)
     check_startable(dataset, split)
-    watch.say(
+    writer.log(
         f"process {os.getpid()}: {config.backbone} on {dataset.name}, "
         + ", ".join(f"{len(split.indices(p)):,} {p}" for p in ("train", "validation", "test"))
     )
-    fitted = fit(config, run.policy(), dataset, split, run.checkpoint, watch, watch.say)
+    fitted = fit(config, run.policy(), dataset, split, run.checkpoint, writer, writer.log)
     if not fitted.finished:
         return "stopped", fitted.reason
-    watch.say("export")
+    writer.log("export")
     with replacing(run.keras_path) as temporary:
         fitted.model.save(temporary)
     export_litert(fitted.model, run.litert_path)

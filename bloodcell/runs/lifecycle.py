@@ -12,7 +12,7 @@ from bloodcell.runs.execute import same_dataset
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.lock import hold
-from bloodcell.runs.queue import begun, changed
+from bloodcell.runs.queue import changed_config, has_begun
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
@@ -33,7 +33,7 @@ def duplicate(workspace: Workspace, run: Run, **changes: Any) -> Run:
         BadInput: there is no such value, or the new config cannot be started.
     """
     policy = None if "policy" in changes else run.policy()
-    return prepare(workspace, changed(run, **changes), policy, duplicate_of=run.id)
+    return prepare(workspace, changed_config(run, **changes), policy, duplicate_of=run.id)
 
 
 def extend(
@@ -62,7 +62,7 @@ def extend(
     with hold(run):
         status, record, old = run.status(), run.record(), run.config()
         done = len(run.metrics())
-        if status["state"] in ACTIVE or not begun(run):
+        if status["state"] in ACTIVE or not has_begun(run):
             raise BadInput(
                 f"Run {run.id} is {status['state']}: only one that has begun and does not run now "
                 "can go on to more epochs."

@@ -25,14 +25,14 @@ from bloodcell.workspace import Workspace
 
 __all__ = [
     "Settings",
-    "begun",
     "cancel",
     "change_settings",
-    "changed",
+    "changed_config",
     "edit",
     "engaged",
     "engine_of",
     "enqueue",
+    "has_begun",
     "is_listed",
     "move",
     "queue_lock",
@@ -183,7 +183,7 @@ def engine_of(workspace: Workspace, run: Run) -> Engine:
     return ENGINES[name if name in ENGINES else settings(workspace).engine](workspace)
 
 
-def begun(run: Run) -> bool:
+def has_begun(run: Run) -> bool:
     """Whether something of the run is on disk that a change of its config would contradict."""
     return run.metrics_path.exists() or any(run.checkpoint.glob("*.npz"))
 
@@ -216,8 +216,8 @@ def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -
                 run.stop_path.unlink(missing_ok=True)
                 gone = ("launched", "engine", "host")
                 status = {k: v for k, v in run.status().items() if k not in gone}
-                said = {"state": "queued", "reason": "", "pid": None}
-                write_json(run.status_path, {**status, **said})
+                status |= {"state": "queued", "reason": "", "pid": None}
+                write_json(run.status_path, status)
         ids = [run.id for run in runs]
         others = [r.id for r in waiting(workspace) if r.id not in ids]
         write_order(workspace, [*ids, *others] if first else [*others, *ids])
@@ -273,20 +273,20 @@ def edit(workspace: Workspace, run: Run, **changes: Any) -> TrainConfig:
     with queue_lock(workspace), hold(run):
         status = run.status()
         waits = status["state"] in ("queued", "stopped") and not _launched(status)
-        if not waits or begun(run):
+        if not waits or has_begun(run):
             raise BadInput(
                 f"Run {run.id} has begun, so its config stays: duplicate it with changes instead."
             )
         # What a check finds is found anew: the run may have had another start or teacher.
         record = {k: v for k, v in run.record().items() if k not in SOURCES}
         policy = None if "policy" in changes else run.policy()
-        config, found = check_config(workspace, changed(run, **changes), policy)
+        config, found = check_config(workspace, changed_config(run, **changes), policy)
         write_json(run.config_path, {**record, **found, "config": config.to_json()})
         write_json(run.status_path, {**status, "edited": time.time()})
     return config
 
 
-def changed(run: Run, **changes: Any) -> TrainConfig:
+def changed_config(run: Run, **changes: Any) -> TrainConfig:
     """The config of a run with changes, as it would be given to start another one.
 
     Raises:

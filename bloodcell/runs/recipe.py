@@ -37,8 +37,8 @@ def command_of(run: Run) -> str:
     for name, value in values.items():
         # A split chosen for the dataset would take the place of the usual seed.
         if name == "split_seed" or (name not in APART and value != usual[name]):
-            said = Path(value).name if name == "policy" else str(value)
-            words += [f"--{name.replace('_', '-')}", said]
+            text = Path(value).name if name == "policy" else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
     return "python -m bloodcell train " + shlex.join(words)
 
 

@@ -82,13 +82,13 @@ def _start_next(workspace: Workspace) -> bool:
     chosen = settings(workspace)
     engine = ENGINES[chosen.engine](workspace)
     free = chosen.slots - len(engaged(workspace, engine.name))
-    begun = waiting(workspace)[: max(free, 0)]
-    for run in begun:
-        _say(f"starts {run.id}")
+    starting = waiting(workspace)[: max(free, 0)]
+    for run in starting:
+        _log(f"starts {run.id}")
         _submit(run, engine.submit)
     # Written after the start: if this process is killed in between, the next one finds the run
     # listed, and looks after it until its process speaks up.
-    ids = {run.id for run in begun}
+    ids = {run.id for run in starting}
     order = read_order(workspace)
     left = [i for i in order if i not in ids and is_listed(Run(workspace.runs / i))]
     if order != left:
@@ -101,7 +101,7 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> None:
     try:
         submit(run)
     except (BloodCellError, OSError) as error:
-        _say(f"{run.id} was not started: {error}")
+        _log(f"{run.id} was not started: {error}")
         # The run itself may be gone.
         with contextlib.suppress(BloodCellError, OSError):
             if run.status()["state"] == "queued":
@@ -109,5 +109,5 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> None:
                 write_json(run.status_path, {**run.status(), "state": "failed", "reason": reason})
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}", file=sys.stderr, flush=True)

@@ -138,10 +138,10 @@ class MLflow:
 
     def close(self, state: str) -> None:
         ends = {"finished": "FINISHED", "failed": "FAILED", "running": "RUNNING"}
-        ended = ends.get(state, "KILLED")
-        if ended == "RUNNING":
+        state_there = ends.get(state, "KILLED")
+        if state_there == "RUNNING":
             return
-        self._client.set_terminated(self._id, ended)
+        self._client.set_terminated(self._id, state_there)
 
 
 TRACKERS: dict[str, Callable[[Run, str], Tracker]] = {"tensorboard": TensorBoard, "mlflow": MLflow}
@@ -182,8 +182,8 @@ def track_run(run: Run, tracker: Mapping[str, str]) -> int:
 class LiveTrackers:
     """The trackers of a run in progress. Whatever becomes of them, the run goes on."""
 
-    def __init__(self, run: Run, say: Callable[[str], None]):
-        self.run, self.say = run, say
+    def __init__(self, run: Run, log: Callable[[str], None]):
+        self.run, self.log = run, log
         self._open: dict[str, Tracker] = {}
         self._wanted = {
             m["to"]: m for m in (run.record().get("trackers") or run.record().get("mirrors", ()))
@@ -197,7 +197,7 @@ class LiveTrackers:
                 act(self._open[to])
             except Exception as error:
                 del self._wanted[to]
-                self.say(f"no longer logged to {to}: {error}")
+                self.log(f"no longer logged to {to}: {error}")
 
     def update(self, history: Sequence[Record]) -> None:
         self._each(lambda tracker: tracker.add(history))

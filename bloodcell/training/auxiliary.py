@@ -1,6 +1,6 @@
 """What learns or teaches beside a classifier while it is trained, and is not exported with it.
 
-- Strangers (outlier exposure): a second output on the features learns to tell a cell from what
+- Outlier exposure: a second output on the features learns to tell a cell from what
   is none, so that the features show it (Hendrycks, Mazeika, Dietterich, ICLR 2019).
 - A teacher (distillation): a finished run shows what it sees in every image: its probabilities
   become a part of the labels (Hinton, Vinyals, Dean 2015), and its features are to be found in
@@ -17,14 +17,14 @@ from bloodcell.training.config import TrainConfig
 __all__ = ["Auxiliary"]
 
 # Of the loss of telling out-of-distribution images, beside that of telling classes.
-STRANGER_SHARE = 0.3
+OUTLIER_SHARE = 0.3
 # Of the teacher's probabilities in the labels, and of the loss of finding its features.
 TEACHER_SHARE = 0.5
 FEATURES_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class TeacherOutputs:
     probabilities: Any
     features: Any
 
@@ -45,12 +45,12 @@ class Auxiliary:
     def __init__(self, config: TrainConfig, model: Any):
         self.teacher = _load(config.teacher) if config.teacher else None
         width = model.get_layer("features").output.shape
-        self.stranger = _dense(1, "stranger", width) if config.outlier_exposure else None
+        self.outlier = _dense(1, "outlier", width) if config.outlier_exposure else None
         self.pupil = None
         if self.teacher is not None:
             features = self.teacher.outputs[1].shape[-1]
             self.pupil = _dense(features, "teacher_features", width)
-        self.layers = [layer for layer in (self.stranger, self.pupil) if layer is not None]
+        self.layers = [layer for layer in (self.outlier, self.pupil) if layer is not None]
 
     @property
     def variables(self) -> list:
@@ -61,7 +61,7 @@ class Auxiliary:
     def trainable_variables(self) -> list:
         return [v for layer in self.layers for v in layer.trainable_variables]
 
-    def lesson(self, images: Any) -> _Lesson | None:
+    def ask_teacher(self, images: Any) -> TeacherOutputs | None:
         """What the teacher sees in images (float32 n×S×S×3, 0 to 255), at the size it knows."""
         import tensorflow as tf
 
@@ -72,28 +72,28 @@ class Auxiliary:
             # Near to `data.resize.resized`, which it learned with.
             images = tf.image.resize(images, (size, size), antialias=True)
         probabilities, features = self.teacher(images, training=False)
-        return _Lesson(probabilities, features)
+        return TeacherOutputs(probabilities, features)
 
-    def targets(self, targets: Any, lesson: _Lesson | None) -> Any:
+    def targets(self, targets: Any, lesson: TeacherOutputs | None) -> Any:
         """The labels (n×8) as the teacher amends them."""
         if lesson is None:
             return targets
         return targets * (1 - TEACHER_SHARE) + lesson.probabilities * TEACHER_SHARE
 
-    def loss(self, features: Any, known: Any, lesson: _Lesson | None) -> Any:
+    def loss(self, features: Any, known: Any, lesson: TeacherOutputs | None) -> Any:
         """The mean loss of the auxiliary outputs.
 
         Args:
             features: n×C, of the classifier in training.
-            known: n, 1 for a cell and 0 for a stranger.
-            lesson: of :meth:`lesson`.
+            known: n, 1 for a cell and 0 for a synthetic out-of-distribution image.
+            lesson: of :meth:`ask_teacher`.
         """
         import tensorflow as tf
 
         loss = tf.constant(0.0)
-        if self.stranger is not None:
-            told = tf.nn.sigmoid_cross_entropy_with_logits(1 - known, self.stranger(features)[:, 0])
-            loss += STRANGER_SHARE * tf.reduce_mean(told)
+        if self.outlier is not None:
+            told = tf.nn.sigmoid_cross_entropy_with_logits(1 - known, self.outlier(features)[:, 0])
+            loss += OUTLIER_SHARE * tf.reduce_mean(told)
         if lesson is not None:
             missed = tf.reduce_mean(tf.square(self.pupil(features) - lesson.features), 1)
             loss += FEATURES_SHARE * tf.reduce_mean(missed * known)

@@ -204,8 +204,8 @@ def disk_bytes(config: TrainConfig) -> int:
     return 3 * checkpoint_bytes(config) + 4 * weights
 
 
-class _Stopwatch:
-    """Watches the first batches of a training and then asks for its end."""
+class _SpeedMeter:
+    """The callback that times the first batches of a training and then asks for its end."""
 
     def __init__(self, limit: int):
         import psutil
@@ -250,25 +250,25 @@ def measure(workspace: Workspace, config: TrainConfig, *, busy: bool = False) ->
     split = config.split_rule.split(dataset)
     images = len(split.indices("train"))
     batches = -(-images // config.batch_size)
-    watch = _Stopwatch(MOST_BATCHES)
+    meter = _SpeedMeter(MOST_BATCHES)
     if batches < 2:
         raise BadInput(
             f"Dataset {dataset.name} has {images} training images, too few to measure with a "
             f"batch size of {config.batch_size}: choose a smaller batch."
         )
     with tempfile.TemporaryDirectory() as folder:
-        fit(config, policy, dataset, split, Path(folder), watch, lambda _: None)
-    skip = min(SKIPPED_BATCHES, len(watch.times) - 2)
+        fit(config, policy, dataset, split, Path(folder), meter, lambda _: None)
+    skip = min(SKIPPED_BATCHES, len(meter.times) - 2)
     # Between epochs the network is judged: such a gap is no batch.
     gaps = [
         b - a
-        for i, (a, b) in enumerate(zip(watch.times, watch.times[1:], strict=False), 1)
+        for i, (a, b) in enumerate(zip(meter.times, meter.times[1:], strict=False), 1)
         if i > skip and i % batches
     ]
     return Speed(
         images_per_second=round(config.batch_size / (sum(gaps) / len(gaps)), 1),
-        startup_s=round(watch.times[1] - began, 1),
-        memory_bytes=watch.memory,
+        startup_s=round(meter.times[1] - began, 1),
+        memory_bytes=meter.memory,
         batches=len(gaps),
         source="measured",
         when=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -39,11 +39,11 @@ from bloodcell.training.step import (
     recalls,
 )
 
-__all__ = ["Fitted", "Watch", "fit"]
+__all__ = ["Fitted", "TrainState", "TrainingCallback", "fit"]
 
 
-class Watch(Protocol):
-    """Who looks on while a classifier is trained."""
+class TrainingCallback(Protocol):
+    """Is called while a classifier is trained, and can end it."""
 
     def batch(self, epoch: int, batch: int, batches: int, images_per_second: float) -> None:
         """After every batch; `epoch` and `batch` count from 1."""
@@ -68,7 +68,7 @@ class _Sums:
 
 
 @dataclass
-class _Place:
+class TrainState:
     """Where a training is: the part of its state that is not a variable."""
 
     epoch: int = 1
@@ -81,7 +81,7 @@ class _Place:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "_Place":
+    def from_json(cls, values: dict[str, Any]) -> "TrainState":
         return cls(
             values["epoch"],
             values["batch"],
@@ -109,7 +109,7 @@ class Fitted:
 
 
 class _Training:
-    """A model in training: its variables, its place, and where its state is kept."""
+    """A model in training: its variables, its state, and where both are kept."""
 
     def __init__(
         self, config: TrainConfig, policy: Policy, dataset: Dataset, split: Split, folder: Path
@@ -132,18 +132,18 @@ class _Training:
         self.auxiliary = Auxiliary(config, self.model)
         self.optimizer = make_optimizer(config, self.model, self.auxiliary)
         self.averaged = make_average(self.model) if config.ema else []
-        self.state = [
+        self.variables = [
             *self.model.variables,
             *self.optimizer.variables,
             *self.averaged,
             *self.auxiliary.variables,
         ]
-        self.place = _Place()
+        self.state = TrainState()
         self.resumed = saved is not None
         if saved is not None:
-            _assign(self.state, saved[0])
+            _assign(self.variables, saved[0])
             _finalize(self.model)
-            self.place = _Place.from_json(saved[1])
+            self.state = TrainState.from_json(saved[1])
         self.labels = dataset.labels
         self.validation = split.indices("validation")
         # What thresholds will be taken from must not choose the epoch.
@@ -172,33 +172,33 @@ class _Training:
         self.evaluate = make_evaluate(self.model)
 
     def save(self) -> None:
-        save_state(self.folder, [v.numpy() for v in self.state], self.place.to_json())
+        save_state(self.folder, [v.numpy() for v in self.variables], self.state.to_json())
 
-    def train_epoch(self, watch: Watch) -> str | None:
+    def train_epoch(self, callback: TrainingCallback) -> str | None:
         """Train to the end of the epoch; the reason if a stop was asked for before."""
-        place, sums = self.place, self.place.sums
+        state, sums = self.state, self.state.sums
         clock = time.monotonic()
-        for images, one_hot, sample_weights in self.batches.epoch(place.epoch, place.batch):
-            number = (place.epoch - 1) * len(self.batches) + place.batch
-            rate = learning_rate(self.config, number, len(self.batches), place.patience.drops)
+        for images, one_hot, sample_weights in self.batches.epoch(state.epoch, state.batch):
+            number = (state.epoch - 1) * len(self.batches) + state.batch
+            rate = learning_rate(self.config, number, len(self.batches), state.patience.drops)
             self.optimizer.learning_rate.assign(rate)
             loss, confusion = self.step(
                 images, one_hot, sample_weights, self.tf.constant(number, self.tf.float32)
             )
             sums.images += len(images)
-            sums.loss += _finite(float(loss), place) * len(images)
+            sums.loss += _finite(float(loss), state) * len(images)
             sums.confusion = (np.array(sums.confusion) + confusion.numpy()).tolist()
             now = time.monotonic()
             sums.seconds, clock = sums.seconds + now - clock, now
-            place.batch += 1
-            watch.batch(place.epoch, place.batch, len(self.batches), sums.images / sums.seconds)
-            if reason := watch.stop_reason():
+            state.batch += 1
+            callback.batch(state.epoch, state.batch, len(self.batches), sums.images / sums.seconds)
+            if reason := callback.stop_reason():
                 return reason
         return None
 
     def end_epoch(self) -> dict[str, Any]:
         """Judge the epoch on the validation part, keep it if it is the best, save the state."""
-        place, sums, config = self.place, self.place.sums, self.config
+        state, sums, config = self.state, self.state.sums, self.config
         kept = [w.numpy() for w in self.model.weights]
         if self.averaged:
             _assign(averaged_weights(self.model), [v.numpy() for v in self.averaged])
@@ -208,10 +208,10 @@ class _Training:
             self.labels,
             self.chooses,
         )
-        _finite(judged["val_loss"], place)
+        _finite(judged["val_loss"], state)
         confusion = np.array(sums.confusion)
         record = {
-            "epoch": place.epoch,
+            "epoch": state.epoch,
             "loss": sums.loss / sums.images,
             "accuracy": float(confusion.trace() / confusion.sum()),
             "macro_recall": mean_recall(recalls(confusion)),
@@ -220,14 +220,14 @@ class _Training:
             "seconds": round(sums.seconds, 3),
             "images_per_second": round(sums.images / sums.seconds, 1),
         }
-        place.history.append(record)
+        state.history.append(record)
         # previous.npz still means the best epoch of before, so its weights stay too.
         referred = {self._best_path()}
-        if place.patience.update(config, place.epoch, selection_loss(judged)):
+        if state.patience.update(config, state.epoch, selection_loss(judged)):
             best = [w.numpy() for w in self.model.weights]
-            save_arrays(self._best_path(), best, {"epoch": place.epoch})
+            save_arrays(self._best_path(), best, {"epoch": state.epoch})
         _assign(self.model.weights, kept)
-        place.epoch, place.batch, place.sums = place.epoch + 1, 0, _Sums()
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, _Sums()
         self.save()
         referred.add(self._best_path())
         for old in set(self.folder.glob("best-*.npz")) - referred:
@@ -238,7 +238,7 @@ class _Training:
         _assign(self.model.weights, load_arrays(self._best_path())[0])
 
     def _best_path(self) -> Path:
-        return self.folder / f"best-{self.place.patience.best_epoch}.npz"
+        return self.folder / f"best-{self.state.patience.best_epoch}.npz"
 
 
 def _assign(variables: list, values: list[np.ndarray]) -> None:
@@ -263,10 +263,10 @@ def _start_from(model: Any, paths: list[Path]) -> None:
     _finalize(model)
 
 
-def _finite(loss: float, place: _Place) -> float:
+def _finite(loss: float, state: TrainState) -> float:
     if not math.isfinite(loss):
         raise BadInput(
-            f"The loss became {loss} in epoch {place.epoch}, batch {place.batch + 1}: start a new "
+            f"The loss became {loss} in epoch {state.epoch}, batch {state.batch + 1}: start a new "
             "run with a lower learning rate or a longer warm-up."
         )
     return loss
@@ -286,16 +286,16 @@ def fit(
     dataset: Dataset,
     split: Split,
     folder: Path,
-    watch: Watch,
-    say: Callable[[str], None],
+    callback: TrainingCallback,
+    log: Callable[[str], None],
 ) -> Fitted:
     """Train, or continue a training from `folder`.
 
     Args:
         config, policy, dataset, split: what to train, on what.
         folder: for the checkpoint; whatever state it holds is continued.
-        watch: is told of every batch and epoch, and can ask for a stop.
-        say: writes a line to the log.
+        callback: is called after every batch and epoch, and can ask for a stop.
+        log: writes a line to the log.
 
     Raises:
         BadInput: weights that do not fit, a damaged checkpoint, or a loss that is no number.
@@ -303,33 +303,33 @@ def fit(
         NoSpace: the checkpoint does not fit on the disk; the one before it is unharmed.
     """
     training = _Training(config, policy, dataset, split, folder)
-    place = training.place
+    state = training.state
     if training.resumed:
-        say(f"continued at epoch {place.epoch}, batch {place.batch + 1}")
-        watch.epoch(place.history)
-    while not (reason := _end(config, place)):
-        if stop := training.train_epoch(watch):
+        log(f"continued at epoch {state.epoch}, batch {state.batch + 1}")
+        callback.epoch(state.history)
+    while not (reason := _end(config, state)):
+        if stop := training.train_epoch(callback):
             training.save()
-            say(f"stopped after epoch {place.epoch}, batch {place.batch}: {stop}")
-            return Fitted(training.model, place.history, False, stop)
+            log(f"stopped after epoch {state.epoch}, batch {state.batch}: {stop}")
+            return Fitted(training.model, state.history, False, stop)
         record = training.end_epoch()
-        say(
+        log(
             "epoch {epoch}: loss {loss:.4f}, accuracy {accuracy:.4f}, validation loss "
             "{val_loss:.4f}, accuracy {val_accuracy:.4f}, {seconds:.0f} s".format(**record)
         )
-        watch.epoch(place.history)
+        callback.epoch(state.history)
     training.restore_best()
     use_keras_kernels(training.model)
-    return Fitted(training.model, place.history, True, reason)
+    return Fitted(training.model, state.history, True, reason)
 
 
-def _end(config: TrainConfig, place: _Place) -> str:
+def _end(config: TrainConfig, state: TrainState) -> str:
     """Why the training is over after an epoch; empty while it is not."""
-    minutes = sum(r["seconds"] for r in place.history) / 60
-    if place.epoch > config.epochs:
+    minutes = sum(r["seconds"] for r in state.history) / 60
+    if state.epoch > config.epochs:
         return f"all {config.epochs} epochs are done"
-    if place.patience.exhausted(config):
+    if state.patience.exhausted(config):
         return f"no lower validation loss for {config.early_stopping} epochs"
-    if place.history and 0 < config.time_budget <= minutes:
+    if state.history and 0 < config.time_budget <= minutes:
         return f"the time budget of {config.time_budget:g} minutes is used"
     return ""

@@ -91,7 +91,7 @@ def make_step(
     )
     def step(images, labels, weights, number):
         images = tf.cast(images, tf.float32)
-        lesson = auxiliary.lesson(images) if auxiliary else None
+        lesson = auxiliary.ask_teacher(images) if auxiliary else None
         with tf.GradientTape() as tape:
             logits, features = trainable(images, training=True)
             # The labels of a stranger sum to 0, and so does its weight.

@@ -80,11 +80,11 @@ def queue(
     """
     from bloodcell.runs import queue as waits
     from bloodcell.runs.run import open_run
-    from bloodcell.runs.supervisor import supervise as carry_on
+    from bloodcell.runs.supervisor import supervise as start_in_turn
 
     workspace = context.obj
     if supervise:
-        carry_on(workspace)
+        start_in_turn(workspace)
         return
     if slots is not None:
         waits.change_settings(workspace, slots=slots)

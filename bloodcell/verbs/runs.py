@@ -165,7 +165,7 @@ def train(
         rows = [run.summary() for run in made]
         show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))
     else:
-        _go_on(context.obj, made[0], detach, as_json)
+        _execute_or_queue(context.obj, made[0], detach, as_json)
 
 
 def _check_launch(
@@ -191,7 +191,7 @@ def _queue(workspace: Workspace, runs: list["Run"]) -> None:
     start_waiting(workspace)
 
 
-def _go_on(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
+def _execute_or_queue(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
     from bloodcell.runs.execute import execute
     from bloodcell.runs.launch import DETACHED
 
@@ -243,8 +243,8 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
         for r in found
     ]
     head = ["id", "state", "backbone", "dataset", "epoch", "val accuracy", "seconds", "labels"]
-    for sentence in damaged_runs(context.obj):
-        print(f"warning: {sentence}", file=sys.stderr)
+    for problem in damaged_runs(context.obj):
+        print(f"warning: {problem}", file=sys.stderr)
     show(found, as_json, table(rows, head) if rows else "No runs yet.")
 
 
@@ -299,4 +299,4 @@ def resume(
         raise BadInput(
             "--early-stopping and --time-budget go with --epochs: give that too, or none to resume."
         )
-    _go_on(context.obj, opened, detach, as_json)
+    _execute_or_queue(context.obj, opened, detach, as_json)

@@ -37,9 +37,6 @@ class Waiting:
     def cancel(self, run: Run) -> None:
         run.stop_path.touch()
 
-    def poll(self, run: Run) -> str:
-        return run.status()["state"]
-
 
 if __name__ == "__main__":
     ENGINES[Waiting.name] = Waiting

@@ -136,7 +136,7 @@ def whole(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-class Halfway(module._Watch):
+class Halfway(module.RunWriter):
     """Asks for a stop when three epochs are done."""
 
     def epoch(self, history: list[dict[str, Any]]) -> None:
@@ -152,7 +152,7 @@ def test_six_epochs_are_three_and_three_more(
     run = prepare(workspace, short(6 if how == "stopped and resumed" else 3))
     if how == "stopped and resumed":
         with monkeypatch.context() as patched:
-            patched.setattr(module, "_Watch", Halfway)
+            patched.setattr(module, "RunWriter", Halfway)
             assert execute(workspace, run, echo=False) == "stopped"
     else:
         assert execute(workspace, run, echo=False) == "finished"

@@ -176,8 +176,8 @@ class TestTeacher:
         execute(workspace, whole, echo=False)
         count = iter(range(1000))
         with monkeypatch.context() as patched:
-            reason = property(lambda watch: "as told" if next(count) > 4 else None, lambda *_: None)
-            patched.setattr("bloodcell.runs.execute._Watch.reason", reason, raising=False)
+            reason = property(lambda writer: "as told" if next(count) > 4 else None, lambda *_: None)
+            patched.setattr("bloodcell.runs.execute.RunWriter.reason", reason, raising=False)
             execute(workspace, halved, echo=False)
         assert halved.status()["state"] == "stopped"
         execute(workspace, halved, echo=False)

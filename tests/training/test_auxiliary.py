@@ -52,11 +52,11 @@ def test_strangers_move_no_class_output_but_their_own(images: np.ndarray):
     tf = load_tensorflow()
     model, auxiliary, _, step = built(plain(outlier_exposure=0.5))
     dense = model.get_layer("logits")
-    before = [dense.kernel.numpy(), auxiliary.stranger.kernel.numpy()]
+    before = [dense.kernel.numpy(), auxiliary.outlier.kernel.numpy()]
     nothing = np.zeros((6, 8), np.float32)
     _, confusion = step(images, nothing, nothing.sum(1), tf.constant(0.0))
     np.testing.assert_array_equal(dense.kernel, before[0])
-    assert not np.array_equal(auxiliary.stranger.kernel, before[1])
+    assert not np.array_equal(auxiliary.outlier.kernel, before[1])
     assert confusion.numpy().sum() == 0
 
 
@@ -71,7 +71,7 @@ def test_the_loss_with_a_teacher_is_that_of_amended_labels_and_of_its_features(
         model.input, [model.get_layer("logits").output, model.get_layer("features").output]
     )
     logits, features = (np.asarray(v, np.float64) for v in seen(images, training=True))
-    lesson = auxiliary.lesson(images.astype(np.float32))
+    lesson = auxiliary.ask_teacher(images.astype(np.float32))
     found = features @ auxiliary.pupil.kernel.numpy() + auxiliary.pupil.bias.numpy()
     labels = np.eye(8, dtype=np.float32)[:6]
     labels[5] = 0  # a stranger teaches no features, and its weight is 0
@@ -93,7 +93,7 @@ def test_a_teacher_does_not_learn_and_its_pupil_comes_to_see_what_it_sees(
     _, auxiliary, optimizer, step = built(plain(teacher=str(teacher)))
     before = [w.numpy() for w in auxiliary.teacher.weights]
     optimizer.learning_rate.assign(0.02)
-    labels = np.asarray(auxiliary.lesson(images.astype(np.float32)).probabilities)
+    labels = np.asarray(auxiliary.ask_teacher(images.astype(np.float32)).probabilities)
     losses = [
         float(step(images, labels, np.ones(6, np.float32), tf.constant(0.0))[0]) for _ in range(40)
     ]
@@ -106,7 +106,7 @@ def test_a_teacher_does_not_learn_and_its_pupil_comes_to_see_what_it_sees(
 def test_a_teacher_looks_at_the_size_it_knows(teacher: Path):
     model = build_classifier("tiny", 48)
     auxiliary = Auxiliary(plain(teacher=str(teacher)), model)
-    lesson = auxiliary.lesson(np.zeros((2, 48, 48, 3), np.float32))
+    lesson = auxiliary.ask_teacher(np.zeros((2, 48, 48, 3), np.float32))
     assert lesson.probabilities.shape == (2, 8)
     np.testing.assert_allclose(np.asarray(lesson.probabilities).sum(1), 1, rtol=1e-5)
 

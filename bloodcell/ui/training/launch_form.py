@@ -589,7 +589,7 @@ def draw_launch_form() -> Run | None:
             st.button("Cancel", icon=":material/close:", on_click=_clear_prefill)
     name, prefill = _choose_dataset_and_preset(prefill)
     what, number = ("one", 1) if run is not None else _choose_what()
-    begun = None
+    started = None
     with show_errors():
         dataset = open_dataset(workspace(), name)
         configs, missing = _read_configs(dataset, prefill, what, number)
@@ -616,19 +616,19 @@ def draw_launch_form() -> Run | None:
             key="start",
         ):
             if run is None:
-                begun = _launch(configs, what, label, tags)
+                started = _launch(configs, what, label, tags)
             elif how == "edit":
                 edit(workspace(), run, **_changed_values(run, first, prefill.values))
                 seen = st.session_state.get(SEEN)
                 st.session_state[SEEN] = read_labels(run)
                 write_labels(run, name=label, tags=tags, since=seen)
-                begun = run
+                started = run
             else:
-                begun = duplicate(workspace(), run, **_changed_values(run, first, prefill.values))
-                write_labels(begun, name=label, tags=tags)
-                _start_queue([begun])
+                started = duplicate(workspace(), run, **_changed_values(run, first, prefill.values))
+                write_labels(started, name=label, tags=tags)
+                _start_queue([started])
             _clear_prefill()
-    return begun
+    return started
 
 
 def _runs_ahead(run: Run | None) -> list[Run]:

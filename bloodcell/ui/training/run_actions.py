@@ -11,7 +11,7 @@ from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import Labels, write_labels
 from bloodcell.runs.launch import end_at_once
 from bloodcell.runs.lifecycle import extend
-from bloodcell.runs.queue import begun, cancel, enqueue
+from bloodcell.runs.queue import cancel, enqueue, has_begun
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
@@ -182,7 +182,7 @@ def _show_start_or_stop(run: Run, status: dict[str, Any]) -> None:
         )
     elif state in RESUMABLE:
         st.button(
-            "Resume" if begun(run) else "Start",
+            "Resume" if has_begun(run) else "Start",
             type="primary",
             icon=":material/play_arrow:",
             key="resume_run",
@@ -193,7 +193,7 @@ def _show_start_or_stop(run: Run, status: dict[str, Any]) -> None:
 
 def _show_other_actions(run: Run, status: dict[str, Any], labels: Labels) -> None:
     idle = status["state"] not in ACTIVE and not is_starting(status)
-    if idle and not begun(run) and status["state"] in ("queued", "stopped"):
+    if idle and not has_begun(run) and status["state"] in ("queued", "stopped"):
         st.button(
             "Edit",
             icon=":material/edit:",
