@@ -176,7 +176,7 @@ class TestTeacher:
         execute(workspace, whole, echo=False)
         count = iter(range(1000))
         with monkeypatch.context() as patched:
-            reason = property(lambda writer: "as told" if next(count) > 4 else None, lambda *_: None)
+            reason = property(lambda _: "as told" if next(count) > 4 else None, lambda *_: None)
             patched.setattr("bloodcell.runs.execute.RunWriter.reason", reason, raising=False)
             execute(workspace, halved, echo=False)
         assert halved.status()["state"] == "stopped"
