@@ -19,6 +19,7 @@ from bloodcell.ui.evaluation.metrics import (
     show_headline,
     show_members,
 )
+from bloodcell.ui.evaluation.origins import has_origins, show_origins
 from bloodcell.ui.evaluation.results import (
     AT_ONCE,
     TTA_HELP,
@@ -35,6 +36,7 @@ VIEWS = (
     "Class pair",
     "Members",
     "Per class",
+    "By origin",
     "Calibration",
     "Images",
     "All metrics",
@@ -92,7 +94,7 @@ def show_views(found: Evaluation, dataset: Dataset, name: str, description: Desc
     show_headline(found)
     view = st.segmented_control(
         "View",
-        VIEWS,
+        [view for view in VIEWS if view != "By origin" or has_origins(found)],
         default=VIEWS[0],
         required=True,
         key="view",
@@ -108,6 +110,8 @@ def show_views(found: Evaluation, dataset: Dataset, name: str, description: Desc
             show_members(found, description)
         case "Per class":
             show_classes(found)
+        case "By origin":
+            show_origins(found)
         case "Calibration":
             st.subheader("Reliability of the probabilities", anchor=False)
             show_calibration(found)

@@ -38,6 +38,27 @@ def _percent(value: float, pair: tuple[float, float]) -> str:
     return f"{100 * value:.2f} % (95 %: {100 * pair[0]:.2f} to {100 * pair[1]:.2f})"
 
 
+def _cells_from(found: Evaluation) -> str:
+    """What is known of the groups that the judged cells belong to."""
+    told = [
+        f"{len(set(names) - {''}):,} {column} name{'s' if len(set(names) - {''}) > 1 else ''}"
+        for column, names in found.origin.items()
+        if set(names) - {""}
+    ]
+    if not told:
+        return (
+            "The images carry no patient ids, no ages, no diagnoses: nothing can be said of "
+            "subgroups."
+        )
+    return f"The judged images carry {', '.join(told)}; no ages, no diagnoses."
+
+
+def _level(found: Evaluation) -> str:
+    if found.divided_by != "image":
+        return f"No {found.divided_by} is in two parts."
+    return "Divided by image: cells of one patient may lie in several parts."
+
+
 def checklist(description: Description, dataset: Dataset, found: Evaluation) -> list[Item]:
     """The checklist of one evaluation.
 
@@ -52,7 +73,7 @@ def checklist(description: Description, dataset: Dataset, found: Evaluation) -> 
     # Images are recognised by their pixels: at another size the same photographs are not.
     kin = not own and dataset.info["source"] == trained.source
     shares = " / ".join(f"{100 * s:.0f}" for s in trained.split_shares)
-    partition = f"Train / validation / test {shares} %, by image and class, seed "
+    partition = f"Train / validation / test {shares} %, by {found.divided_by} and class, seed "
     partition += f"{trained.split_seed}"
     split = split_of(description, dataset) if own else None
     if split is not None and split.given:
@@ -84,8 +105,7 @@ def checklist(description: Description, dataset: Dataset, found: Evaluation) -> 
         (
             "Data",
             "Who the cells come from",
-            "The images carry no patient ids, no ages, no diagnoses: nothing can be said of "
-            f"subgroups. {OPEN}",
+            f"{_cells_from(found)} {OPEN}",
             False,
         ),
         ("Data", "Stain, microscope, camera, dates", OPEN, False),
@@ -105,8 +125,7 @@ def checklist(description: Description, dataset: Dataset, found: Evaluation) -> 
         (
             "Data",
             "Partitions and their level",
-            f"{partition}; copies of an image never in two parts. As there are no "
-            "patient ids, cells of one patient may lie in several parts.",
+            f"{partition}; copies of an image never in two parts. {_level(found)}",
             True,
         ),
         (
@@ -169,8 +188,8 @@ def checklist(description: Description, dataset: Dataset, found: Evaluation) -> 
         (
             "Limits",
             "What limits it",
-            "One laboratory, one stain, one camera; division by image makes scores optimistic; "
-            "eight classes only. Conformal coverage and calibration hold for data like the "
+            f"{found.limits()} Eight classes only. Conformal coverage and calibration hold for "
+            "data like the"
             "validation images and not elsewhere.",
             True,
         ),

@@ -14,7 +14,7 @@ from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.intervals import share_interval
 from bloodcell.evaluation.metrics import Judgement, judge
-from bloodcell.evaluation.origins import GroupScore, Others, clusters_of, group_scores
+from bloodcell.evaluation.origins import GroupScore, Others, clusters_of, group_scores, limits_text
 from bloodcell.progress import Progress, silent
 
 __all__ = [
@@ -52,6 +52,7 @@ class Evaluation:
         clusters: what the intervals were drawn over: "patient", "slide", or None for images.
         codes: int64, n: the cluster of each image; None where each is its own.
         others: the answers on images of the part that are none of the eight.
+        divided_by: what is in no two parts of the split: "image", "patient" and so on.
     """
 
     ensemble: str
@@ -69,6 +70,7 @@ class Evaluation:
     clusters: str | None = None
     codes: np.ndarray | None = None
     others: Others | None = None
+    divided_by: str = "image"
 
     def by(self, column: str) -> list[GroupScore]:
         """Each laboratory, patient or slide on its own, the worst first; nothing if unknown."""
@@ -77,6 +79,10 @@ class Evaluation:
         codes = np.arange(len(self.labels)) if self.codes is None else self.codes
         names, answers = self.origin[column], self.answers
         return group_scores(names, self.labels, answers.labels, answers.recognised, codes)
+
+    def limits(self) -> str:
+        """What these figures cannot say, in a sentence."""
+        return limits_text(self.origin, self.clusters, self.divided_by)
 
     def recognised_interval(self) -> tuple[float, float]:
         """95 %, of the share of images that is taken for one of the eight."""
@@ -118,6 +124,12 @@ def split_of(description: Description, dataset: Dataset) -> Split:
         description: the content of ``ensemble.json``.
     """
     return SplitRule.of(description.trained_on).fitting(dataset).split(dataset)
+
+
+def divided_by(description: Description, dataset: Dataset) -> str:
+    """What is in no two parts of that split: one of BY, or what was held out."""
+    rule = SplitRule.of(description.trained_on).fitting(dataset)
+    return rule.hold_out.partition("=")[0] or rule.by
 
 
 def judged_images(ensemble: Ensemble, dataset: Dataset, part: str) -> tuple[np.ndarray, int, int]:
@@ -255,6 +267,7 @@ def evaluate(
         Others(rest, on_others.novelty, on_others.recognised, on_others.labels)
         if len(rest)
         else None,
+        divided_by(ensemble.description, dataset),
     )
 
 

@@ -73,7 +73,6 @@ class Judgement:
         found = asdict(self)
         found["balanced_accuracy"] = self.balanced_accuracy
         found["intervals"] = {name: list(pair) for name, pair in self.intervals.items()}
-        found["intervals"]["balanced_accuracy"] = list(self.intervals["macro_recall"])
         for row in found["per_class"]:
             for key, value in row.items():
                 row[key] = list(value) if isinstance(value, tuple) else value
@@ -224,6 +223,7 @@ def judge(
         intervals["auc"] = auc_interval(auc, mean, true_counts[present], n)
     if clusters is not None:
         intervals |= cluster_intervals(labels, predicted, losses, clusters, seed)
+    intervals["balanced_accuracy"] = intervals["macro_recall"]
     filled = reliability(labels, probabilities).query("n > 0")
     precision, recall, f1 = class_scores(matrix)
 

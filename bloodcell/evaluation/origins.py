@@ -23,7 +23,9 @@ __all__ = [
     "Others",
     "clusters_of",
     "group_scores",
+    "limits_text",
     "refusal_curve",
+    "worst_words",
 ]
 
 POINTS = 300
@@ -151,6 +153,40 @@ def group_scores(
             )
         )
     return sorted(found, key=lambda s: (s.balanced_accuracy, s.accuracy, s.name))
+
+
+def worst_words(scores: list[GroupScore], column: str) -> str:
+    """The worst group in a sentence, "" where there is none."""
+    if not scores:
+        return ""
+    worst = scores[0]
+    low, high = worst.intervals["balanced_accuracy"]
+    name = worst.name or "not known"
+    text = (
+        f"Worst {column}: {name}, balanced accuracy {100 * worst.balanced_accuracy:.1f} % "
+        f"({100 * low:.1f} to {100 * high:.1f} %) on {worst.n:,} cells of {worst.classes} "
+        f"class{'es' if worst.classes > 1 else ''}"
+    )
+    return f"{text}, of {len(scores):,} in all." if len(scores) > 1 else f"{text}, the only one."
+
+
+def limits_text(
+    origin: dict[str, np.ndarray], clusters: str | None, divided_by: str = "image"
+) -> str:
+    """What a score cannot say, by what is known of where the cells come from."""
+    laboratories = len(set(origin.get("laboratory", np.zeros(0))) - {""})
+    where = f"{laboratories} laboratories" if laboratories > 1 else "one laboratory"
+    text = f"The images come from {where}"
+    if clusters:
+        text += f"; the intervals are over {clusters}s, not images"
+    else:
+        text += " and have no patient ids"
+    if divided_by == "image":
+        return (
+            f"{text}. They were split by image, so cells of one patient may be in both training "
+            "and test: these results are optimistic."
+        )
+    return f"{text}. No {divided_by} is in both training and test."
 
 
 def refusal_curve(cells: np.ndarray, others: np.ndarray) -> pd.DataFrame:

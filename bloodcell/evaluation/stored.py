@@ -19,7 +19,7 @@ from bloodcell import __version__
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers, Ensemble
-from bloodcell.evaluation.evaluate import Evaluation, evaluate, origin_of
+from bloodcell.evaluation.evaluate import Evaluation, divided_by, evaluate, origin_of
 from bloodcell.evaluation.metrics import Judgement
 from bloodcell.evaluation.origins import Others, clusters_of
 from bloodcell.files import replacing, unless_read_only
@@ -118,6 +118,7 @@ def load_evaluation(
             clusters,
             None if clusters is None else codes,
             others,
+            divided_by(description, dataset),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile):
         return None

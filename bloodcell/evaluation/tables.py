@@ -15,6 +15,7 @@ from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.intervals import paired_difference
 from bloodcell.evaluation.metrics import Judgement, confusion_matrix, reliability
+from bloodcell.evaluation.origins import refusal_curve
 from bloodcell.evaluation.review import coverage, review_curve
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "all_tables",
     "class_table",
     "confusion_table",
+    "group_table",
     "image_table",
     "member_table",
     "metric_table",
@@ -32,9 +34,10 @@ __all__ = [
 # What a reader calls each metric of a judgement, in the order of a report.
 METRIC_NAMES = {
     "accuracy": "Accuracy",
-    "macro_precision": "Precision, mean over classes",
-    "macro_recall": "Recall, mean over classes",
-    "macro_f1": "F1, mean over classes",
+    "balanced_accuracy": "Balanced accuracy, mean over the classes present",
+    "macro_precision": "Precision, mean over the classes present",
+    "macro_recall": "Recall, mean over the classes present",
+    "macro_f1": "F1, mean over the classes present",
     "weighted_precision": "Precision, weighted by images",
     "weighted_recall": "Recall, weighted by images",
     "weighted_f1": "F1, weighted by images",
@@ -74,6 +77,19 @@ def class_table(judged: Judgement) -> pd.DataFrame:
             low, high = found[f"{key}_interval"] or (None, None)
             row |= {key: found[key], f"{key}_low": low, f"{key}_high": high}
         rows.append({"class": found["name"], **row})
+    return pd.DataFrame(rows)
+
+
+def group_table(found: Evaluation, column: str) -> pd.DataFrame:
+    """A line a laboratory, patient or slide, the worst first: its name, ``n``, ``classes``, and
+    accuracy, balanced accuracy and share recognised with ends."""
+    rows = []
+    for score in found.by(column):
+        row: dict[str, Any] = {column: score.name, "n": score.n, "classes": score.classes}
+        for key in ("accuracy", "balanced_accuracy", "recognised"):
+            low, high = score.intervals[key]
+            row |= {key: getattr(score, key), f"{key}_low": low, f"{key}_high": high}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -219,6 +235,11 @@ def all_tables(
         "precision_recall": precision_recall_curves(found.labels, answers.probabilities),
         "images": image_table(found, dataset),
     }
+    named |= {
+        f"by_{column}": group_table(found, column) for column in found.origin if found.by(column)
+    }
+    if found.others is not None:
+        named["refusal"] = refusal_curve(answers.novelty, found.others.novelty)
     for (name, _), votes in zip(found.members, answers.members, strict=True):
         named[f"confusion-{name}"] = confusion_table(
             confusion_matrix(found.labels, votes.argmax(1))

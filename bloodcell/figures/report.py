@@ -14,6 +14,7 @@ from bloodcell.evaluation.corruptions import CORRUPTIONS
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.metrics import confusion_matrix, reliability
+from bloodcell.evaluation.origins import refusal_curve, worst_words
 from bloodcell.evaluation.review import refer, review_curve
 from bloodcell.evaluation.stress import Study
 from bloodcell.evaluation.tables import (
@@ -32,12 +33,14 @@ from bloodcell.figures.evaluation import (
     roc_figure,
 )
 from bloodcell.figures.html import html_figure, html_page, html_table
+from bloodcell.figures.origins import refusal_figure
 from bloodcell.figures.robustness import corruption_curves
 
 __all__ = ["evaluation_report"]
 
 # The threshold that the page begins with too.
 REVIEWED_BELOW = 0.9
+MOST_GROUPS = 200
 
 
 def _share(value: float | None, digits: int = 2) -> str:
@@ -119,6 +122,50 @@ def _classes(found: Evaluation) -> str:
     for key in ("recall", "precision", "F1", "AUC"):
         head += [key, "95 % interval"]
     return html_table(rows, head)
+
+
+def _origins(found: Evaluation) -> str:
+    """Each laboratory, the worst first, and the refusal of what is none of the eight."""
+    text = ""
+    for column in found.origin:
+        scores = found.by(column)
+        if not scores:
+            continue
+        rows = [
+            [
+                s.name or "not known",
+                f"{s.n:,}",
+                s.classes,
+                _share(s.balanced_accuracy, 1),
+                _range(*s.intervals["balanced_accuracy"], digits=1),
+                _share(s.accuracy, 1),
+                _range(*s.intervals["accuracy"], digits=1),
+                _share(s.recognised, 1),
+                _range(*s.intervals["recognised"], digits=1),
+            ]
+            for s in scores[:MOST_GROUPS]
+        ]
+        head = [column, "n", "classes"]
+        for words in ("balanced accuracy", "accuracy", "recognised"):
+            head += [words, "95 % interval"]
+        text += f"<h2>By {column}</h2><p>{html.escape(worst_words(scores, column))}</p>"
+        text += html_table(rows, head)
+    if found.others is None:
+        return text
+    other = found.others.to_json() or {}
+    cells = 1 - float(found.answers.recognised.mean())
+    return (
+        f"{text}<h2>None of the eight</h2><p>Of {other['n']:,} cells labelled as none of the "
+        f"eight, {_share(other['refused'], 1)} ({_range(*other['interval'], digits=1)}) are "
+        f"refused; of the proper cells {_share(cells, 1)}.</p>"
+        + html_figure(
+            "refusal",
+            refusal_figure(
+                refusal_curve(found.answers.novelty, found.others.novelty), cells, other["refused"]
+            ),
+            "Others refused against proper cells refused",
+        )
+    )
 
 
 def _errors(found: Evaluation, dataset: Dataset) -> str:
@@ -206,9 +253,8 @@ def evaluation_report(
         f"<p>{j.n:,} images; {found.set_aside:,} excluded because a member saw them. "
         "<strong>For research use only. Not a medical device.</strong></p>" + warning,
         _headline(found),
-        '<p class="note">The images come from one laboratory and have no patient ids. They were '
-        "split by image, so cells of one patient may be in both training and test: these results "
-        "are optimistic.</p>",
+        f'<p class="note">{html.escape(found.limits())}</p>',
+        _origins(found),
         "<h2>Confusion matrix</h2>",
         html_figure("confusion", confusion(j.confusion_matrix), "Confusion matrix"),
         "<h2>Ensemble and members</h2>",

@@ -32,6 +32,7 @@ SHORT_TITLES = {
     "monocyte": "Mono",
     "neutrophil": "Neutro",
     "platelet": "Platelet",
+    "other": "Other",
 }
 RUN_COLOURS = (ACCENT, "#d55e00", "#00896b", "#3f8fcf", "#c24a7a", "#8a7a00")
 # For st.plotly_chart(config=...): the picture is saved as vectors, the logo is left out.

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -159,7 +159,37 @@ def evaluate(
         for m in found["members"]
     ]
     head = f"{found['ensemble']} on {found['n']:,} images ({found['part']}) of {found['dataset']}"
-    show(found, as_json, f"{head}\n{table(rows, ['', 'value', '95 % interval'])}")
+    pieces = [head, table(rows, ["", "value", "95 % interval"]), *_origin_lines(found)]
+    show(found, as_json, "\n".join([*pieces, judged.limits()]))
+
+
+def _origin_lines(found: dict[str, Any]) -> list[str]:
+    """Each laboratory, the worst first, and what is refused of none of the eight."""
+    lines = []
+    if found["laboratories"]:
+        rows = [
+            [
+                score["name"] or "not known",
+                f"{score['n']:,}",
+                f"{score['classes']}",
+                *(
+                    f"{score[key]:.4f} ({score['intervals'][key][0]:.3f} to "
+                    f"{score['intervals'][key][1]:.3f})"
+                    for key in ("balanced_accuracy", "accuracy", "recognised")
+                ),
+            ]
+            for score in found["laboratories"]
+        ]
+        head = ["laboratory, worst first", "n", "classes", "balanced", "accuracy", "recognised"]
+        lines.append(table(rows, head))
+    if found["other"]:
+        other = found["other"]
+        low, high = other["interval"]
+        lines.append(
+            f"{other['n']:,} labelled as none of the eight: {100 * other['refused']:.1f} % refused "
+            f"({100 * low:.1f} to {100 * high:.1f} %)"
+        )
+    return lines
 
 
 @app.command()

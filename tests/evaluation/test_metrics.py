@@ -102,7 +102,7 @@ def test_every_interval_holds_its_value_and_lies_within_its_range():
     found = judge(*sample(), resamples=200)
     assert set(found.intervals) == {
         *(f"{a}_{m}" for a in ("macro", "weighted") for m in ("precision", "recall", "f1")),
-        *("accuracy", "auc", "log_loss", "ece"),
+        *("accuracy", "balanced_accuracy", "auc", "log_loss", "ece"),
     }
     for name, (low, high) in found.intervals.items():
         assert low <= getattr(found, name) <= high

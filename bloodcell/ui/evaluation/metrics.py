@@ -8,20 +8,16 @@ from bloodcell.classes import class_id, title
 from bloodcell.ensemble.description import Description
 from bloodcell.evaluation.curves import precision_recall_curves, roc_curves
 from bloodcell.evaluation.evaluate import Evaluation
-from bloodcell.evaluation.intervals import wilson
+from bloodcell.evaluation.origins import worst_words
 from bloodcell.evaluation.tables import METRIC_NAMES, member_table, pair_table
-from bloodcell.ui.common.format import interval, percent
+from bloodcell.ui.common.format import interval, percent, plain
 from bloodcell.ui.evaluation.images import name_models, select_predictions
 
 __all__ = ["show_all_metrics", "show_classes", "show_headline", "show_members"]
 
 # Two beside each other on a phone.
 TILE_PX = 168
-OPTIMISM = (
-    "Below each number is its 95 % interval. The images come from one laboratory and have no "
-    "patient ids. They were split by image, so cells of one patient may be in both training and "
-    "test: these results are optimistic."
-)
+INTERVALS = "Below each number is its 95 % interval."
 # The published result of BloodCellCNN's ensemble of three.
 FORERUNNER = {
     "Model": "BloodCellCNN (published)",
@@ -44,13 +40,15 @@ def show_headline(found: Evaluation) -> None:
             "Precision",
             j.macro_precision,
             j.intervals["macro_precision"],
-            "Share of the images predicted as a class that belong to it; mean over the classes.",
+            "Share of the images predicted as a class that belong to it; mean over the classes "
+            "that are present.",
         ),
         (
             "Recall",
             j.macro_recall,
             j.intervals["macro_recall"],
-            "Share of the images of a class that are found; mean over the classes.",
+            "Share of the images of a class that are found; mean over the classes that are "
+            "present. This is the balanced accuracy.",
         ),
         (
             "F1",
@@ -74,7 +72,7 @@ def show_headline(found: Evaluation) -> None:
         (
             "Recognised",
             known / n,
-            wilson(known, n),
+            found.recognised_interval(),
             "Share of these cells whose novelty is below the threshold. The others are flagged as "
             "none of the eight classes.",
         ),
@@ -112,7 +110,10 @@ def show_headline(found: Evaluation) -> None:
             "not a result on unseen cells.",
             icon=":material/warning:",
         )
-    st.caption(OPTIMISM)
+    scores = found.by("laboratory")
+    if len(scores) > 1:
+        st.markdown(plain(worst_words(scores, "laboratory")))
+    st.caption(f"{INTERVALS} {found.limits()}")
 
 
 def show_all_metrics(found: Evaluation) -> None:

@@ -1,0 +1,118 @@
+"""Where cells come from, in figures: laboratory × class, and what a threshold refuses."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from bloodcell.classes import LABELS
+from bloodcell.figures.theme import ACCENT, MUTED, SHORT_TITLES, rgba, style
+
+__all__ = ["laboratory_colours", "laboratory_map", "refusal_figure"]
+
+
+def laboratory_map(counts: np.ndarray, names: list[str]) -> go.Figure:
+    """How many cells of each label each laboratory has; what it has none of is crossed out.
+
+    Args:
+        counts: int, L×9: of the eight classes and of none of them, for each laboratory.
+        names: L, as they are shown.
+    """
+    shown = [k for k in range(counts.shape[1]) if k < len(LABELS) - 1 or counts[:, k].any()]
+    values = counts[:, shown]
+    titles = [SHORT_TITLES[LABELS[k].name] for k in shown]
+    fig = go.Figure()
+    fig.add_heatmap(
+        z=np.where(values > 0, np.log10(np.maximum(values, 1)) + 1, 0),
+        x=titles,
+        y=names,
+        text=[[f"{n:,}" if n else "✕" for n in row] for row in values],
+        texttemplate="%{text}",
+        customdata=values,
+        colorscale=[[0, "rgba(0, 0, 0, 0)"], [0.01, rgba(ACCENT, 0.12)], [1, rgba(ACCENT, 0.85)]],
+        zmin=0,
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        hovertemplate="%{y}, %{x}: %{customdata:,} cells<extra></extra>",
+    )
+    style(fig, 120 + 40 * len(names))
+    fig.update_xaxes(side="top", showgrid=False, type="category")
+    fig.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return fig
+
+
+def laboratory_colours(percentiles: np.ndarray, names: list[str]) -> go.Figure:
+    """The middle 90 % and the median of red, green and blue in each laboratory.
+
+    Args:
+        percentiles: float, L×3×3: the 5th, 50th and 95th of each channel, 0 to 255.
+        names: L, as they are shown.
+    """
+    fig = go.Figure()
+    channels = (("red", "#c8402f"), ("green", "#2f8f4e"), ("blue", "#3f74cf"))
+    places = np.arange(len(names))
+    for channel, (name, colour) in enumerate(channels):
+        low, middle, high = percentiles[:, channel].T
+        fig.add_scatter(
+            x=middle,
+            y=places + 0.24 * (channel - 1),
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 8},
+            error_x={
+                "type": "data",
+                "array": high - middle,
+                "arrayminus": middle - low,
+                "width": 0,
+                "thickness": 2.5,
+                "color": colour,
+            },
+            text=names,
+            hovertemplate=f"%{{text}}, {name}: median %{{x:.0f}}<extra></extra>",
+        )
+    style(fig, 120 + 56 * len(names))
+    fig.update_xaxes(range=[0, 259], title="value of a pixel", nticks=6)
+    fig.update_yaxes(
+        tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False
+    )
+    return fig
+
+
+def refusal_figure(curve: pd.DataFrame, cells: float, others: float) -> go.Figure:
+    """Share of none of the eight that is refused against the share of proper cells refused.
+
+    Args:
+        curve: from :func:`bloodcell.evaluation.origins.refusal_curve`.
+        cells, others: shares refused at the ensemble's threshold.
+    """
+    fig = go.Figure()
+    fig.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": MUTED, "dash": "dash", "width": 1.5},
+        name="by chance",
+        hoverinfo="skip",
+    )
+    fig.add_scatter(
+        x=curve["cells_refused"],
+        y=curve["others_refused"],
+        mode="lines",
+        line={"color": ACCENT, "width": 2.5},
+        name="at every threshold",
+        customdata=curve["threshold"],
+        hovertemplate="%{x:.1%} of proper cells and %{y:.1%} of the others refused<extra></extra>",
+    )
+    fig.add_scatter(
+        x=[cells],
+        y=[others],
+        mode="markers",
+        marker={"color": ACCENT, "size": 14, "line": {"width": 2, "color": "#ffffff"}},
+        name="this ensemble's threshold",
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+    style(fig, 380)
+    fig.update_xaxes(range=[-0.01, 1], tickformat=".0%", title="proper cells refused")
+    fig.update_yaxes(range=[0, 1.03], tickformat=".0%", title="others refused")
+    return fig
