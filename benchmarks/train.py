@@ -53,7 +53,7 @@ def our_steps(dataset: Dataset, backbone: str, size: int, policy: Policy) -> Cal
     optimizer = make_optimizer(config, model)
     use_fast_kernels(model)
     step = make_step(config, model, optimizer, [])
-    ones = np.ones(8, np.float32)
+    ones = np.ones(len(dataset), np.float32)
     every = np.arange(len(dataset))
     batches = TrainingBatches(
         dataset, every, dataset.labels, ones, policy, config.batch_size, size, 0

@@ -36,24 +36,26 @@ class TrainingBatches:
         dataset: where the images lie.
         indices: int64: which images are trained on.
         labels: int64, N of the dataset: their labels after curation.
-        class_weights: float32, 8: weight of a sample of each class.
+        weights: float32, N of the dataset: weight of each sample.
         policy: augmentations.
         batch_size, size: images in a batch, pixels a side.
         seed: of the run.
         outlier_exposure: share of every batch that is made into pictures of none of the eight.
+        others: int64: images of none of the eight that make up half of these, where there are any.
         engine: what carries the policy out, one of `bloodcell.augment.ENGINES`.
     """
 
     dataset: Dataset
     indices: np.ndarray
     labels: np.ndarray
-    class_weights: np.ndarray
+    weights: np.ndarray
     policy: Policy
     batch_size: int
     size: int
     seed: int
     outlier_exposure: float = 0.0
     engine: str = "own"
+    others: np.ndarray | None = None
 
     @cached_property
     def _augment(self) -> Augment:
@@ -74,14 +76,24 @@ class TrainingBatches:
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             images = read_images(self.dataset, chosen, self.size)
             one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)[self.labels[chosen]]
+            # The weight is one more column, so that it is mixed as the labels are.
+            rows = np.column_stack([one_hot, self.weights[chosen]]).astype(np.float32)
             count = round(self.outlier_exposure * len(images))
             made = np.random.default_rng([self.seed, epoch, batch, 2])
-            images, one_hot = with_outlier_exposure(images, one_hot, count, made)
+            real = self._real_others(count, made)
+            images, rows = with_outlier_exposure(images, rows, count, made, real)
             rng = np.random.default_rng([self.seed, epoch, batch, 1])
-            images, labels = augment(images, one_hot, rng)
-            return images, labels, (labels @ self.class_weights).astype(np.float32)
+            images, rows = augment(images, rows, rng)
+            return images, np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, -1])
 
         return read
+
+    def _real_others(self, count: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Half of the strangers of a batch, from what a person labelled as such."""
+        if self.others is None or not len(self.others) or not count:
+            return None
+        chosen = rng.choice(self.others, (count + 1) // 2)
+        return read_images(self.dataset, np.sort(chosen), self.size)
 
     def epoch(self, epoch: int, start: int = 0):
         """The batches of an epoch from number `start` on, as a ``tf.data.Dataset``."""

@@ -36,6 +36,7 @@ __all__ = [
     "check_fold",
     "check_shares",
     "make_split",
+    "sample_weights",
     "split_parts",
 ]
 
@@ -43,6 +44,7 @@ SHARES: tuple[float, float, float] = (0.8, 0.1, 0.1)
 NO_FOLD: tuple[int, int] = (0, 0)
 MOST_FOLDS = 20
 LEFT_OUT = -1
+MOST_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)
@@ -435,4 +437,32 @@ def balanced_weights(labels: np.ndarray) -> np.ndarray:
     present = counts > 0
     weights = np.zeros(len(CLASS_NAMES), np.float32)
     weights[present] = len(labels) / (present.sum() * counts[present])
+    return weights
+
+
+def sample_weights(
+    dataset: Dataset, labels: np.ndarray, train: np.ndarray, kind: str
+) -> np.ndarray:
+    """The weight of each sample in the loss.
+
+    Args:
+        labels: int64, N. train: int64: the images that are learned from.
+        kind: "none" (1 each), "balanced" (all classes count the same), or "laboratories" (all
+            pairs of class and laboratory that there are count the same: n / (k · n of the pair),
+            at most MOST_WEIGHT, so that a handful of cells does not rule the rest).
+
+    Returns:
+        float32, N; 0 for what is not in `train`, 1 on average over it but for MOST_WEIGHT.
+    """
+    weights = np.zeros(len(labels), np.float32)
+    if kind == "none":
+        weights[train] = 1
+    elif kind == "balanced":
+        weights[train] = balanced_weights(labels[train])[labels[train]]
+    else:
+        place = pd.factorize(dataset.origin("laboratory")[train])[0]
+        pair, there = pd.factorize(place * len(CLASS_NAMES) + labels[train])
+        counts = np.bincount(pair)
+        each = np.minimum(len(train) / (len(there) * counts), MOST_WEIGHT)
+        weights[train] = each[pair]
     return weights

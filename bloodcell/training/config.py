@@ -31,7 +31,7 @@ __all__ = [
 
 OPTIMIZERS = ("lion", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
-SAMPLE_WEIGHTS = ("balanced", "none")
+SAMPLE_WEIGHTS = ("balanced", "laboratories", "none")
 PRECISIONS = ("float32", "bfloat16")
 MOST_EPOCHS = 1000
 BETWEEN_RUNS = "+"
@@ -165,7 +165,10 @@ class TrainConfig:
         "Decay of the moving average of the weights that is evaluated and exported; 0 = off.",
     )
     sample_weights: str = _choice(
-        "none", SAMPLE_WEIGHTS, "Balanced (n / (k · n of the class)) or none."
+        "none",
+        SAMPLE_WEIGHTS,
+        "Balanced (n / (k · n of the class)), by laboratories (alike over class and laboratory, so "
+        "that no class is known by where it comes from) or none.",
     )
     outlier_exposure: float = _number(
         0.0,

@@ -14,7 +14,7 @@ from bloodcell.augment.policy import Policy
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import TrainingBatches, read_images
-from bloodcell.data.split import Split, balanced_weights
+from bloodcell.data.split import Split, sample_weights
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
@@ -149,23 +149,19 @@ class _Training:
         # What thresholds will be taken from must not choose the epoch.
         self.chooses = ~calibration_part(dataset.hashes[self.validation])
         train = split.indices("train")
-        balanced = config.sample_weights == "balanced"
-        class_weights = (
-            balanced_weights(self.labels[train])
-            if balanced
-            else np.ones(len(CLASS_NAMES), np.float32)
-        )
+        weights = sample_weights(dataset, self.labels, train, config.sample_weights)
         self.batches = TrainingBatches(
             dataset,
             train,
             self.labels,
-            class_weights,
+            weights,
             policy,
             config.batch_size,
             config.input_size,
             config.seed,
             config.outlier_exposure,
             config.augment_engine,
+            split.others("train"),
         )
         use_fast_kernels(self.model)
         self.step = make_step(config, self.model, self.optimizer, self.averaged, self.auxiliary)
@@ -178,12 +174,12 @@ class _Training:
         """Train to the end of the epoch; the reason if a stop was asked for before."""
         state, sums = self.state, self.state.sums
         clock = time.monotonic()
-        for images, one_hot, sample_weights in self.batches.epoch(state.epoch, state.batch):
+        for images, one_hot, weights in self.batches.epoch(state.epoch, state.batch):
             number = (state.epoch - 1) * len(self.batches) + state.batch
             rate = learning_rate(self.config, number, len(self.batches), state.patience.drops)
             self.optimizer.learning_rate.assign(rate)
             loss, confusion = self.step(
-                images, one_hot, sample_weights, self.tf.constant(number, self.tf.float32)
+                images, one_hot, weights, self.tf.constant(number, self.tf.float32)
             )
             sums.images += len(images)
             sums.loss += _finite(float(loss), state) * len(images)

@@ -55,7 +55,9 @@ def train(
     label_smoothing: Annotated[float | None, typer.Option(help="0 up to 0.9.")] = None,
     dropout: Annotated[float | None, typer.Option(help="0 up to 0.9.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights; 0 = off.")] = None,
-    sample_weights: Annotated[str | None, typer.Option(help="balanced or none.")] = None,
+    sample_weights: Annotated[
+        str | None, typer.Option(help="balanced, laboratories or none.")
+    ] = None,
     outlier_exposure: Annotated[
         float | None,
         typer.Option(

@@ -175,7 +175,7 @@ class TestCarriedOut:
 
     def test_two_threads_read_the_batches_of_an_epoch_as_one_does(self, demo_home: Path):
         dataset = open_dataset(Workspace(demo_home), "demo")
-        ones = np.ones(8, np.float32)
+        ones = np.ones(len(dataset), np.float32)
         every = np.arange(40)
         make = TrainingBatches(
             dataset, every, dataset.labels, ones, QUICK, 8, SIDE, seed=3, engine="keras-cv"

@@ -24,7 +24,7 @@ def batches(dataset: Dataset, policy: Policy = NOTHING, **changes) -> TrainingBa
         "dataset": dataset,
         "indices": np.arange(0, 150),
         "labels": dataset.labels,
-        "class_weights": np.ones(8, np.float32),
+        "weights": np.ones(len(dataset), np.float32),
         "policy": policy,
         "batch_size": 32,
         "size": 48,
@@ -91,7 +91,7 @@ def test_labels_are_those_of_the_images_after_curation(demo: Dataset):
 @pytest.mark.parametrize("key", ["mixup", "cutmix"])
 def test_a_mixed_sample_weighs_what_its_labels_weigh(demo: Dataset, key: str):
     weights = balanced_weights(np.array([0] * 50 + [1] * 10 + list(range(2, 8))))
-    mixed = batches(demo, Policy("m", (step(key),)), class_weights=weights)
+    mixed = batches(demo, Policy("m", (step(key),)), weights=weights[demo.labels])
     _, labels, found = mixed.reader(1)(0)
     assert ((labels > 0).sum(1) == 2).any()
     by_hand = [
@@ -145,3 +145,15 @@ def test_another_size_is_resized_without_shifting_or_darkening(tmp_path: Path, s
     inner = slice(2, -2)
     np.testing.assert_allclose(found[0, inner, 0], wanted[inner], atol=3)
     assert abs(found.mean() - image.mean()) < 2
+
+
+def test_half_of_the_strangers_are_those_that_a_person_named(demo: Dataset):
+    named = np.array([151, 155])
+    made = batches(demo, outlier_exposure=0.25, others=named)
+    images, labels, weights = made.reader(1)(0)
+    strangers = np.flatnonzero(labels.sum(1) == 0)
+    assert strangers.tolist() == list(range(8))
+    assert (weights[strangers] == 0).all()
+    known = {demo.images[i].tobytes() for i in named}
+    assert [images[i].tobytes() in known for i in strangers] == [True] * 4 + [False] * 4
+    assert same(made.reader(1)(0), (images, labels, weights))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bloodcell.classes import OTHER
-from bloodcell.data.split import SplitRule, make_split
+from bloodcell.data.split import SplitRule, make_split, sample_weights
 from bloodcell.data.split_groups import assign_groups
 from bloodcell.errors import BadInput
 from bloodcell.runs.preflight import check_startable
@@ -194,3 +194,19 @@ def test_a_rule_is_followed_as_far_as_another_dataset_knows_its_groups():
     rule = SplitRule(by="patient", hold_out="laboratory=lmu")
     fitting = rule.fitting(Cells(range(4), [0, 0, 1, 1]))
     assert (fitting.by, fitting.hold_out) == ("image", "")
+
+
+def test_weights_make_every_pair_of_class_and_laboratory_count_the_same():
+    labels = [0] * 40 + [1] * 10 + [0] * 4 + [1] * 26
+    place = ["north"] * 50 + ["south"] * 30
+    data = Cells(range(80), labels, laboratory=place)
+    train = np.arange(80)
+    weights = sample_weights(data, data.labels, train, "laboratories")
+    for c in (0, 1):
+        for where in ("north", "south"):
+            rows = (data.labels == c) & (data.origin("laboratory") == where)
+            assert weights[rows].sum() == pytest.approx(20)
+    balanced = sample_weights(data, data.labels, train[:50], "balanced")
+    assert balanced[:40].sum() == pytest.approx(balanced[40:50].sum()) == pytest.approx(25)
+    assert (balanced[50:] == 0).all()
+    assert set(sample_weights(data, data.labels, train, "none")) == {1}

@@ -53,7 +53,11 @@ def make_out_of_distribution(
 
 
 def with_outlier_exposure(
-    images: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
+    images: np.ndarray,
+    labels: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    real: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A batch whose first `count` images are made into ones of no class at all.
 
@@ -61,7 +65,8 @@ def with_outlier_exposure(
 
     Args:
         images: uint8, n×S×S×3.
-        labels: float32, n×8.
+        labels: float32, n×K.
+        real: uint8, m×S×S×3: photographs of none of the eight that take the first m places.
 
     Returns:
         Images, and labels that are 0 for these.
@@ -70,7 +75,11 @@ def with_outlier_exposure(
         return images, labels
     more = [OUT_OF_DISTRIBUTION[kind] for kind in HARD for _ in range(2)]
     kinds = [*OUT_OF_DISTRIBUTION.values(), *more]
-    made = [kinds[int(rng.integers(len(kinds)))](rng, images, photograph()) for _ in range(count)]
+    given = [] if real is None else list(real[:count])
+    made = given + [
+        kinds[int(rng.integers(len(kinds)))](rng, images, photograph())
+        for _ in range(count - len(given))
+    ]
     images, labels = images.copy(), labels.copy()
     images[:count], labels[:count] = made, 0
     return images, labels
