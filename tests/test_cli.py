@@ -24,7 +24,8 @@ REPOSITORY = Path(__file__).parents[1]
 VERBS = {
     "augment", "import", "merge", "demo", "download", "datasets", "audit", "exclude", "train",
     "runs", "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename",
-    "delete", "restore", "trash", "queue", "edit", "duplicate", "pack", "compare", "track",
+    "delete", "stains", "restore", "trash", "queue", "edit", "duplicate", "pack", "compare",
+    "track",
 }  # fmt: skip
 
 

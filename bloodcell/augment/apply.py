@@ -68,6 +68,8 @@ def apply(
     for step in policy.steps:
         augmentation = CATALOGUE[step.key]
         parameters = augmentation.defaults() | step.parameters
+        if policy.stains:
+            parameters["stains"] = policy.stains
         chosen = rng.random(len(canvases)) < step.probability
         if augmentation.mixes_labels:
             augmentation.act(canvases, labels, chosen, parameters, rng)

@@ -5,7 +5,9 @@
     {"schema_version": 1, "name": "NAME",
      "steps": [{"key": "zoom", "probability": 0.5, "parameters": {"amount": 0.1}}, ...]}
 
-A parameter that is left out has its default. Presets are looked up before files.
+``stains`` beside the steps holds the colour statistics of laboratories for a stain transfer, so
+that a shared policy needs no photographs. A parameter that is left out has its default. Presets
+are looked up before files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bloodcell.augment.catalogue import CATALOGUE
+from bloodcell.augment.stain_transfer import Stains
 from bloodcell.errors import BadInput, NameTaken, NotFound
 from bloodcell.files import read_json, write_json
 from bloodcell.locks import changing
@@ -36,6 +39,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 MOST_STEPS = 100
+NO_STAINS = Stains()
 # What a preset was called in earlier versions; commands and runs of then still name it so.
 _FORMER_NAMES = {"seed": "bloodcellcnn"}
 
@@ -57,10 +61,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Policy:
-    """Steps in the order in which they are applied."""
+    """Steps in the order in which they are applied.
+
+    Attributes:
+        stains: the laboratories that a stain transfer goes between; empty: those built in, or in
+            a training those of the dataset.
+    """
 
     name: str
     steps: tuple[Step, ...]
+    stains: Stains = NO_STAINS
 
 
 def step(key: str, probability: float = 1.0, **parameters: float | bool) -> Step:
@@ -91,7 +101,7 @@ def validate(policy: Policy, where: str | None = None) -> Policy:
         _checked(s.key, s.probability, s.parameters, f"{where}: step {i} ({s.key})")
         for i, s in enumerate(policy.steps, 1)
     ]
-    return Policy(policy.name, tuple(steps))
+    return Policy(policy.name, tuple(steps), Stains.checked(policy.stains, where))
 
 
 def _require_few(steps: Sequence[Any], where: str) -> None:
@@ -124,7 +134,7 @@ def _checked(key: Any, probability: Any, parameters: Any, where: str) -> Step:
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:
     """The policy as a JSON document."""
-    return {
+    document = {
         "schema_version": SCHEMA_VERSION,
         "name": policy.name,
         "steps": [
@@ -132,6 +142,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
             for s in policy.steps
         ],
     }
+    return {**document, "stains": list(policy.stains)} if policy.stains else document
 
 
 def policy_from_json(document: Any, where: str) -> Policy:
@@ -169,7 +180,7 @@ def policy_from_json(document: Any, where: str) -> Policy:
                 "expected: correct it."
             )
         made.append(Step(s.get("key"), s.get("probability", 1.0), s.get("parameters", {})))
-    return validate(Policy(name, tuple(made)), where)
+    return validate(Policy(name, tuple(made), document.get("stains", ())), where)
 
 
 def current_name(name: str) -> str:
@@ -340,6 +351,20 @@ _PRESETS = (
             step("gaussian_noise", 0.2),
             step("jpeg", 0.35, loss=80),
             step("random_erasing", 0.2, area=0.1),
+        ),
+    ),
+    # For a network that must hold in laboratories whose stain it has not seen of every class.
+    Policy(
+        "stain-transfer",
+        (
+            step("flip"),
+            step("quarter_turn"),
+            step("translation", amount=0.06),
+            step("stain_transfer", 0.5),
+            step("brightness", amount=0.1),
+            step("contrast", amount=0.1),
+            step("saturation", amount=0.1),
+            step("hue", angle=5),
         ),
     ),
 )

@@ -20,6 +20,7 @@ from bloodcell.augment.keras_cv_engine import refuse_missing
 from bloodcell.augment.policy import Policy, find_policy, policy_to_json
 from bloodcell.classes import CLASSES
 from bloodcell.data.split import Split
+from bloodcell.data.stains import with_stains
 from bloodcell.data.store.dataset import PARTS, Dataset, open_dataset
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import format_bytes
@@ -74,7 +75,9 @@ def check_config(
     policy = policy or find_policy(workspace, config.policy)
     if config.augment_engine == "keras-cv":
         refuse_missing(policy)
-    check_startable(dataset, config.split_rule.split(dataset))
+    split = config.split_rule.split(dataset)
+    check_startable(dataset, split)
+    policy = with_stains(policy, dataset, split.indices("train"))
     if dataset.path.parent != workspace.datasets:
         # The run's process may have another working directory.
         config = dataclasses.replace(config, dataset=str(dataset.path.absolute()))

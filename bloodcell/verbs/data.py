@@ -161,6 +161,37 @@ def merge(
 
 
 @app.command()
+def stains(
+    context: typer.Context,
+    dataset: DatasetName,
+    name: Name,
+    policy: Annotated[
+        str, typer.Option(help="The policy that the stains and their transfer are added to.")
+    ] = "gentle",
+    as_json: AsJson = False,
+) -> None:
+    """Measure the stain of each laboratory, and keep it in a policy that transfers them.
+
+    The policy holds statistics alone and can be shared without a photograph.
+    """
+    from bloodcell.augment.policy import find_policy, save_policy
+    from bloodcell.data.stains import measure_stains, with_transfer
+    from bloodcell.data.store.dataset import open_dataset
+
+    opened = open_dataset(context.obj, dataset)
+    measured = measure_stains(opened, progress=to_stderr())
+    if len(measured) < 2:
+        known = ", ".join(measured.names) or "none"
+        raise BadInput(
+            f"{opened.name} has cells of fewer than two laboratories with a stain to measure "
+            f"(found: {known}): import with --laboratory or a manifest, or merge datasets."
+        )
+    path = save_policy(context.obj, with_transfer(find_policy(context.obj, policy), measured, name))
+    found = {"path": str(path), "laboratories": list(measured.names)}
+    show(found, as_json, f"{path}: {', '.join(measured.names)}")
+
+
+@app.command()
 def demo(
     context: typer.Context,
     name: Name = "demo",

@@ -33,7 +33,14 @@ def workspace(tmp_path):
 
 
 def test_there_are_the_five_presets_and_all_are_valid():
-    assert list(PRESETS) == ["none", "gentle", "bloodcellcnn", "strong", "lab-robust"]
+    assert list(PRESETS) == [
+        "none",
+        "gentle",
+        "bloodcellcnn",
+        "strong",
+        "lab-robust",
+        "stain-transfer",
+    ]
     for preset in PRESETS.values():
         assert validate(preset) == preset
 
@@ -104,7 +111,7 @@ def test_what_is_left_out_has_its_default():
 
 def test_an_unknown_name_says_what_there_is(workspace):
     save_policy(workspace, MINE)
-    with pytest.raises(NotFound, match=r"'nope'.*none, .*bloodcellcnn, strong, lab-robust, mine"):
+    with pytest.raises(NotFound, match=r"'nope'.*none, .*strong, lab-robust, stain-transfer, mine"):
         find_policy(workspace, "nope")
     with pytest.raises(NotFound, match=r"gone\.json"):
         load_policy(workspace.policies / "gone.json")

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from bloodcell.classes import CLASS_NAMES, CLASSES, title
+from bloodcell.classes import CLASSES, LABEL_NAMES, LABELS
 from bloodcell.evaluation import reliability
 from bloodcell.figures import (
     CLASS_COLOURS,
@@ -224,6 +224,6 @@ def test_every_figure_is_drawn_of_nothing_and_of_one_with_the_pages_own_backgrou
 
 
 def test_short_titles_are_given_for_every_class_and_fit_a_phone():
-    assert tuple(SHORT_TITLES) == CLASS_NAMES
+    assert tuple(SHORT_TITLES) == LABEL_NAMES
     assert max(map(len, SHORT_TITLES.values())) <= 10
-    assert all(title(i)[0] == short[0] for i, short in enumerate(SHORT_TITLES.values()))
+    assert all(cell.title[0] == SHORT_TITLES[cell.name][0] for cell in LABELS)
