@@ -241,18 +241,10 @@ def policies(only: Sequence[str]) -> list[Policy]:
 def print_engines(images: np.ndarray, labels: np.ndarray, seconds: float) -> None:
     """Both engines as a training calls them, for the presets that keras-cv can carry out."""
     print(
-        "\nThe two engines as a training calls them, batch after batch, in a process of their own; "
-        "the first batch, with which keras-cv is loaded and traced, is not counted.\n"
+        "\nThe two engines as a training calls them, in turns, in a process of their own, by the "
+        "median batch; the first, in which keras-cv is loaded and traced, is not counted.\n"
     )
-    heads = (
-        "own /s",
-        "keras-cv /s",
-        "× keras-cv",
-        "own CPU ms",
-        "keras-cv",
-        "CPU × k-cv",
-        "first s",
-    )
+    heads = ("own /s", "k-cv /s", "× k-cv", "CPU ms", "k-cv ms", "CPU × k-cv", "first s")
     print(_row(["", *heads]))
     for policy in PRESETS.values():
         if not policy.steps:

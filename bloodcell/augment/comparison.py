@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from bloodcell.augment.policy import Policy, policy_from_json, policy_to_json
 from bloodcell.errors import BadInput
 from bloodcell.progress import Progress, silent
 
-__all__ = ["EngineResult", "compare_engines", "run_engine"]
+__all__ = ["EngineResult", "compare_engines", "run_engines"]
 
 BATCH = 32
 ROOT = Path(__file__).parents[2]
@@ -34,8 +35,8 @@ class EngineResult:
     Attributes:
         engine: one of `ENGINES`.
         images, labels: as `bloodcell.augment.apply` returns them.
-        per_second: images a second by the clock, one batch after the other.
-        processor_ms: milliseconds of processor time an image, of all cores together.
+        per_second: images a second by the clock, of the median batch of 32.
+        processor_ms: milliseconds of processor time an image, of all cores together; median, too.
         counted: images over which both were measured; the first batch is not among them.
         first_s: seconds that the first batch took, with which keras-cv is imported and traced.
     """
@@ -49,38 +50,49 @@ class EngineResult:
     first_s: float
 
 
-def run_engine(
+def run_engines(
     policy: Policy,
-    engine: str,
+    engines: Sequence[str],
     images: np.ndarray,
     labels: np.ndarray,
     seed: int = 0,
     seconds: float = 1.0,
-) -> EngineResult:
-    """Augment a batch, then measure on batches of 32 of the same images.
+) -> list[EngineResult]:
+    """Augment a batch by each engine, then measure on batches of 32 of the same images.
+
+    The engines take turns, and the median of their batches counts: what else the machine does
+    then disturbs them alike.
 
     Args:
         images: uint8, B×H×W×3. labels: float32, B×K.
-        seconds: how long to measure; at least one batch is made.
+        seconds: how long to measure, for each; at least one batch is made.
 
     Raises:
-        BadInput: the engine lacks a step, or is not installed.
+        BadInput: an engine lacks a step, or is not installed.
     """
-    began = time.perf_counter()
-    augment = augmenter(policy, engine)
-    made, mixed = augment(images, labels, np.random.default_rng(seed))
-    first_s = time.perf_counter() - began
     chosen = np.resize(np.arange(len(images)), BATCH)
-    batch, targets, rng = images[chosen], labels[chosen], np.random.default_rng(seed)
-    augment(batch, targets, rng)
-    began, worked, counted = time.perf_counter(), time.process_time(), 0
-    while not counted or time.perf_counter() - began < seconds:
-        augment(batch, targets, rng)
-        counted += BATCH
-    passed, spent = time.perf_counter() - began, time.process_time() - worked
-    return EngineResult(
-        engine, made, mixed, counted / passed, 1000 * spent / counted, counted, first_s
-    )
+    batch, targets = images[chosen], labels[chosen]
+    augments, made, first_s = [], [], []
+    for engine in engines:
+        began = time.perf_counter()
+        augments.append(augmenter(policy, engine))
+        made.append(augments[-1](images, labels, np.random.default_rng(seed)))
+        first_s.append(time.perf_counter() - began)
+        augments[-1](batch, targets, np.random.default_rng(seed))
+    rng, end = np.random.default_rng(seed), time.perf_counter() + seconds * len(engines)
+    spent: list[list[tuple[float, float]]] = [[] for _ in engines]
+    while not spent[0] or time.perf_counter() < end:
+        for augment, times in zip(augments, spent, strict=True):
+            began, worked = time.perf_counter(), time.process_time()
+            augment(batch, targets, rng)
+            times.append((time.perf_counter() - began, time.process_time() - worked))
+    return [
+        EngineResult(
+            engine, *made[i], BATCH / clock, 1000 * processor / BATCH, BATCH * len(spent[i]), took
+        )
+        for i, (engine, took) in enumerate(zip(engines, first_s, strict=True))
+        for clock, processor in [np.median(spent[i], axis=0).tolist()]
+    ]
 
 
 def compare_engines(
@@ -88,12 +100,12 @@ def compare_engines(
     images: np.ndarray,
     labels: np.ndarray,
     seed: int = 0,
-    seconds: float = 1.0,
+    seconds: float = 3.0,
     progress: Progress = silent,
 ) -> list[EngineResult]:
-    """Both engines, one after the other, in one process that is not this one.
+    """Both engines in one process that is not this one.
 
-    Args: as for `run_engine`; `progress` is called while it takes, and may stop it by raising.
+    Args: as for `run_engines`; `progress` is called while it takes, and may stop it by raising.
 
     Raises:
         BadInput: keras-cv lacks a step or cannot be used here.
@@ -150,10 +162,7 @@ def _answer(folder: Path) -> None:
     with np.load(folder / "cells.npz") as cells:
         images, labels = cells["images"], cells["labels"]
     try:
-        found = [
-            run_engine(policy, engine, images, labels, asked["seed"], asked["seconds"])
-            for engine in ENGINES
-        ]
+        found = run_engines(policy, ENGINES, images, labels, asked["seed"], asked["seconds"])
     except BadInput as error:
         (folder / "refusal.txt").write_text(str(error), "utf-8")
         return

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bloodcell.augment import ENGINES, PRESETS, Policy, apply, step
-from bloodcell.augment.comparison import compare_engines, run_engine
+from bloodcell.augment.comparison import compare_engines, run_engines
 from bloodcell.errors import BadInput, Stopped
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 24, 24, 3), dtype=np.uint8)
@@ -13,7 +13,7 @@ QUICK = Policy("quick", (step("flip"),))
 
 
 def test_the_cells_are_those_of_the_seed_and_whole_batches_are_counted():
-    found = run_engine(PRESETS["gentle"], "own", IMAGES, LABELS, seed=7, seconds=0)
+    (found,) = run_engines(PRESETS["gentle"], ["own"], IMAGES, LABELS, seed=7, seconds=0)
     images, labels = apply(PRESETS["gentle"], IMAGES, LABELS, np.random.default_rng(7))
     np.testing.assert_array_equal(found.images, images)
     np.testing.assert_array_equal(found.labels, labels)

@@ -19,7 +19,7 @@ from bloodcell.augment import (
     save_policy,
     step,
 )
-from bloodcell.augment.comparison import EngineResult, run_engine
+from bloodcell.augment.comparison import EngineResult, run_engines
 from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.runs.run import list_runs
@@ -388,7 +388,7 @@ class TestEngines:
         self, tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
     ):
         def compared(policy, images, labels, seed, progress):
-            own = run_engine(policy, "own", images, labels, seed, seconds=0)
+            (own,) = run_engines(policy, ["own"], images, labels, seed, seconds=0)
             return [own, dataclasses.replace(own, engine="keras-cv", per_second=10.0)]
 
         monkeypatch.setattr("bloodcell.ui.augmentation.engines.compare_engines", compared)
@@ -404,9 +404,10 @@ class TestEngines:
         nothing = np.empty((0, 1, 1, 3), np.uint8), np.empty((0, 9), np.float32)
         own = EngineResult("own", *nothing, 300.0, 1.0, 320, 0.1)
         said = describe_speeds([own, EngineResult("keras-cv", *nothing, 30.0, 8.0, 32, 61.5)])
-        assert "| keras-cv | 30 | 8.00 ms | 32 | 61.5 s |" in said
+        assert "| keras-cv | 30 | 8.00 | 61.5 s |" in said
+        assert "over 320 and 32 images" in said
         assert "**10.0 times** as fast" in said
-        assert "8.0 times less processor time" in said
+        assert "**8.0 times** by processor time" in said
         assert "the first batch, in which keras-cv is loaded and traced, is not counted" in said
 
     def test_a_step_that_is_the_same_in_both_is_no_difference(self):

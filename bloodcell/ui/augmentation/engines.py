@@ -9,7 +9,7 @@ from statistics import median
 import streamlit as st
 
 from bloodcell.augment import CATALOGUE, Policy, policy_to_json
-from bloodcell.augment.comparison import EngineResult, compare_engines, run_engine
+from bloodcell.augment.comparison import EngineResult, compare_engines, run_engines
 from bloodcell.augment.keras_cv_engine import DIFFERENCES, missing_layers, missing_steps
 from bloodcell.errors import BloodCellError
 from bloodcell.models.classifier import BACKBONES
@@ -83,7 +83,7 @@ def show_speed(policy: Policy, cells: Cells) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Measure speed", icon=":material/speed:", key="measure"):
             with st.spinner("Measuring for a second"):
-                found = run_engine(policy, "own", cells.images, one_hot(cells.labels))
+                (found,) = run_engines(policy, ["own"], cells.images, one_hot(cells.labels))
                 st.session_state["speed"] = (policy, found, list_trained_here(workspace()))
         measured = st.session_state.get("speed")
         if measured is None or measured[0] != policy:
@@ -111,12 +111,13 @@ def show_engines(policy: Policy, shown: Shown, seed: int) -> None:
     lacking = ", ".join(missing_layers())
     st.caption(
         "keras-cv, whose layers the forerunner trained with, is the second engine: a run uses it "
-        f"by Augment engine under Advanced on the Training page. It has no layer for {lacking}."
+        "by Augmentation engine under Advanced on the Training page. It has no layer for "
+        f"{lacking}."
     )
     if missing := missing_steps(policy):
         st.info(
-            f"keras-cv cannot carry out {'; '.join(missing)}, and no policy in part: delete that "
-            "or select another policy, such as bloodcellcnn, to compare the engines."
+            f"keras-cv cannot carry out {'; '.join(missing)}, and a policy is never carried out in "
+            "part: delete what it lacks or select another policy, such as bloodcellcnn."
         )
         return
     copies = 2 * COLUMNS - 1 if shown.one else COLUMNS - 1
@@ -156,17 +157,17 @@ def describe_speeds(found: list[EngineResult]) -> str:
     """The speeds of the own engine and of keras-cv as a table and a sentence, in Markdown."""
     own, other = found
     rows = [
-        f"| {TITLES[r.engine]} | {r.per_second:,.0f} | {r.processor_ms:,.2f} ms | {r.counted:,} | "
-        f"{r.first_s:,.1f} s |"
+        f"| {TITLES[r.engine]} | {r.per_second:,.0f} | {r.processor_ms:,.2f} | {r.first_s:,.1f} s |"
         for r in found
     ]
-    head = "| Engine | Images/s | Processor time an image | Images | First batch |"
-    table = "\n".join([head, "|:--|--:|--:|--:|--:|", *rows])
+    head = "| Engine | Images/s | CPU ms/image | First batch |"
+    table = "\n".join([head, "|:--|--:|--:|--:|", *rows])
     return (
         f"{table}\n\nThe own engine is **{own.per_second / other.per_second:.1f} times** as fast "
-        f"as keras-cv, and takes {other.processor_ms / own.processor_ms:.1f} times less processor "
-        "time. Measured just now, batch after batch; the first batch, in which keras-cv is "
-        "loaded and traced, is not counted."
+        f"as keras-cv by the clock, and **{other.processor_ms / own.processor_ms:.1f} times** by "
+        "processor time, which other programs disturb less. Measured just now over "
+        f"{own.counted:,} and {other.counted:,} images, in turns, by the median batch; the first "
+        "batch, in which keras-cv is loaded and traced, is not counted."
     )
 
 

@@ -60,6 +60,7 @@ SOURCES = {
     "runs": "Earlier run",
 }
 LABELS = {
+    "augment_engine": "Augmentation engine",
     "ema": "EMA decay of the weights",
     "input_size": "Input size (pixels)",
     "plateau_patience": "Plateau patience (epochs)",
