@@ -39,11 +39,12 @@ _RECORD: dict[str, type] = {
     "environment": dict, "started_from": str, "taught_by": str, "weights_sha256": str,
     "history": list, "trackers": list, "mirrors": list, "duplicate_of": str,
 }  # fmt: skip
-# Of an epoch: what every version has written, and shares among it.
+# Of an epoch: what every version has written, what later ones have added, and shares among them.
 _MEASURED = (
-    "loss", "val_loss", "accuracy", "val_accuracy", "macro_recall", "val_macro_recall",
-    "learning_rate", "seconds", "images_per_second",
+    "loss", "val_loss", "accuracy", "val_accuracy", "val_macro_recall", "learning_rate",
+    "seconds", "images_per_second",
 )  # fmt: skip
+_ADDED = ("macro_recall", "val_calibrated_loss")
 _SHARES = ("accuracy", "val_accuracy", "macro_recall", "val_macro_recall")
 # More than any number here means, and less than what breaks a date or a figure.
 _MOST = 1e11
@@ -293,14 +294,10 @@ def _problem_of(record: Any, number: int) -> str:
     """Why a line of ``metrics.jsonl`` is no record of its epoch, or ""."""
     if not isinstance(record, dict) or record.get("epoch") != number:
         return f"it holds {str(record)[:60]!r}"
-    for key in _MEASURED:
-        if not _is_number(record.get(key)):
-            return f"its {key} is {str(record.get(key))[:60]!r}"
-    for key in _SHARES:
-        if not 0 <= record[key] <= 1:
-            return f"its {key} is {record[key]}"
-    if not _is_number(record.get("val_calibrated_loss", 0)):
-        return f"its val_calibrated_loss is {str(record['val_calibrated_loss'])[:60]!r}"
+    for key in (*_MEASURED, *(k for k in _ADDED if k in record)):
+        value = record.get(key)
+        if not _is_number(value) or (key in _SHARES and not 0 <= value <= 1):
+            return f"its {key} is {str(value)[:60]!r}"
     recalls = record.get("val_recall", [])
     if not isinstance(recalls, list) or not all(_is_number(r, none=True) for r in recalls):
         return f"its val_recall is {str(recalls)[:60]!r}"

@@ -210,6 +210,15 @@ def test_a_network_is_held_against_its_checksum(workspace: Workspace):
     assert run.read_litert() != content
 
 
+def test_a_record_of_an_earlier_version_is_one(workspace: Workspace):
+    run = make_run(workspace)
+    later = ("macro_recall", "val_calibrated_loss", "val_confusion")
+    record = {k: v for k, v in EPOCH.items() if k not in later}
+    run.metrics_path.write_text(json.dumps(record) + "\n")
+    assert run.metrics() == [record]
+    assert run.summary()["val_accuracy"] == 0.75
+
+
 def test_labels_that_cannot_be_read_hide_no_run(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ):
