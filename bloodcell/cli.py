@@ -7,6 +7,7 @@
     python -m bloodcell ensemble RUN --name first
     python -m bloodcell evaluate first --dataset demo
     python -m bloodcell classify first cell.jpg
+    python -m bloodcell count slide/ --ensemble first
 
 With ``--json`` a verb prints one JSON document on stdout and nothing else there; progress goes
 to stderr. Exit code 0: done; 2: wrong input, with one line on stderr; 1: a failure of the program.
@@ -20,7 +21,17 @@ import typer
 
 from bloodcell import __version__
 from bloodcell.errors import BadInput, BloodCellError, describe_refusal
-from bloodcell.verbs import agreement, augment, classify, data, ensembles, library, queue, runs
+from bloodcell.verbs import (
+    agreement,
+    augment,
+    classify,
+    data,
+    ensembles,
+    library,
+    queue,
+    runs,
+    smear,
+)
 from bloodcell.workspace import open_workspace
 
 __all__ = ["app", "main"]
@@ -33,7 +44,7 @@ app = typer.Typer(
     epilog="For research use only. Not a medical device.",
 )
 
-for _verbs in (data, augment, library, runs, queue, ensembles, classify, agreement):
+for _verbs in (data, augment, library, runs, queue, ensembles, classify, smear, agreement):
     app.add_typer(_verbs.app)
 
 # Typer brings its own copy of click along in some versions; this is its ClickException in all.

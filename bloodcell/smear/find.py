@@ -92,10 +92,12 @@ def find_cells(image: np.ndarray, red_cell: float | None = None) -> Field:
         red_cell: width of a red cell in pixels where it is known; else it is measured.
     """
     height, width = image.shape[:2]
-    ruler = find_ruler(image)
-    if ruler is None:
-        return Field(width, height, None, [])
-    wide = red_cell or ruler.diameter
+    if red_cell is None:
+        ruler = find_ruler(image)
+        if ruler is None:
+            return Field(width, height, None, [])
+        red_cell = ruler.diameter
+    wide = red_cell
     zoom = min(1.0, WORKING / wide)
     if zoom < 1:
         size = max(8, round(width * zoom)), max(8, round(height * zoom))

@@ -9,4 +9,5 @@ __all__ = [
     "options",
     "queue",
     "runs",
+    "smear",
 ]

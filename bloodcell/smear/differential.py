@@ -1,0 +1,169 @@
+"""The differential of a smear: counts and shares of the white cells, with exact limits.
+
+A differential of 100 cells is a small sample: the limits of a share follow from the binomial law
+(Clopper and Pearson, Biometrika 26, 1934), as in Rümke's table (Rümke, "The imprecision of the
+ratio of two percentages", Am. J. Clin. Pathol. 84, 1985; CLSI H20-A2). Platelets and erythroblasts
+are no part of it: laboratories report them beside it, for each 100 white cells.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bloodcell.classes import CLASS_NAMES
+
+__all__ = [
+    "BESIDE",
+    "WHITE",
+    "Differential",
+    "Share",
+    "cells_to_tell",
+    "differential",
+    "limits",
+    "rumke_table",
+]
+
+BESIDE = ("erythroblast", "platelet")
+WHITE = tuple(name for name in CLASS_NAMES if name not in BESIDE)
+# Of an interval, and of what is written of shares.
+LEVEL = 0.95
+DECIMALS = 6
+MOST_CELLS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Share:
+    """A class among the white cells: how many, which share, and the limits of that share (95 %)."""
+
+    n: int
+    share: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Differential:
+    """The differential of a smear.
+
+    Attributes:
+        n: white cells that were counted.
+        classes: name of each white class → its share.
+        platelets, erythroblasts: how many of them there were beside the white cells.
+        refused: cells that none of the eight classes fits.
+        cut: cells that the border of a photograph cuts; they are not counted.
+    """
+
+    n: int
+    classes: dict[str, Share]
+    platelets: int
+    erythroblasts: int
+    refused: int = 0
+    cut: int = 0
+
+    def per_100(self, count: int) -> float | None:
+        """That many for each 100 white cells; None where there is no white cell."""
+        return round(100 * count / self.n, DECIMALS) if self.n else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``differential`` of ``count --json``."""
+        return {
+            "n": self.n,
+            "classes": {
+                name: {
+                    "n": s.n,
+                    "share": None if s.share is None else round(s.share, DECIMALS),
+                    "low": round(s.low, DECIMALS),
+                    "high": round(s.high, DECIMALS),
+                }
+                for name, s in self.classes.items()
+            },
+            "platelets_per_100": self.per_100(self.platelets),
+            "erythroblasts_per_100": self.per_100(self.erythroblasts),
+            "platelets": self.platelets,
+            "erythroblasts": self.erythroblasts,
+            "refused": self.refused,
+            "cut": self.cut,
+        }
+
+
+def limits(count: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The exact limits (Clopper-Pearson) of a share.
+
+    Args:
+        count: how many of `n`, 0 to n.
+        level: how often such limits hold the true share, at least; 0 to 1.
+
+    Returns:
+        (low, high), 0 to 1; (0, 1) where n is 0.
+    """
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, count, n - count + 1)) if count > 0 else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
+    return low, high
+
+
+def differential(labels: Iterable[str], *, refused: int = 0, cut: int = 0) -> Differential:
+    """Count cells.
+
+    Args:
+        labels: the class name of each cell that counts, platelets and erythroblasts too.
+        refused, cut: how many were kept apart.
+    """
+    counts = Counter(labels)
+    n = sum(counts[name] for name in WHITE)
+    shares = {
+        name: Share(counts[name], counts[name] / n if n else None, *limits(counts[name], n))
+        for name in WHITE
+    }
+    return Differential(n, shares, counts["platelet"], counts["erythroblast"], refused, cut)
+
+
+def rumke_table(
+    percents: Iterable[int] = (0, 1, 2, 5, 10, 20, 30, 50, 70, 90),
+    cells: tuple[int, ...] = (100, 200, 400),
+) -> list[dict[str, Any]]:
+    """What a share that was found may truly be, in percent, for each number of cells counted."""
+    rows = []
+    for percent in percents:
+        row: dict[str, Any] = {"found": percent}
+        for n in cells:
+            low, high = limits(round(percent * n / 100), n)
+            row[f"n = {n}"] = f"{100 * low:.1f} to {100 * high:.1f}"
+        rows.append(row)
+    return rows
+
+
+def cells_to_tell(share: float, other: float) -> int:
+    """How many cells must be counted before finding `share` excludes that `other` is the truth.
+
+    Args:
+        share, other: 0 to 1, different.
+
+    Returns:
+        The fewest cells from which on the exact limits of `share` leave `other` outside.
+
+    Raises:
+        ValueError: the two are equal, or one is no share.
+    """
+    if share == other or not (0 <= share <= 1 and 0 <= other <= 1):
+        raise ValueError(f"expected two different shares of 0 to 1, found {share} and {other}")
+
+    def told(n: int) -> bool:
+        low, high = limits(round(share * n), n)
+        return not low <= other <= high
+
+    few, many = 1, 2
+    while not told(many):
+        few, many = many, 2 * many
+        if many > MOST_CELLS:
+            return MOST_CELLS
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if told(middle) else (middle, many)
+    # Whole cells make the limits jump a little: go on until they hold for a while.
+    while not all(told(n) for n in range(many, many + max(2, many // 10))):
+        many += 1
+    return many
