@@ -1,11 +1,13 @@
 """Numbers for every image of a dataset, worked out once and kept beside it.
 
 ``DATASET/audit/`` holds ``statistics-….npy`` (no trained model), ``thumbnails-….npy`` and, for
-each network used, ``features-….npy``. The names carry the dataset's fingerprint and the version
-of the method or the checksum of the network, so nothing stale is ever read. All images are in
-them, the excluded ones too: a decision does not make them stale. The folder can be removed.
+each network used, ``features-….npy``, each with a checksum beside it. The names carry the
+dataset's fingerprint and the version of the method or the checksum of the network, so nothing
+stale is ever read. All images are in them, the excluded ones too: a decision does not make them
+stale. The folder can be removed.
 """
 
+import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterable
@@ -23,7 +25,7 @@ from bloodcell.data.imaging.resize import resized
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import ReadOnly
-from bloodcell.files import replacing
+from bloodcell.files import replacing, write_text
 from bloodcell.progress import Progress, silent
 
 __all__ = [
@@ -63,6 +65,11 @@ def _release(array: np.ndarray) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
 def _worked_out(
     dataset: Dataset,
     name: str,
@@ -74,10 +81,13 @@ def _worked_out(
 ) -> np.ndarray:
     """The cached N×width array `name`, made batch by batch with `work` if it is not there."""
     path = dataset.path / "audit" / f"{name}-{dataset.fingerprint[:12]}.npy"
+    checksum = path.with_suffix(".blake2b")
     with suppress(OSError, ValueError, EOFError):
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if found.shape == (len(dataset), width) and found.dtype == dtype:
-            return found
+        # A damaged one would change what the audit finds without a word: it is made again.
+        if checksum.read_text(encoding="ascii") == _digest(path):
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if found.shape == (len(dataset), width) and found.dtype == dtype:
+                return found
 
     def fill(target: Path) -> None:
         kind = np.dtype(dtype)
@@ -97,6 +107,8 @@ def _worked_out(
     try:
         with replacing(path, dataset.path) as temporary:
             fill(temporary)
+            digest = _digest(temporary)
+        write_text(checksum, digest, dataset.path)
     except ReadOnly:
         # A dataset that may only be read is audited all the same. The file goes with the
         # folder, its content with the last reference to the array.

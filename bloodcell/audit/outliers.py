@@ -47,6 +47,13 @@ POOR = {
     "contrast": "hardly anything to see: nearly one colour",
     "sharpness": "blurred: far less detail than the other pictures",
 }
+# Mean and two deviations of grey below this: 14 bits in 16 end at 63, and the empty field of a
+# stained smear lies above 150. Said of a picture whatever the others are like.
+DARK = 90
+NEARLY_BLACK = (
+    "nearly black, far darker than a photograph: its file may use fewer bits, or other values, "
+    "than it says"
+)
 NO_CELL = "no stained cell in the middle"
 # Where the descriptor's parts begin, and what a person would call them.
 BLOCKS = (
@@ -125,10 +132,14 @@ def find_outliers(
         Stopped: by `progress`.
     """
     n = len(values)
-    if n < 20:
-        return Outliers(np.zeros(0, np.int64), np.zeros(n), {})
-    z = _strangeness(values, progress)
     brightness, contrast, sharpness, stain, ground = qualities.astype(np.float64).T
+    dark = brightness + 2 * contrast < DARK
+    # Where most are, they are to be imported anew and not to be left out.
+    by_dark = np.where(dark, 0.95 if dark.mean() < 0.5 else FAULTY - 1e-3, 0.0)
+    if n < 20:
+        listed = np.flatnonzero(dark)
+        return Outliers(listed, by_dark, dict.fromkeys(listed.tolist(), NEARLY_BLACK))
+    z = _strangeness(values, progress)
     poor = np.stack([robust_z(-q) for q in (brightness, np.log(contrast + 1), sharpness)], axis=1)
     by_quality = poor.max(1) - QUALITY_MARGIN - LISTED
     empty = _without_cell(stain, ground)
@@ -144,12 +155,15 @@ def find_outliers(
     )
     by_foreign = FAULTY + (1 - FAULTY) * np.tanh((np.maximum(foreign, FOREIGN) - FOREIGN) / 4)
     surest = np.maximum(surest, np.where(is_foreign, by_foreign, 0))
-    scores = np.maximum(scores, surest)
-    listed = np.flatnonzero(strange | (surest > 0))
+    scores = np.where(dark, by_dark, np.maximum(scores, surest))
+    listed = np.flatnonzero(strange | (surest > 0) | dark)
     listed = listed[np.lexsort((-z[listed], -scores[listed]))]
     of = standardised(values)
     why = {}
     for i in listed:
+        if dark[i]:
+            why[int(i)] = NEARLY_BLACK
+            continue
         if by_quality[i] >= 0:
             # A black picture has no contrast and a blank one no detail: the first says it all.
             first = int(np.argmax(poor[i] - QUALITY_MARGIN >= LISTED))

@@ -169,8 +169,17 @@ def audit(
         BadInput: unknown kind.
         Stopped: by `progress`; features that were finished are kept for the next time.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Sums of many numbers come out differently with another number of threads.
+    with threadpool_limits(1):
+        return _audit(dataset, ensemble, checked_kinds(kinds), progress)
+
+
+def _audit(
+    dataset: Dataset, ensemble: Ensemble | None, wanted: tuple[str, ...], progress: Progress
+) -> Audit:
     begun = time.monotonic()
-    wanted = checked_kinds(kinds)
     labels, names = dataset.labels, dataset.items["name"].to_numpy()
     findings = find_copies(dataset)
     source, notes, typical = "hashes of pixels", [], {}

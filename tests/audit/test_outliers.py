@@ -54,6 +54,16 @@ def test_a_spoilt_picture_is_listed_in_words(cells: list[np.ndarray], spoil, wor
     assert words in found.why[N]
 
 
+@pytest.mark.parametrize("n", [8, N])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_dark_pictures_are_listed_whatever_the_others_are(cells, n: int, bits: int):
+    """10 to 14 bits read as 16: all of them are as dark."""
+    found = judged([cell >> (16 - bits) for cell in cells[:n]])
+    assert sorted(found.listed) == list(range(n))
+    assert all("nearly black" in found.why[i] for i in range(n))
+    assert not found.faulty.any()
+
+
 def test_a_picture_without_a_cell_is_faulty_and_says_so(cells: list[np.ndarray]):
     empty = [np.roll(cell, SIZE // 2, axis=(0, 1)) for cell in cells[:3]]
     found = judged([*cells, *empty])
