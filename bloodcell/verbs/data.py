@@ -152,12 +152,14 @@ def merge(
     """Join datasets; where each cell comes from is kept, copies between them are named."""
     from bloodcell.data.store.dataset import open_dataset
     from bloodcell.data.store.merge import merge_datasets, merge_text
+    from bloodcell.data.store.origins import confounding, laboratory_counts
 
     opened = [open_dataset(context.obj, d) for d in datasets]
     dataset = merge_datasets(context.obj, opened, name, size=size, progress=to_stderr())
     found, text = _dataset_summary(dataset)
     found["merged"] = dataset.info["merged"]
-    show(found, as_json, f"{text}\n{merge_text(dataset.info['merged'])}")
+    told = confounding(*laboratory_counts(dataset, dataset.labels, dataset.kept))
+    show(found, as_json, "\n".join([text, merge_text(dataset.info["merged"]), *told]))
 
 
 @app.command()

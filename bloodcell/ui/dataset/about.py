@@ -3,7 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from bloodcell.data.readers.manifest import manifest_text
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.store.merge import merge_text
+from bloodcell.ui.common.format import plain
 
 __all__ = ["show_about"]
 
@@ -28,6 +31,10 @@ def show_about(dataset: Dataset) -> None:
     )
     _show_sizes(info.get("source_sizes") or {})
     _show_skipped(info.get("skipped") or [])
+    if matched := info.get("manifest"):
+        st.markdown(f"**Manifest** {plain(manifest_text(matched), 2000)}")
+    if merged := info.get("merged"):
+        st.markdown("**Merged** from " + plain(merge_text(merged), 2000))
     st.markdown(
         "**Fingerprint of the images and labels**, the same wherever this dataset is imported"
     )

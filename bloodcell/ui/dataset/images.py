@@ -37,6 +37,7 @@ class _Query:
     text: str
     order: str
     seed: int
+    laboratories: tuple[str, ...] = ()
 
 
 def arrange(
@@ -47,6 +48,7 @@ def arrange(
     *,
     seed: int | None = None,
     values: np.ndarray | None = None,
+    among: np.ndarray | None = None,
 ) -> np.ndarray:
     """The images that are asked for, in the order in which they are shown.
 
@@ -56,6 +58,7 @@ def arrange(
         text: part of the original name, in any case, or the beginning of a hash; "" for all.
         seed: of a random order; None keeps the order of the dataset.
         values: float, N: show the lowest first.
+        among: bool, N: only these, such as those of a laboratory.
 
     Returns:
         int64 indices.
@@ -73,6 +76,8 @@ def arrange(
         wanted &= np.fromiter(
             (key in str(n).lower() for n in index.names), bool, len(index.names)
         ) | np.char.startswith(index.hashes, key)
+    if among is not None:
+        wanted &= among
     found = np.flatnonzero(wanted)
     if values is not None:
         return found[np.argsort(values[found], kind="stable")]
@@ -83,7 +88,7 @@ def _shuffle() -> None:
     st.session_state["images_seed"] = int(st.session_state["images_seed"]) + 1
 
 
-def _ask_query(index: DatasetIndex) -> tuple[_Query, int]:
+def _ask_query(index: DatasetIndex, laboratories: list[str]) -> tuple[_Query, int]:
     st.session_state.setdefault("images_seed", 0)
     classes = st.pills(
         "Classes",
@@ -94,6 +99,16 @@ def _ask_query(index: DatasetIndex) -> tuple[_Query, int]:
         persist_state="session",
         help="All classes if none is chosen.",
     )
+    places: list[str] = []
+    if len(laboratories) > 1:
+        places = st.pills(
+            "Laboratories",
+            laboratories,
+            selection_mode="multi",
+            format_func=lambda name: name or "not known",
+            key="images_laboratories",
+            help="All laboratories if none is chosen.",
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control(
             "Part",
@@ -116,7 +131,7 @@ def _ask_query(index: DatasetIndex) -> tuple[_Query, int]:
         )
         per_page = st.selectbox("Per page", [24, 48, 96], index=1, key="images_per_page", width=110)
     seed = int(st.session_state["images_seed"])
-    return _Query(tuple(classes or ()), part, text, order, seed), int(per_page)
+    return _Query(tuple(classes or ()), part, text, order, seed, tuple(places or ())), int(per_page)
 
 
 def _sort_values(dataset: Dataset, order: str) -> np.ndarray | None:
@@ -138,7 +153,9 @@ def _sort_values(dataset: Dataset, order: str) -> np.ndarray | None:
 
 def show_images(dataset: Dataset, index: DatasetIndex) -> None:
     """All images by class and part, a page at a time; a click opens one in large."""
-    asked, per_page = _ask_query(index)
+    place = dataset.origin("laboratory")
+    named = "laboratory" in dataset.origins
+    asked, per_page = _ask_query(index, sorted(set(place)) if named else [])
     values = None
     if asked.order not in (RANDOM, BY_INDEX):
         values = _sort_values(dataset, asked.order)
@@ -149,7 +166,10 @@ def show_images(dataset: Dataset, index: DatasetIndex) -> None:
                 f"Largest distance to the 10th nearest image, by {layout_of(dataset).source}."
             )
     seed = asked.seed if asked.order == RANDOM else None
-    found = arrange(index, asked.classes, asked.part, asked.text, seed=seed, values=values)
+    among = np.isin(place, asked.laboratories) if asked.laboratories else None
+    found = arrange(
+        index, asked.classes, asked.part, asked.text, seed=seed, values=values, among=among
+    )
     if not len(found):
         st.info("No image matches: choose other classes or another part, or clear the search.")
         return

@@ -7,8 +7,9 @@ from typing import Any, BinaryIO
 import streamlit as st
 
 from bloodcell.data.readers.download import BLOODMNIST, RECORD, download_bloodmnist
+from bloodcell.data.readers.manifest import Given
 from bloodcell.data.readers.source import import_source
-from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.store.dataset import GROUPS, Dataset
 from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.errors import BadInput
 from bloodcell.files import sweep_leftovers, temporary_beside
@@ -50,7 +51,22 @@ def _ask_options(key: str) -> dict[str, Any]:
             "Skip files that cannot be decoded, instead of stopping at the first",
             key=f"{key}_skip",
         )
-    return {"size": size, "crop": crop, "skip_broken": skip}
+        laboratory = left.text_input(
+            "Laboratory",
+            key=f"{key}_laboratory",
+            max_chars=60,
+            help="Where all the cells come from, if nothing else says it.",
+        )
+        level = right.selectbox(
+            "Folders above a class are",
+            ["", *GROUPS],
+            format_func=lambda name: name or "nothing in particular",
+            key=f"{key}_level",
+            help="A manifest.csv beside the images (file, label, laboratory, slide, patient, "
+            "reader) says it of each image.",
+        )
+    given = Given(laboratory.strip(), level)
+    return {"size": size, "crop": crop, "skip_broken": skip, "given": given}
 
 
 def _copy(source: BinaryIO, size: int, target: Path, progress: Progress) -> None:

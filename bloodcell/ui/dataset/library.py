@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.split_choice import chosen_rule
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.export import FORMATS, export_dataset
 from bloodcell.data.store.library import rename_dataset
+from bloodcell.data.store.merge import merge_datasets
 from bloodcell.errors import BloodCellError
 from bloodcell.progress import Progress
 from bloodcell.runs.run import list_runs
@@ -28,6 +30,7 @@ from bloodcell.trash import (
 from bloodcell.ui.common.dataset_index import identity
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import plain
+from bloodcell.ui.common.import_job import begin_import, free_name
 from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.common.state import dialog, set_active, workspace
 
@@ -48,7 +51,7 @@ def _row(state: tuple[str, ...], _dataset: Dataset) -> dict[str, Any]:
     return {
         "images": sum(counts.values()),
         "excluded": len(_dataset) - sum(counts.values()),
-        "classes": sum(n > 0 for n in counts.values()),
+        "classes": sum(counts[name] > 0 for name in CLASS_NAMES),
         "pixels": "×".join(map(str, reversed(_dataset.size))),
         "MiB": _dataset.images.nbytes / 2**20,
         "imported": str(_dataset.info.get("created", "")),
@@ -109,7 +112,28 @@ def show_library(active: str) -> None:
     if sound:
         with show_errors():
             _export(open_dataset(workspace(), chosen))
+    _merge(names)
     show_trash()
+
+
+def _merge(names: list[str]) -> None:
+    if len(names) < 2:
+        return
+    with st.expander("Merge datasets", icon=":material/merge:"):
+        st.caption(
+            "Where each cell comes from is kept; sizes are brought to the smallest, and copies "
+            "between the datasets are named on the About view of the merged one."
+        )
+        chosen = st.multiselect("Datasets", names, key="merge_datasets")
+        name = st.text_input("Name", free_name("merged"), key="merge_name")
+        if st.button("Merge", key="merge_go", disabled=len(chosen) < 2):
+            with show_errors():
+                opened = [open_dataset(workspace(), n) for n in chosen]
+                begin_import(
+                    f"Merging {', '.join(chosen)}",
+                    name,
+                    lambda home, progress: merge_datasets(home, opened, name, progress=progress),
+                )
 
 
 def _show_uses(name: str) -> bool:

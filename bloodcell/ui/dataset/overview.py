@@ -13,6 +13,7 @@ from bloodcell.ui.common.dataset_index import DatasetIndex, class_table, identit
 from bloodcell.ui.common.gallery import Picture, gallery
 from bloodcell.ui.common.jobs import cached_job
 from bloodcell.ui.dataset.image_view import picture_of, show_image
+from bloodcell.ui.dataset.origins import show_origins
 
 __all__ = ["pixel_table", "show_overview"]
 
@@ -61,6 +62,7 @@ def show_overview(dataset: Dataset, index: DatasetIndex) -> None:
             ),
         },
     )
+    show_origins(dataset, index)
     st.subheader("Mean image and colours per class", anchor=False)
     found = cached_job(
         ("pixels", *identity(dataset)),
