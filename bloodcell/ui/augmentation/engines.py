@@ -134,7 +134,9 @@ def show_engines(policy: Policy, shown: Shown, seed: int) -> None:
         if found is not None:
             _show_results(found, shown, copies)
     else:
-        st.caption("Takes up to a minute, as keras-cv has to be loaded and traced.")
+        st.caption(
+            "Takes about a minute, on a busy machine several: keras-cv is loaded and traced first."
+        )
     if differences := list_differences(policy):
         st.markdown("At the same settings keras-cv differs:\n\n" + differences)
 
