@@ -6,7 +6,8 @@ from bloodcell.ui.common.frame import navigation, sidebar
 
 st.set_page_config(
     page_title="BloodCell Lab",
-    page_icon=":material/bloodtype:",
+    # A symbol of the Material font would be fetched from another host.
+    page_icon="🩸",
     layout="wide",
     menu_items={"About": "BloodCell Lab. For research use only, not a medical device."},
 )

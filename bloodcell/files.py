@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -34,17 +34,22 @@ from bloodcell.errors import (
 )
 
 __all__ = [
+    "CHECKSUM",
     "bytes_of",
+    "check_checksum",
     "decoded",
     "format_bytes",
+    "load_array",
     "move",
     "new_folder",
     "os_errors_explained",
+    "read_arrays",
     "read_json",
     "replacing",
     "sweep_leftovers",
     "temporary_beside",
     "unless_read_only",
+    "with_checksum",
     "write_array",
     "write_json",
     "write_text",
@@ -54,6 +59,7 @@ __all__ = [
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 _TEMPORARY = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}\.tmp(\.[^.]*)?")
 FORGOTTEN_S = 24 * 3600.0
+CHECKSUM = "checksum"
 
 
 def temporary_beside(path: Path) -> Path:
@@ -279,6 +285,43 @@ def sweep_leftovers(folder: Path) -> None:
                 leftover.unlink(missing_ok=True)
 
 
+def load_array(source: Path | IO[bytes], mmap_mode: str | None = None) -> np.ndarray:
+    """The array in a ``.npy`` file, without objects.
+
+    NumPy reads its header as Python text: damage to it raises nearly anything.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    try:
+        found = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError("an archive, not one array")
+    return found
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in an ``.npz`` file, without objects, each held against the zip's checksum.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
+    except OSError:
+        raise
+    # Damage to a zip, too, raises nearly anything.
+    except Exception as error:
+        raise ValueError(f"it is damaged: {error}") from error
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a small array as ``.npy``.
 
@@ -310,6 +353,29 @@ def decoded(data: bytes) -> str:
     """
     utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     return data.decode("utf-16" if utf_16 else "utf-8-sig")
+
+
+def with_checksum(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with a checksum of all the rest of it, for :func:`check_checksum`."""
+    rest = {k: v for k, v in value.items() if k != CHECKSUM}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False)
+    return rest | {CHECKSUM: hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()}
+
+
+def check_checksum(value: dict[str, Any], called: str) -> None:
+    """Refuse an object that is not as it was written; files of earlier versions have no checksum.
+
+    Args:
+        called: the file, for the sentence.
+
+    Raises:
+        BadInput: it was changed or damaged since.
+    """
+    if CHECKSUM in value and value[CHECKSUM] != with_checksum(value)[CHECKSUM]:
+        raise BadInput(
+            f"{called} is not as it was written (its checksum does not fit): restore it from a "
+            f"copy; if you changed it on purpose, remove its {CHECKSUM}."
+        )
 
 
 def read_json(path: Path) -> Any:

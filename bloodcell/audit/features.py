@@ -25,7 +25,7 @@ from bloodcell.data.imaging.resize import resized
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import ReadOnly
-from bloodcell.files import replacing, write_text
+from bloodcell.files import load_array, replacing, write_text
 from bloodcell.progress import Progress, silent
 
 __all__ = [
@@ -85,7 +85,7 @@ def _worked_out(
     with suppress(OSError, ValueError, EOFError):
         # A damaged one would change what the audit finds without a word: it is made again.
         if checksum.read_text(encoding="ascii") == _digest(path):
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            found = load_array(path, "r")
             if found.shape == (len(dataset), width) and found.dtype == dtype:
                 return found
 

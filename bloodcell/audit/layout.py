@@ -7,7 +7,6 @@ in it, the excluded ones too.
 """
 
 import hashlib
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy as np
 from bloodcell.audit.features import Features
 from bloodcell.audit.reduce import neighbour_distances, whitened
 from bloodcell.data.store.dataset import Dataset
-from bloodcell.files import replacing, unless_read_only
+from bloodcell.files import read_arrays, replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["Layout", "lay_out"]
@@ -118,10 +117,10 @@ def lay_out(dataset: Dataset, features: Features, progress: Progress = silent) -
     digest.update(np.ascontiguousarray(features.values[::step]).data)
     name = f"layout-v{VERSION}-{digest.hexdigest()}-{dataset.fingerprint[:12]}.npz"
     path = dataset.path / "audit" / name
-    with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        with np.load(path, allow_pickle=False) as file:
-            found = Layout(file["points"], file["novelty"], file["sample"], features.source)
-        if found.points.shape == (len(dataset), 2):
+    with suppress(OSError, ValueError, KeyError):
+        file = read_arrays(path)
+        found = Layout(file["points"], file["novelty"], file["sample"], features.source)
+        if found.points.shape == (len(dataset), 2) and found.novelty.shape == (len(dataset),):
             return found
     progress(0, len(dataset), "principal components")
     sample = _sampled(dataset, SAMPLE)

@@ -16,7 +16,7 @@ from bloodcell.audit.run import audit
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.errors import BadInput
-from bloodcell.files import read_json, unless_read_only, write_json
+from bloodcell.files import check_checksum, read_json, unless_read_only, with_checksum, write_json
 from bloodcell.progress import Progress, silent
 
 __all__ = [
@@ -43,13 +43,15 @@ def save_audit(dataset: Dataset, found: Audit) -> None:
         NotFound: the dataset was deleted or renamed meanwhile.
     """
     with unless_read_only():
-        write_json(audit_path(dataset), found.to_json(), dataset.path)
+        write_json(audit_path(dataset), with_checksum(found.to_json()), dataset.path)
 
 
 def load_audit(dataset: Dataset) -> Audit | None:
     """The last audit of these images, or None if there is none that can be read."""
     try:
-        found = Audit.from_json(read_json(audit_path(dataset)))
+        held = read_json(audit_path(dataset))
+        check_checksum(held, str(audit_path(dataset)))
+        found = Audit.from_json(held)
         sound = found.dataset == dataset.fingerprint
         sound = sound and all(0 <= f.index < len(dataset) for f in found.findings)
     except (OSError, BadInput, KeyError, TypeError, ValueError, AttributeError):

@@ -21,7 +21,7 @@ import numpy as np
 
 from bloodcell.ensemble.description import read_description
 from bloodcell.errors import BadInput, NameTaken
-from bloodcell.files import replacing
+from bloodcell.files import load_array, replacing
 from bloodcell.workspace import Workspace
 
 __all__ = ["Bundle", "new_ensemble", "write_zip", "zipped"]
@@ -139,20 +139,15 @@ class Bundle:
         """A checked ``.npy`` file of the bundle."""
         content = self.read_checked(name)
         try:
-            found = np.load(io.BytesIO(content), allow_pickle=False)
-        # NumPy reads the header as Python text, which fails in many ways.
-        except Exception as error:
+            found = load_array(io.BytesIO(content))
+        except (OSError, ValueError, MemoryError) as error:
             raise BadInput(
                 f"{self.path}: {name} is not readable as an array ({error}): "
                 "restore the ensemble from a copy or make it again."
             ) from error
-        if (
-            not isinstance(found, np.ndarray)
-            or found.size * max(1, found.itemsize / 8) > MOST_VALUES
-        ):
-            count = f"{found.size:,} values" if isinstance(found, np.ndarray) else "an archive"
+        if max(found.size, found.nbytes // 8) > MOST_VALUES:
             raise BadInput(
-                f"{self.path}: {name} holds {count}, expected an array of at most "
+                f"{self.path}: {name} holds {found.size:,} values, expected at most "
                 f"{MOST_VALUES:,}: make the ensemble again."
             )
         return found

@@ -17,6 +17,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.imaging.cropping import Field as FieldOfView
 from bloodcell.data.split import BY, NO_FOLD, check_fold, check_shares
 from bloodcell.errors import BadInput
+from bloodcell.files import check_checksum, with_checksum
 
 __all__ = [
     "FORMAT_VERSION",
@@ -269,8 +270,8 @@ class Description(_Part):
         return known or FieldOfView(None, frozenset(), None)
 
     def to_json(self) -> dict[str, Any]:
-        """As it is written: no more keys than were given, and none lost."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """As it is written: none of the keys that were given lost, and a checksum of them all."""
+        return with_checksum(self.model_dump(mode="json", exclude_unset=True))
 
     def changed(self, **values: Any) -> "Description":
         """The same with other values for some of its fields."""
@@ -297,6 +298,7 @@ def read_description(text: str | bytes | dict[str, Any], where: str) -> Descript
         ) from error
     _check_kind(found, where)
     try:
+        check_checksum(found, f"{where}: its ensemble.json")
         description = Description.model_validate(found)
         # What is not known here is kept: it must be possible to write it.
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()

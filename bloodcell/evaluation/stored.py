@@ -8,7 +8,6 @@ written is as good as none.
 
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.evaluation.evaluate import Evaluation, divided_by, evaluate, origin_of
 from bloodcell.evaluation.metrics import Judgement
 from bloodcell.evaluation.origins import Others, clusters_of
-from bloodcell.files import replacing, unless_read_only
+from bloodcell.files import CHECKSUM, read_arrays, replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["evaluated", "evaluation_key", "load_evaluation", "save_evaluation"]
@@ -46,12 +45,16 @@ def evaluation_key(description: Description, dataset: Dataset, part: str, tta: b
     files = {name: digest for name, digest in description.files.items() if name != "card.md"}
     depends = [
         [FORMAT, __version__],
-        description.changed(files=files).to_json(),
+        _without_checksum(description.changed(files=files)),
         [dataset.fingerprint, dataset.curation.fingerprint],
         [part, bool(description.tta if tta is None else tta)],
     ]
     text = json.dumps(depends, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _without_checksum(description: Description) -> dict[str, Any]:
+    return {k: v for k, v in description.to_json().items() if k != CHECKSUM}
 
 
 def _path(dataset: Dataset, key: str) -> Path:
@@ -92,14 +95,11 @@ def load_evaluation(
 ) -> Evaluation | None:
     """The evaluation of exactly this, or None where it has to be worked out."""
     try:
-        with np.load(
-            _path(dataset, evaluation_key(description, dataset, part, tta)), allow_pickle=False
-        ) as held:
-            arrays = {key: held[key] for key in ("indices", "labels", *ANSWERS)}
-            rest = json.loads(held["rest"].tobytes())
-            others = None
-            if "other_indices" in held:
-                others = Others(**{key: held[f"other_{key}"] for key in OTHERS})
+        arrays = read_arrays(_path(dataset, evaluation_key(description, dataset, part, tta)))
+        rest = json.loads(arrays["rest"].tobytes())
+        others = None
+        if "other_indices" in arrays:
+            others = Others(**{key: arrays[f"other_{key}"] for key in OTHERS})
         judged = [(name, _judgement(found)) for name, found in rest["judged"]]
         clusters, codes = clusters_of(dataset, arrays["indices"])
         return Evaluation(
@@ -120,7 +120,8 @@ def load_evaluation(
             others,
             divided_by(description, dataset),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile):
+    # It can be worked out again: a damaged one is as good as none.
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
 

@@ -23,7 +23,7 @@ from bloodcell.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from bloodcell.evaluation.evaluate import answer, judged_images
 from bloodcell.evaluation.intervals import Interval, wilson
 from bloodcell.evaluation.stored import evaluation_key
-from bloodcell.files import read_json, unless_read_only, write_json
+from bloodcell.files import check_checksum, read_json, unless_read_only, with_checksum, write_json
 from bloodcell.progress import Progress, silent
 
 __all__ = ["CLEAN", "CONDITIONS", "Stressed", "Study", "load_study", "spread_over", "study"]
@@ -186,13 +186,18 @@ def load_study(
     """
     networks = (description.name, *(m.name for m in description.members))
     try:
-        held = read_json(_path(description, dataset, part, images, tta))
+        path = _path(description, dataset, part, images, tta)
+        held = read_json(path)
+        check_checksum(held, str(path))
         labels = np.array([CLASS_NAMES.index(name) for name in held["labels"]], np.int64)
         done = tuple(
             Stressed(name, strength, _unpacked(found["right"], len(labels)), found["recognised"])
             for (name, strength), found in zip(CONDITIONS, held["done"], strict=False)
         )
-        if not done or any(d.right.shape != (len(networks), len(labels)) for d in done):
+        shape = (len(networks), len(labels))
+        if not done or any(d.right.shape != shape for d in done):
+            return None
+        if not all(type(d.recognised) is int and 0 <= d.recognised <= len(labels) for d in done):
             return None
     except (OSError, BadInput, KeyError, TypeError, ValueError, AttributeError):
         # It can be made again: a damaged one is as good as none.
@@ -204,7 +209,7 @@ def _save(path: Path, dataset: Dataset, found: Study) -> None:
     done = [{"right": _packed(d.right), "recognised": d.recognised} for d in found.done]
     content = {"labels": [CLASS_NAMES[k] for k in found.labels], "done": done}
     with unless_read_only():
-        write_json(path, content, dataset.path)
+        write_json(path, with_checksum(content), dataset.path)
 
 
 def study(

@@ -93,5 +93,10 @@ def page(chromium: Any) -> Iterator[Any]:
     """An empty page in a context of its own."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(1000 * PATIENCE_S)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
     yield context.new_page()
     context.close()
+    # Nothing that is shown may load anything from elsewhere: no font, no icon, no picture.
+    own = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
+    assert not [url for url in asked if not url.startswith(own)]

@@ -50,6 +50,7 @@ def sentence(path: Path, content: bytes | None = None) -> str:
 def change(folder: Path, edit) -> None:
     path = folder / "ensemble.json"
     info = json.loads(path.read_text())
+    info.pop("checksum", None)
     edit(info)
     path.write_text(json.dumps(info))
 

@@ -150,7 +150,7 @@ class TestShift:
 
 def test_an_ensemble_without_scale_and_light_still_answers(ensemble, cells, monkeypatch):
     old = ensemble.description.to_json()
-    del old["field"], old["light"], old["novelty"]["levels"]
+    del old["checksum"], old["field"], old["light"], old["novelty"]["levels"]
     monkeypatch.setattr(ensemble, "description", read_description(old, "old"))
     files = [("a.png", png(wider(cell, 20))) for cell in cells]
     found = classify(ensemble, files)

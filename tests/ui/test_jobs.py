@@ -1,12 +1,13 @@
 """Jobs: work in a thread that says how far it is and can be stopped."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.errors import BadInput
 from bloodcell.progress import Progress
-from bloodcell.ui.common.jobs import Job, progress_text
+from bloodcell.ui.common.jobs import Job, progress_text, shared_job
 from bloodcell.workspace import Workspace
 
 
@@ -56,3 +57,19 @@ def test_a_failure_of_the_program_shows_no_traceback():
 def test_progress_tells_count_and_remaining_time():
     assert progress_text(100, 400, "images", 20.0) == "images, 100 of 400, about 60 s left"
     assert progress_text(2**20, 2**22, "bytes", 0.5) == "1.0 of 4.0 MiB"
+
+
+def test_of_several_who_ask_at_once_one_starts_it():
+    begun, meet = [], threading.Barrier(6)
+
+    def ask(_: int) -> Job:
+        meet.wait()
+        return shared_job("a key of this test", "Reading", lambda progress: begun.append(1))
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, range(6)))
+    found[0].wait()
+    assert len({id(job) for job in found}) == 1
+    assert begun == [1]
+    assert shared_job("a key of this test", "", None) is found[0]
+    assert shared_job("another key of this test", "", None) is None

@@ -28,7 +28,7 @@ import pandas as pd
 from bloodcell.classes import CLASS_NAMES, OTHER, OTHER_CLASS
 from bloodcell.data.store.curation import Curation
 from bloodcell.errors import BadInput
-from bloodcell.files import new_folder, read_json, write_array, write_json
+from bloodcell.files import load_array, new_folder, read_json, write_array, write_json
 from bloodcell.workspace import Workspace
 
 __all__ = [
@@ -103,7 +103,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 @lru_cache(maxsize=32)
 def _belongs(path: Path, fingerprint: str, labels_stamp: object, items_stamp: object) -> bool:
     """Whether labels and items of a dataset are those that its fingerprint was made of."""
-    labels = np.load(path / "labels.npy", allow_pickle=False).tolist()
+    labels = load_array(path / "labels.npy").tolist()
     items, hashes = _list_items(path / "items.csv", len(labels), items_stamp[0], items_stamp[2])
     parts = items["part"].tolist()
     groups = [c for c in GROUPS if c in items.columns and (items[c] != "").any()]
@@ -174,7 +174,7 @@ class Dataset:
     def _array(self, name: str, dtype: type, dimensions: int, mmap_mode: str | None) -> np.ndarray:
         path = self.path / name
         try:
-            found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+            found = load_array(path, mmap_mode)
         except (OSError, ValueError, EOFError) as error:
             raise BadInput(
                 f"{path} is missing or damaged ({error}): restore the dataset from a copy or "

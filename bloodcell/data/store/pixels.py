@@ -5,7 +5,6 @@ images that were excluded or relabelled since are looked up and moved, so that a
 no second pass.
 """
 
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES, OTHER
 from bloodcell.data.store.dataset import Dataset
-from bloodcell.files import replacing, unless_read_only
+from bloodcell.files import read_arrays, replacing, unless_read_only
 from bloodcell.progress import Progress, silent
 
 __all__ = ["ClassPixels", "class_pixels"]
@@ -94,9 +93,9 @@ def _as_brought_in(dataset: Dataset, progress: Progress) -> ClassPixels:
     name = f"pixels-v{VERSION}-{dataset.fingerprint[:12]}.npz"
     path = dataset.path / "audit" / name
     total = _empty(dataset)
-    with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        with np.load(path, allow_pickle=False) as file:
-            found = ClassPixels(file["n"], file["sums"], file["histograms"])
+    with suppress(OSError, ValueError, KeyError):
+        file = read_arrays(path)
+        found = ClassPixels(file["n"], file["sums"], file["histograms"])
         if found.sums.shape == total.sums.shape and found.n.sum() == np.sum(
             dataset.given_labels != OTHER
         ):

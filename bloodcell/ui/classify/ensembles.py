@@ -8,6 +8,7 @@ from bloodcell.ensemble.bundle import MAX_FILE_BYTES, zipped
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.import_zip import import_ensemble
 from bloodcell.errors import BloodCellError
+from bloodcell.ui.common.format import no_pictures
 from bloodcell.ui.common.state import set_active, workspace
 from bloodcell.ui.common.uploads import drop_zone, dropped
 
@@ -54,9 +55,9 @@ def show_import_result() -> None:
     """What came of the zip that was uploaded last."""
     kind, text = st.session_state.pop(RESULT, (None, ""))
     if kind == "error":
-        st.error(text, icon=":material/error:")
+        st.error(no_pictures(text), icon=":material/error:")
     elif kind:
-        st.success(text, icon=":material/check:")
+        st.success(no_pictures(text), icon=":material/check:")
 
 
 def show_ensembles(ensemble: Ensemble) -> None:
@@ -78,4 +79,4 @@ def show_ensembles(ensemble: Ensemble) -> None:
         )
         card = ensemble.bundle.read("card.md").decode("utf-8", "replace")
         with st.container(border=True):
-            st.markdown(re.sub(r"^(#+) ", r"###\1 ", card, flags=re.MULTILINE))
+            st.markdown(no_pictures(re.sub(r"^(#+) ", r"###\1 ", card, flags=re.MULTILINE)))

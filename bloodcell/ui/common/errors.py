@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.errors import BloodCellError, describe_refusal
+from bloodcell.ui.common.format import no_pictures
 
 __all__ = ["attempt", "show_errors", "show_problem"]
 
@@ -25,7 +26,7 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except (BloodCellError, OSError) as error:
-        st.error(_sentence(error), icon=":material/error:")
+        st.error(no_pictures(_sentence(error)), icon=":material/error:")
 
 
 def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
@@ -45,4 +46,4 @@ def attempt(problem: str, act: Callable, *arguments: Any) -> bool:
 def show_problem(problem: str) -> None:
     """Say once what went wrong in :func:`attempt`."""
     if said := st.session_state.pop(problem, None):
-        st.error(said, icon=":material/error:")
+        st.error(no_pictures(said), icon=":material/error:")

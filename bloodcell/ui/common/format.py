@@ -13,6 +13,7 @@ __all__ = [
     "PERCENT",
     "duration",
     "interval",
+    "no_pictures",
     "percent",
     "plain",
     "swatch",
@@ -55,6 +56,16 @@ def plain(text: str, longest: int = 300) -> str:
     """Text from a file or its name as Markdown that shows it as it is: no links, no pictures."""
     short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$:^=-])", r"\\\1", " ".join(short.split()))
+
+
+def no_pictures(markdown: str) -> str:
+    """Markdown that came from elsewhere, such that showing it fetches nothing.
+
+    A picture becomes a link, which is fetched by who follows it only. HTML is shown as text by
+    Streamlit anyway.
+    """
+    # Not by a backslash: behind another one it would be escaped itself.
+    return markdown.replace("![", "&#33;[")
 
 
 def swatch(label: int) -> str:

@@ -15,6 +15,7 @@ import streamlit as st
 
 from bloodcell.errors import BloodCellError, NameTaken, Stopped
 from bloodcell.progress import Progress
+from bloodcell.ui.common.format import no_pictures
 from bloodcell.ui.common.state import rerun_page, workspace
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "cached_job",
     "current_job",
     "progress_text",
+    "shared_job",
     "show_job",
     "show_progress",
     "start_job",
@@ -29,7 +31,9 @@ __all__ = [
 ]
 
 PATIENCE_S = 1.0
-KEPT = 12
+KEPT = 20
+# What is kept for all visitors is looked at and changed in one go.
+_LOCK = threading.RLock()
 _LOG = logging.getLogger(__name__)
 
 
@@ -120,11 +124,11 @@ def start_job(title: str, work: Callable[[Progress], Any]) -> Job:
     Raises:
         NameTaken: another job is running.
     """
-    job = current_job()
-    if job is not None and job.running:
-        raise NameTaken(f"{job.title} is still running: wait until it ends, or stop it first.")
-    job = Job(title, work)
-    _jobs()[str(workspace().home)] = job
+    with _LOCK:
+        job = current_job()
+        if job is not None and job.running:
+            raise NameTaken(f"{job.title} is still running: wait until it ends, or stop it first.")
+        job = _jobs()[str(workspace().home)] = Job(title, work)
     st.session_state["my_job"] = job
     return job
 
@@ -151,7 +155,7 @@ def show_progress(job: Job) -> None:
         text = progress_text(job.done, job.total, job.what, job.seconds)
     else:
         text = "Starting"
-    st.progress(share, text=f"**{job.title}**: {text}")
+    st.progress(share, text=no_pictures(f"**{job.title}**: {text}"))
     st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
 
 
@@ -185,9 +189,9 @@ def show_job() -> Job | None:
         return mine
     with st.container(horizontal=True, vertical_alignment="center"):
         if mine.state == "stopped":
-            st.warning(mine.error, icon=":material/stop_circle:")
+            st.warning(no_pictures(mine.error), icon=":material/stop_circle:")
         else:
-            st.error(mine.error, icon=":material/error:")
+            st.error(no_pictures(mine.error), icon=":material/error:")
         st.button("Dismiss", type="tertiary", icon=":material/close:", on_click=_dismiss)
     return None
 
@@ -203,9 +207,9 @@ def wait_for(job: Job) -> bool:
         _live_in_line(job)
         return False
     if job.state == "failed":
-        st.error(job.error, icon=":material/error:")
+        st.error(no_pictures(job.error), icon=":material/error:")
     elif job.state == "stopped":
-        st.info(job.error, icon=":material/stop_circle:")
+        st.info(no_pictures(job.error), icon=":material/stop_circle:")
     return job.state == "done"
 
 
@@ -218,8 +222,33 @@ def _live_in_line(job: Job) -> None:
 
 
 @st.cache_resource
-def _cached() -> dict[Hashable, Job]:
+def _shared() -> dict[Hashable, Job]:
     return {}
+
+
+def shared_job(
+    key: Hashable, title: str, work: Callable[[Progress], Any] | None, *, anew: bool = False
+) -> Job | None:
+    """The job of all visitors for `key`; without work, None where there is none.
+
+    Of several who ask at once, one starts it. The least lately asked for that have ended are
+    forgotten.
+
+    Args:
+        key: all that its result depends on.
+        anew: start it again if it has ended.
+    """
+    with _LOCK:
+        jobs = _shared()
+        job = jobs.pop(key, None)
+        if work is not None and (job is None or (anew and not job.running)):
+            job = Job(title, work)
+        if job is not None:
+            jobs[key] = job
+        ended = [k for k, j in jobs.items() if k != key and not j.running]
+        for old in ended[: max(0, len(jobs) - KEPT)]:
+            del jobs[old]
+    return job
 
 
 def cached_job(key: Hashable, title: str, work: Callable[[Progress], Any]) -> Any | None:
@@ -230,17 +259,12 @@ def cached_job(key: Hashable, title: str, work: Callable[[Progress], Any]) -> An
         title: what is done, e.g. "Reading all pixels".
         work: called once, in a thread, with a progress function that raises Stopped.
     """
-    jobs = _cached()
-    job = jobs.pop(key, None) or Job(title, work)
-    jobs[key] = job
-    for old in [k for k, j in jobs.items() if not j.running][: max(0, len(jobs) - KEPT)]:
-        if old != key:
-            del jobs[old]
+    job = shared_job(key, title, work)
     if wait_for(job):
         return job.result
     if not job.running and st.button(
         "Start again", icon=":material/refresh:", key=f"begin_again_{hash(key)}"
     ):
-        del jobs[key]
+        shared_job(key, title, work, anew=True)
         st.rerun()
     return None

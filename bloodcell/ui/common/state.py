@@ -11,6 +11,7 @@ import streamlit as st
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import BloodCellError
+from bloodcell.ui.common.format import no_pictures
 from bloodcell.workspace import Workspace, open_workspace
 
 __all__ = [
@@ -94,7 +95,7 @@ def active_dataset() -> Dataset | None:
     try:
         return open_dataset(workspace(), name)
     except BloodCellError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(no_pictures(str(error)), icon=":material/error:")
         return None
 
 

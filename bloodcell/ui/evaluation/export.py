@@ -16,6 +16,7 @@ from bloodcell.evaluation.checklist import checklist, measured_card
 from bloodcell.evaluation.evaluate import Evaluation
 from bloodcell.evaluation.stress import load_study
 from bloodcell.evaluation.tables import all_tables
+from bloodcell.ui.common.format import no_pictures
 from bloodcell.ui.common.state import workspace
 
 __all__ = ["show_export", "zip_tables"]
@@ -82,7 +83,7 @@ def show_export(name: str, found: Evaluation | None, dataset: Dataset | None) ->
     )
     st.subheader("Model card", anchor=False)
     with st.container(border=True):
-        st.markdown(_lower_headings(card))
+        st.markdown(no_pictures(_lower_headings(card)))
 
 
 def _show_downloads(

@@ -1,9 +1,8 @@
 """Evaluations and robustness studies: in memory, on disk, or being computed for all visitors."""
 
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -16,7 +15,7 @@ from bloodcell.evaluation.evaluate import Evaluation, split_of
 from bloodcell.evaluation.stored import evaluated, evaluation_key, load_evaluation
 from bloodcell.evaluation.stress import Study, load_study, study
 from bloodcell.progress import Progress
-from bloodcell.ui.common.jobs import Job
+from bloodcell.ui.common.jobs import Job, shared_job
 from bloodcell.ui.common.state import changed_at, load_ensemble, workspace
 
 __all__ = [
@@ -33,15 +32,11 @@ __all__ = [
 # Predictions that are made without being asked for: some ten seconds on two cores.
 AT_ONCE = 6000
 KEPT = 8
+_LOCK = threading.Lock()
 TTA_HELP = (
     "Average the predictions over eight flips and rotations of each image. Slower, often slightly "
     "more accurate."
 )
-
-
-@st.cache_resource
-def _jobs() -> OrderedDict[Any, Job]:
-    return OrderedDict()
 
 
 @st.cache_resource
@@ -91,21 +86,12 @@ def find_evaluation(
     key, kept = _key(description, dataset, part, tta), _memory()
     found = kept.get(key) or load_evaluation(description, dataset, part, tta)
     if found is not None:
-        kept[key] = found
-        kept.move_to_end(key)
-        while len(kept) > KEPT:
-            kept.popitem(last=False)
+        with _LOCK:
+            kept[key] = found
+            kept.move_to_end(key)
+            while len(kept) > KEPT:
+                kept.popitem(last=False)
     return found
-
-
-def _job(key: Any, title: str, work: Callable[[Progress], Any], *, start: bool) -> Job | None:
-    jobs = _jobs()
-    job = jobs.get(key)
-    if start and (job is None or not job.running):
-        job = jobs[key] = Job(title, work)
-        while len(jobs) > KEPT:
-            jobs.popitem(last=False)[1].stop()
-    return job
 
 
 def find_evaluation_job(
@@ -118,11 +104,13 @@ def find_evaluation_job(
         start: whether to start it unless it is running.
     """
     ensemble = load_ensemble(name) if start else None
-    return _job(
+    return shared_job(
         (_key(description, dataset, part, tta), "evaluate"),
         f"Evaluating {description.name} on {dataset.name}",
-        lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress),
-        start=start,
+        (lambda progress: evaluated(ensemble, dataset, part, tta=tta, progress=progress))
+        if start
+        else None,
+        anew=start,
     )
 
 
@@ -151,9 +139,9 @@ def find_robustness_job(
             # What is done is kept: a stop here is no loss.
             return load_study(description, dataset, part, images=images, tta=tta)
 
-    return _job(
+    return shared_job(
         (_key(description, dataset, part, tta), "robustness", images),
         f"Robustness of {description.name} on {dataset.name}",
-        work,
-        start=start,
+        work if start else None,
+        anew=start,
     )

@@ -13,7 +13,7 @@ from bloodcell.evaluation.compare import RunScore, Shared, compare_runs, paired_
 from bloodcell.figures import CONFIG, RUN_COLOURS, learning_curves, metric_intervals
 from bloodcell.runs.run import Run
 from bloodcell.ui.common.errors import show_errors
-from bloodcell.ui.common.format import interval, percent
+from bloodcell.ui.common.format import interval, no_pictures, percent
 from bloodcell.ui.training.run_list import (
     COLUMNS,
     filter_rows,
@@ -224,7 +224,7 @@ def _show_paired_tests(names: list[str], runs: list[Run], rows: list[RunScore]) 
         try:
             shared = paired_test(runs[reference], runs[i])
         except BloodCellError as error:
-            st.warning(str(error), icon=":material/link_off:")
+            st.warning(no_pictures(str(error)), icon=":material/link_off:")
             continue
         st.markdown(describe_difference(names[reference], names[i], shared))
         if shared.left_out:

@@ -31,7 +31,7 @@ from bloodcell.training.config import (
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
-from bloodcell.ui.common.format import percent
+from bloodcell.ui.common.format import no_pictures, percent
 from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.training.estimate import show_estimate
 from bloodcell.ui.training.preflight import find_split_checks, show_checks
@@ -413,7 +413,7 @@ def _read_prefill() -> tuple[Prefill | None, Run | None, str]:
         run = open_run(workspace(), run_id)
         config, record = run.config(), run.record()
     except BloodCellError as error:
-        st.warning(str(error), icon=":material/link_off:")
+        st.warning(no_pictures(str(error)), icon=":material/link_off:")
         st.session_state.pop(FROM)
         return None, None, ""
     values = {**config.to_json(), "weights": record.get("started_from", config.weights)}

@@ -23,7 +23,7 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
 from bloodcell.ui.common.errors import show_errors
-from bloodcell.ui.common.format import PERCENT, duration, interval, percent
+from bloodcell.ui.common.format import PERCENT, duration, interval, no_pictures, percent
 from bloodcell.ui.training.run_list import estimate_remaining, is_starting, list_gpus, measure_load
 
 __all__ = [
@@ -307,7 +307,7 @@ def _show_reason(
             if metrics
             else "No epoch was finished, so Resume starts over."
         )
-        st.error(f"{reason[:1].upper()}{reason[1:]}. {kept}", icon=":material/error:")
+        st.error(no_pictures(f"{reason[:1].upper()}{reason[1:]}. {kept}"), icon=":material/error:")
     elif state == "stopping":
         st.caption("It stops after the current batch and saves a checkpoint.")
     elif state == "queued" and "launched" not in status:
