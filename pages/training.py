@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.errors import BloodCellError
-from bloodcell.runs.run import ACTIVE, Run, list_runs, open_run
+from bloodcell.runs.run import ACTIVE, Run, damaged_runs, list_runs, open_run
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.import_job import show_demo_button
@@ -97,6 +97,7 @@ def show_runs(runs: list[Run]) -> None:
             "No runs yet. Start one under New run.",
             icon=":material/show_chart:",
         )
+        show_damaged()
         show_deleted()
         return
     show_queue()
@@ -108,7 +109,18 @@ def show_runs(runs: list[Run]) -> None:
         live = is_live(run.status())
         st.fragment(show_live, run_every=LIVE_S if live else None)(run)
         st.fragment(show_epochs, run_every=CALM_S if live else None)(run)
+    show_damaged()
     show_deleted()
+
+
+def show_damaged() -> None:
+    """Name the runs that cannot be read, which the table leaves out."""
+    if problems := damaged_runs(workspace()):
+        title = "1 run cannot be read" if len(problems) == 1 else f"{len(problems)} cannot be read"
+        with st.expander(title, icon=":material/broken_image:"):
+            for problem in problems:
+                # A file's content may be in it, whatever marks that holds.
+                st.text(problem)
 
 
 def show_new_run() -> None:

@@ -303,6 +303,17 @@ class TestRuns:
         assert "20200101-000000-tiny-0000" in texts(app.warning)
         assert only_run(trained_home).id in texts(app.markdown)
 
+    def test_a_run_that_cannot_be_read_is_named_beside_the_others(
+        self, home: Path, open_page: Open
+    ):
+        run = only_run(home)
+        broken = shutil.copytree(run.path, run.path.with_name("20200101-000000-tiny-0000"))
+        (broken / "metrics.jsonl").write_text("{}\n", encoding="utf-8")
+        app = open_page(home, "training")
+        assert not app.exception
+        assert app.dataframe[0].value["id"].tolist() == [run.id]
+        assert f"{broken / 'metrics.jsonl'} has no record of epoch 1" in texts(app.text)
+
     def test_an_address_names_a_run_and_no_path(
         self, trained_home: Path, tmp_path: Path, open_page: Open
     ):
