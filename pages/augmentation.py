@@ -3,6 +3,7 @@
 import streamlit as st
 
 from bloodcell.augment import CATALOGUE
+from bloodcell.data.stains import TRANSFER
 from bloodcell.figures import CONFIG
 from bloodcell.figures.augmentation import pixel_histograms
 from bloodcell.ui.augmentation.cells import UPLOAD, Shown, choose_cells
@@ -16,6 +17,7 @@ from bloodcell.ui.augmentation.engines import show_engines, show_speed
 from bloodcell.ui.augmentation.preview import (
     augment_cells,
     compute_strengths,
+    draw_in_laboratories,
     draw_strengths,
     draw_variants,
     mixes_images,
@@ -89,6 +91,16 @@ def show_strengths(shown: Shown, seed: int) -> None:
         key="preview_step",
     )
     step = steps[chosen]
+    if step.key == TRANSFER:
+        tiles, columns = draw_in_laboratories(read_policy(), shown.cells)
+        gallery(tiles, key="laboratory_grid", columns=columns, clickable=False)
+        named = read_policy().stains.names
+        st.caption(
+            f"Laboratories {'of this policy' if named else 'built in'}. A training on a dataset of "
+            "several laboratories uses theirs, unless the policy brings its own "
+            "(`python -m bloodcell stains DATASET --name POLICY`)."
+        )
+        return
     ladders = compute_strengths(step, shown.cells, shown.partners, seed)
     gallery(
         draw_strengths(step, shown.cells, ladders),

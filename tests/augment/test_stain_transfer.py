@@ -12,6 +12,8 @@ from bloodcell.data.stains import measure_stains, with_stains, with_transfer
 from bloodcell.data.store.dataset import new_dataset, open_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.errors import BadInput
+from bloodcell.ui.augmentation.cells import Cells
+from bloodcell.ui.augmentation.preview import draw_in_laboratories
 from bloodcell.workspace import Workspace
 
 CLASSES = (0, 1, 4, 5, 6)
@@ -84,6 +86,14 @@ def test_damaged_statistics_are_refused_in_a_sentence(stains, change):
     document["stains"][0] |= change
     with pytest.raises(BadInput, match=r"a file.* has stains that are no list"):
         policy_from_json(document, "a file")
+
+
+def test_the_playground_shows_a_cell_in_every_laboratory(stains):
+    cells = Cells(np.stack([cell(6, 0), cell(1, 0)]), np.array([6, 1]), ("a", "b"))
+    tiles, columns = draw_in_laboratories(Policy("p", (), stains), cells)
+    assert (len(tiles), columns) == (6, 3)
+    assert tiles[2].alt == "This neutrophil as it would look in away"
+    np.testing.assert_array_equal(tiles[2].image, stains.carried(cell(6, 0), 1))
 
 
 def test_the_built_in_laboratories_are_sound():

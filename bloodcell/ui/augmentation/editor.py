@@ -144,7 +144,7 @@ def read_policy(name: str = UNSAVED, *, with_off: bool = False) -> Policy:
         for s in _steps()
         if s.on or with_off
     ]
-    return Policy(name, tuple(steps))
+    return Policy(name, tuple(steps), loaded_policy().stains)
 
 
 def draw_policy_choice() -> None:

@@ -14,6 +14,7 @@ from bloodcell.augment import (
     extreme,
     ladder,
 )
+from bloodcell.augment.stain_transfer import BUILT_IN
 from bloodcell.classes import CLASS_NAMES, CLASSES, class_id
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.figures import SHORT_TITLES
@@ -26,6 +27,7 @@ __all__ = [
     "compute_strengths",
     "describe_label",
     "draw_cue",
+    "draw_in_laboratories",
     "draw_strengths",
     "draw_variants",
     "mixes_images",
@@ -133,6 +135,24 @@ def draw_variants(
                 )
             )
     return found
+
+
+def draw_in_laboratories(policy: Policy, cells: Cells) -> tuple[list[Picture], int]:
+    """Each cell as it is and as it would look in each laboratory; tiles, and how many in a row.
+
+    Args:
+        policy: its stains are used, else those built in.
+    """
+    stains = policy.stains or BUILT_IN
+    found: list[Picture] = []
+    for image, label in zip(cells.images, cells.labels, strict=True):
+        what = _TITLES[label]
+        found.append(Picture(len(found), image, f"{what}, as it is", caption="as it is"))
+        for k, name in enumerate(stains.names):
+            words = f"This {what.lower()} as it would look in {name}"
+            shown = stains.carried(image, k)
+            found.append(Picture(len(found), shown, words, caption=f"in {name}"))
+    return found, len(stains) + 1
 
 
 def compute_strengths(step: Step, cells: Cells, partners: Cells, seed: int) -> list[list[Rung]]:
