@@ -12,6 +12,7 @@ from bloodcell.figures.evaluation import (
 )
 from bloodcell.figures.prediction import differential, field_of_view, probabilities_bar
 from bloodcell.figures.robustness import corruption_curves, external_accuracy
+from bloodcell.figures.smear import smear_photograph
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
 from bloodcell.figures.training import learning_curves, learning_rate_curve, recall_by_epoch
 
@@ -38,5 +39,6 @@ __all__ = [
     "reliability_diagram",
     "review_figure",
     "roc_figure",
+    "smear_photograph",
     "style",
 ]

@@ -37,6 +37,12 @@ PAGES = (
         "Drop a photograph of a cell: its class, the confidence, and the evidence.",
     ),
     PageInfo(
+        "pages/smear.py",
+        "Smear",
+        "biotech",
+        "Drop whole photographs of a smear: its cells found, reviewed, and the differential.",
+    ),
+    PageInfo(
         "pages/dataset.py",
         "Dataset",
         "grid_view",

@@ -1,0 +1,147 @@
+"""What a reviewer makes of a counted smear: accept, correct, remove, add; and what both counted."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bloodcell.classes import CLASS_NAMES, OTHER_CLASS
+from bloodcell.csv_files import frame_csv
+from bloodcell.smear.count import Cell, Smear, counted
+from bloodcell.smear.differential import Differential, differential
+
+__all__ = ["REMOVED", "About", "Place", "Review", "cells_csv", "state_of"]
+
+REMOVED = "removed"
+OTHER = OTHER_CLASS.name
+# (position of the photograph, position of the cell on it, those that were added last).
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is written on a smear and on its report; all of it may be empty."""
+
+    name: str = ""
+    patient: str = ""
+    laboratory: str = ""
+    stain: str = ""
+    reviewer: str = ""
+
+
+@dataclass
+class Review:
+    """The reviewer's decisions on a smear, beside the ensemble's own answers, which stay.
+
+    Attributes:
+        smear: as the ensemble counted it.
+        decisions: place → a class name, ``other`` or REMOVED.
+        added: position of a photograph → cells that the finder did not see.
+    """
+
+    smear: Smear
+    decisions: dict[Place, str] = field(default_factory=dict)
+    added: dict[int, list[Cell]] = field(default_factory=dict)
+
+    def cells(self, photograph: int) -> list[Cell]:
+        """The cells of one photograph: those that were found, then those that were added."""
+        return [*self.smear.photographs[photograph].cells, *self.added.get(photograph, ())]
+
+    def places(self) -> list[tuple[Place, Cell]]:
+        """Every cell with its place."""
+        return [
+            ((i, j), cell)
+            for i in range(len(self.smear.photographs))
+            for j, cell in enumerate(self.cells(i))
+        ]
+
+    def decide(self, place: Place, label: str | None) -> None:
+        """Call a cell `label`; None: as the ensemble calls it again."""
+        if label is None:
+            self.decisions.pop(place, None)
+        else:
+            self.decisions[place] = label
+
+    def add(self, photograph: int, cell: Cell) -> Place:
+        """Add a cell that was not found."""
+        self.added.setdefault(photograph, []).append(cell)
+        return photograph, len(self.cells(photograph)) - 1
+
+    @property
+    def changed(self) -> int:
+        """How many cells are no longer what the ensemble called them."""
+        return sum(
+            self.decisions.get(place, cell.counted) != cell.counted
+            or place[1] >= len(self.smear.photographs[place[0]].cells)
+            for place, cell in self.places()
+        )
+
+    def machine(self, merged: bool = False) -> Differential:
+        """The differential of the ensemble alone; `merged` as in :meth:`reviewed`."""
+        return _merged(self.smear.cells, {}, merged)
+
+    def reviewed(self, merged: bool = False) -> Differential:
+        """The differential after the review; what was not decided counts as the ensemble says.
+
+        Args:
+            merged: immature granulocytes count as neutrophils.
+        """
+        cells, decided = [], {}
+        for place, cell in self.places():
+            if (label := self.decisions.get(place)) is not None:
+                decided[len(cells)] = label
+            cells.append(cell)
+        return _merged(cells, decided, merged)
+
+
+def _merged(cells: list[Cell], decided: dict[int, str], merged: bool) -> Differential:
+    left = counted(cell for i, cell in enumerate(cells) if i not in decided)
+    labels = [
+        label
+        for i, cell in enumerate(cells)
+        if (label := decided.get(i, cell.counted)) in CLASS_NAMES
+    ]
+    if merged:
+        labels = ["neutrophil" if k == "immature_granulocyte" else k for k in labels]
+    others = sum(label == OTHER for label in decided.values())
+    return differential(labels, refused=left.refused + others, cut=left.cut)
+
+
+def state_of(review: Review, place: Place, cell: Cell) -> str:
+    """What a cell is now: a class name, ``other``, ``cut`` or REMOVED."""
+    if (decided := review.decisions.get(place)) is not None:
+        return decided
+    return "cut" if cell.cut else cell.counted or OTHER
+
+
+def cells_csv(review: Review) -> str:
+    """A line a cell: where it is, what the ensemble said and what it was decided to be."""
+    rows = [
+        {
+            "file": review.smear.photographs[place[0]].file,
+            "left": cell.box[0],
+            "top": cell.box[1],
+            "right": cell.box[2],
+            "bottom": cell.box[3],
+            "machine": cell.label,
+            "probability": round(cell.probability, 6),
+            "recognised": cell.recognised,
+            "cut": cell.cut,
+            "reviewed": review.decisions.get(place, ""),
+            "counts_as": state_of(review, place, cell),
+        }
+        for place, cell in review.places()
+    ]
+    columns = [
+        "file",
+        "left",
+        "top",
+        "right",
+        "bottom",
+        "machine",
+        "probability",
+        "recognised",
+        "cut",
+        "reviewed",
+        "counts_as",
+    ]
+    return frame_csv(pd.DataFrame(rows, columns=columns))

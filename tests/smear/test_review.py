@@ -1,0 +1,65 @@
+"""A reviewer's decisions beside the ensemble's answers, and the report of both."""
+
+import csv
+import io
+
+from bloodcell.smear.count import Photograph, Smear
+from bloodcell.smear.report import smear_html
+from bloodcell.smear.review import REMOVED, About, Review, cells_csv, state_of
+from tests.smear.test_count import cell
+
+
+def reviewed() -> Review:
+    cells = (cell(), cell(), cell("immature_granulocyte"), cell(recognised=False), cell(cut=True))
+    return Review(Smear((Photograph("a.png", 99, 99, 20.0, cells), Photograph("b", error="b?"))))
+
+
+def test_what_is_not_decided_counts_as_the_ensemble_says():
+    review = reviewed()
+    assert review.changed == 0
+    assert review.reviewed().to_json() == review.machine().to_json()
+    assert (review.machine().n, review.machine().refused, review.machine().cut) == (3, 1, 1)
+
+
+def test_decisions_change_the_review_and_never_the_machine():
+    review = reviewed()
+    review.decide((0, 0), "basophil")
+    review.decide((0, 1), REMOVED)
+    review.decide((0, 3), "monocyte")
+    review.decide((0, 2), "other")
+    review.add(0, cell("lymphocyte"))
+    told = review.reviewed()
+    assert {k: s.n for k, s in told.classes.items() if s.n} == {
+        "basophil": 1, "monocyte": 1, "lymphocyte": 1,
+    }  # fmt: skip
+    assert told.refused == 1
+    assert review.changed == 5
+    assert review.machine().classes["neutrophil"].n == 2
+    review.decide((0, 0), None)
+    assert state_of(review, (0, 0), review.cells(0)[0]) == "neutrophil"
+
+
+def test_immature_granulocytes_may_count_as_neutrophils():
+    told = reviewed().reviewed(merged=True)
+    assert told.classes["neutrophil"].n == 3
+    assert told.classes["immature_granulocyte"].n == 0
+
+
+def test_the_report_holds_both_counts_and_escapes_what_was_typed():
+    review = reviewed()
+    review.decide((0, 0), "basophil")
+    page = smear_html(review, About(name="<b>7</b>", reviewer="Anna"), "first")
+    assert "&lt;b&gt;7&lt;/b&gt;" in page
+    assert "<b>7" not in page
+    assert "Differential of 3 white cells" in page
+    assert "1 cells were changed" in page
+    assert "Anna" in page
+
+
+def test_the_table_has_a_line_a_cell():
+    review = reviewed()
+    review.decide((0, 1), REMOVED)
+    rows = list(csv.DictReader(io.StringIO(cells_csv(review).lstrip("\ufeff"))))
+    assert [r["counts_as"] for r in rows] == [
+        "neutrophil", REMOVED, "immature_granulocyte", "other", "cut",
+    ]  # fmt: skip
