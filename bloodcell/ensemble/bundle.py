@@ -3,7 +3,8 @@
 It holds ``ensemble.json`` (members with weights, temperature, novelty, where it was trained and
 measured), ``members/NAME.tflite``, ``members/NAME.features.npy`` (known cells in the member's
 feature space) and ``known.npy`` (their identities), ``seen.npy`` (identities of all images that a
-member saw in training or validation) and ``card.md``. A zip is read in memory and never
+member saw in training or validation) and ``card.md``; where it can be adapted to a laboratory also
+``home.npz``, and where it was ``adapted.npz`` (see :mod:`bloodcell.ensemble.adapt`). A zip is read in memory and never
 unpacked to disk.
 """
 
@@ -33,9 +34,12 @@ MAX_RATIO = 50
 RATIO_MATTERS_ABOVE = 64 * 2**20
 # In one array: known cells become double precision, four times the size that they are kept in.
 MOST_VALUES = 2**24
+# Of all tables of a ``.npz``; what was measured is below 8 MiB.
+MAX_TABLES_BYTES = 128 * 2**20
 # Nothing else in a bundle is ever opened, whatever ensemble.json says.
 _KNOWN = re.compile(
     r"ensemble\.json|card\.md|(seen|known)\.npy|members/[A-Za-z0-9._-]+\.(tflite|(features|basis|detector)\.npy)"
+    r"|(home|adapted)\.npz"
 )
 # A damaged or hostile zip makes zipfile and its decompressors raise all of these.
 _ZIP_ERRORS = (
@@ -134,6 +138,28 @@ class Bundle:
                 f"{str(wanted)[:12]}: restore the ensemble from a copy or make it again."
             )
         return content
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The tables of a checked ``.npz`` file of the bundle, by their names."""
+        content = self.read_checked(name)
+        again = "restore the ensemble from a copy or make it again."
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                size = sum(f.file_size for f in packed.infolist())
+            if size > MAX_TABLES_BYTES:
+                raise BadInput(
+                    f"{self.path}: {name} would unpack to {size / 2**20:,.0f} MiB, expected at "
+                    f"most {MAX_TABLES_BYTES // 2**20}: {again}"
+                )
+            with np.load(io.BytesIO(content), allow_pickle=False) as found:
+                return {key: found[key] for key in found.files}
+        except BadInput:
+            raise
+        # As in `array`.
+        except Exception as error:
+            raise BadInput(
+                f"{self.path}: {name} is not readable as arrays ({error}): {again}"
+            ) from error
 
     def array(self, name: str) -> np.ndarray:
         """A checked ``.npy`` file of the bundle."""

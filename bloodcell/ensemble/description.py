@@ -21,6 +21,7 @@ from bloodcell.files import check_checksum, with_checksum
 
 __all__ = [
     "FORMAT_VERSION",
+    "Adaptation",
     "Contribution",
     "Description",
     "Member",
@@ -230,6 +231,27 @@ class Measured(_Part):
     validation: OnValidation
 
 
+class Adaptation(_Part):
+    """The laboratory that an ensemble was adapted to; what was measured is kept beside it.
+
+    Attributes:
+        parent: the ensemble that it was made from.
+        laboratory, dataset, fingerprint: whose cells, and where they came from.
+        used: class → cells that its head was fitted on; empty if they had no labels.
+        file: of the bundle, see :class:`bloodcell.ensemble.adapted_head.AdaptedHead`.
+    """
+
+    parent: Text
+    laboratory: Text
+    dataset: Text
+    fingerprint: Text = ""
+    used: Annotated[
+        dict[Text, _number(0, 10**9, "a whole number from 0", int)],
+        _expected("an object of classes and numbers of cells"),
+    ]
+    file: Text = "adapted.npz"
+
+
 class Description(_Part):
     """The whole of ``ensemble.json``.
 
@@ -238,6 +260,8 @@ class Description(_Part):
         field, light: not there in earlier ensembles.
         weighting: "found on validation" or "given".
         left_out: runs that weighed nothing.
+        home: file of the cells that an adaptation keeps; None if it has none yet.
+        adapted: to another laboratory; None if it was not.
     """
 
     format_version: int
@@ -261,6 +285,8 @@ class Description(_Part):
     left_out: tuple[Text, ...] = ()
     trained_on: TrainedOn
     measured: Measured
+    home: Text | None = None
+    adapted: Adaptation | None = None
     files: Annotated[dict[Text, Text], _expected("an object of names and checksums")]
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bloodcell.data.imaging.resize import resized
+from bloodcell.ensemble.adapted_head import AdaptedHead
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.description import Member
 from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
@@ -122,6 +123,16 @@ class Ensemble:
             if all(m.detector is not None for m in members)
             else []
         )
+        self.head = self._read_head()
+
+    def _read_head(self) -> AdaptedHead | None:
+        adapted = self.description.adapted
+        if adapted is None:
+            return None
+        channels = sum(model.channels for model in self.models)
+        width = channels + sum(model.textures for model in self.models)
+        where = f"{self.bundle.path}: {adapted.file}"
+        return AdaptedHead.read(self.bundle.arrays(adapted.file), where, channels, width)
 
     def _pairs(self) -> list[tuple[Member, LiteModel]]:
         return list(zip(self.description.members, self.models, strict=True))
@@ -196,13 +207,19 @@ class Ensemble:
             )
         return found.astype(str)
 
+    def said(self, raw: Raw) -> np.ndarray:
+        """The members' mean by their weights, n×8, before any head of a laboratory."""
+        return np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
+
     def calibrate(self, raw: Raw) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets.
 
         Raises:
             BadInput: a network of the ensemble answers with NaN or infinity.
         """
-        mean = np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
+        mean = self.said(raw)
+        if self.head is not None:
+            mean = self.head.probabilities(mean, np.concatenate(raw.novelty_features, axis=1))
         probabilities = apply_temperature(mean, self.description.temperature)
         k = self.description.novelty.neighbours
         distances = [
@@ -215,8 +232,12 @@ class Ensemble:
             detect(found[:, : len(detector) - 1], detector)
             for found, detector in zip(raw.novelty_features, self._detectors, strict=False)
         ]
+        novelty = novelty_of(distances, detections)
+        if self.head is not None:
+            threshold = self.description.novelty.threshold
+            novelty = self.head.novelty(novelty, threshold, raw.features)
         # An answer is the same wherever in a batch its image stands: see DECIMALS.
-        novelty = novelty_of(distances, detections).round(DECIMALS)
+        novelty = novelty.round(DECIMALS)
         if not (np.isfinite(probabilities).all() and np.isfinite(novelty).all()):
             raise BadInput(
                 f"The ensemble {self.name} answers with what is no number, expected probabilities "

@@ -1,4 +1,4 @@
-"""Verbs on ensembles: ensemble, card, evaluate, stress."""
+"""Verbs on ensembles: ensemble, card, evaluate, stress, home, adapt."""
 
 import sys
 from enum import StrEnum
@@ -239,3 +239,72 @@ def stress(
     below = table(means, ["mean over all", "accuracy", "95 % interval"])
     text = table(rows, ["% right at strength", "1", "2", "3", "4", "5"])
     show(found, as_json, f"{head}\n{text}\n{below}")
+
+
+@app.command()
+def home(
+    context: typer.Context,
+    ensemble: EnsembleName,
+    dataset: Annotated[str, typer.Option(help="The dataset that it was trained on.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add to an ensemble the cells of home that adapting it needs: numbers, no photographs."""
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.ensemble.adapt import write_home
+
+    path = context.obj.find("ensembles", ensemble)
+    count = write_home(path, open_dataset(context.obj, dataset), to_stderr())
+    found = {"ensemble": ensemble, "path": str(path), "cells": count}
+    show(found, as_json, f"{path}: {count} cells of home")
+
+
+@app.command()
+def adapt(
+    context: typer.Context,
+    ensemble: EnsembleName,
+    name: Name,
+    dataset: Annotated[
+        str | None, typer.Option(help="A dataset with labelled cells of the laboratory.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="A folder or zip of its photographs without labels.")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Use so many of each class, and judge on the others.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Adapt an ensemble to a laboratory from a few of its cells, in seconds."""
+    from bloodcell.data.readers.inputs import gathered, unpacked
+    from bloodcell.data.store.dataset import open_dataset
+    from bloodcell.ensemble.adapt import adapt as make
+    from bloodcell.ensemble.ensemble import open_ensemble
+
+    strays: list[str] = []
+    files = unpacked(gathered([str(unlabelled)], strays), strays) if unlabelled else None
+    found = make(
+        context.obj,
+        open_ensemble(context.obj, ensemble),
+        name,
+        None if dataset is None else open_dataset(context.obj, dataset),
+        unlabelled=files,
+        per_class=per_class,
+        seed=seed,
+        progress=to_stderr(),
+    )
+    for warning in found["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    rows = []
+    for key in ("accuracy", "balanced_accuracy", "ece", "recognised"):
+        if found["after"] is not None and found["after"][key] is not None:
+            low, high = found["after"]["intervals"][key]
+            before = f"{100 * found['before'][key]:.1f} %"
+            after = f"{100 * found['after'][key]:.1f} %"
+            rows.append([key, before, after, f"{100 * low:.1f} to {100 * high:.1f}"])
+    at_home = found["home"]
+    if at_home:
+        rows.append(["at home", *(f"{100 * at_home[k]:.1f} %" for k in ("before", "after")), ""])
+    used = ", ".join(f"{n} {c}" for c, n in found["used"].items()) or "no labels"
+    head = f"{found['name']}: {found['parent']} adapted to {found['laboratory']} ({used}); "
+    show(found, as_json, f"{head}{found['how']}\n{table(rows, ['', 'before', 'after', '95 %'])}")

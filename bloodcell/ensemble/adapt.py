@@ -1,0 +1,755 @@
+"""Adapt an ensemble to a laboratory, in seconds and without TensorFlow.
+
+From a few labelled cells of each class a linear head is fitted anew on what the members see, with
+cells of home kept in (:mod:`bloodcell.ensemble.fit_head`); temperature, prediction sets and what
+counts as a cell of the laboratory follow from the same cells, each left out in turn. From cells
+without labels only the last is fitted: nothing about classes changes. The result is an ensemble of
+its own that names its parent.
+
+What it is worth is measured on cells that were not used: on the rest of the dataset where a number
+of cells a class was given, else by repeated cross-validation, in which everything that is chosen
+is chosen again without the cells that are judged.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bloodcell import __version__
+from bloodcell.classes import CLASS_NAMES
+from bloodcell.data.imaging.colour_constancy import background
+from bloodcell.data.pipeline import read_images
+from bloodcell.data.store.dataset import Dataset
+from bloodcell.ensemble.adapted_head import (
+    AdaptedHead,
+    joined,
+    reach_of,
+    strangeness,
+    to_bytes,
+)
+from bloodcell.ensemble.bundle import Bundle, new_ensemble, write_zip
+from bloodcell.ensemble.classify import File, classify
+from bloodcell.ensemble.description import read_description
+from bloodcell.ensemble.ensemble import BATCH, Ensemble, run_members
+from bloodcell.ensemble.fit_head import (
+    HOME_WEIGHT,
+    Problem,
+    balance,
+    balanced_accuracy,
+    draw,
+    folds_of,
+    probabilities_of,
+)
+from bloodcell.ensemble.home_cells import HOME, PER_CLASS, HomeCells, home_cells
+from bloodcell.ensemble.training_statistics import lights_of
+from bloodcell.errors import BadInput
+from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
+from bloodcell.evaluation.intervals import paired_difference, wilson
+from bloodcell.evaluation.metrics import judge
+from bloodcell.files import changing, new_folder, replacing, write_json, write_text
+from bloodcell.progress import Progress, silent
+from bloodcell.workspace import Workspace
+
+__all__ = ["Cells", "adapt", "look_at", "write_home"]
+
+FOLDS, REPEATS = 5, 4
+CURVE = (1, 3, 5, 10, 20, 50)
+DRAWS = 20
+# Fewer cells of a class say too little of it to be reported as a figure of that class.
+FEW = 5
+# A label is doubted if the other cells say so this clearly.
+DOUBT, SURE = 0.1, 0.7
+COVERAGE = 0.95
+COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the members of an ensemble see and say of n cells.
+
+    Attributes:
+        seen: float32, n×D: features and textures of all members. features: float64, n×F.
+        said: float64, n×8: their mean. before: float64, n×8: the ensemble's answer.
+        novelty: float64, n. labels: int64, n, 0 to 7 or OTHER. ids, names: str, n.
+        backgrounds: float, n×3: the empty field.
+    """
+
+    seen: np.ndarray
+    features: np.ndarray
+    said: np.ndarray
+    before: np.ndarray
+    novelty: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    names: np.ndarray
+    backgrounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, rows: np.ndarray) -> "Cells":
+        return Cells(*(getattr(self, k)[rows] for k in self.__dataclass_fields__))
+
+
+def look_at(
+    ensemble: Ensemble,
+    read: Callable[[np.ndarray], np.ndarray],
+    indices: np.ndarray,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    names: np.ndarray,
+    progress: Progress = silent,
+) -> Cells:
+    """Run the members on some images once; `labels`, `ids` and `names` are those of `indices`."""
+    seen, features, said, before, novelty, backgrounds = [], [], [], [], [], []
+    for start in range(0, len(indices), BATCH):
+        images = read(indices[start : start + BATCH])
+        raw = run_members(ensemble.models, images, ensemble.description.tta)
+        answers = ensemble.calibrate(raw)
+        seen.append(np.concatenate(raw.novelty_features, axis=1))
+        features.append(joined(raw.features))
+        said.append(ensemble.said(raw))
+        before.append(answers.probabilities)
+        novelty.append(answers.novelty)
+        backgrounds.append([background(np.ascontiguousarray(image)) for image in images])
+        progress(min(start + BATCH, len(indices)), len(indices), "cells")
+    found = [np.concatenate(part) for part in (seen, features, said, before, novelty)]
+    return Cells(*found, labels, ids, names, np.concatenate(backgrounds))
+
+
+def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int:
+    """Add to an ensemble the cells of home that adapting it needs; returns their number.
+
+    They are of the validation part of the dataset it was trained on, up to PER_CLASS a class: the
+    networks were not fitted on them, and the test part stays unseen.
+
+    Raises:
+        BadInput: the ensemble is no folder, or the dataset is another one.
+    """
+    from bloodcell.evaluation.evaluate import split_of
+
+    if not path.is_dir():
+        raise BadInput(f"{path} is no folder: unpack the ensemble, home cells are kept in it.")
+    ensemble = Ensemble(Bundle(path))
+    trained = ensemble.description.trained_on
+    if trained.fingerprint and trained.fingerprint != dataset.fingerprint:
+        raise BadInput(
+            f"The dataset {dataset.name} is not the one that {ensemble.name} was trained on "
+            f"({trained.dataset}): give that one."
+        )
+    labels = dataset.labels
+    validation = split_of(ensemble.description, dataset).indices("validation")
+    chosen = []
+    for label in range(len(CLASS_NAMES)):
+        rows = validation[labels[validation] == label]
+        count = min(PER_CLASS, len(rows))
+        chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)] if count else rows)
+    cells = _of_dataset(ensemble, dataset, np.concatenate(chosen), progress)
+    home = home_cells(cells.seen, _channels(ensemble), cells.said, cells.labels, cells.ids)
+    content = to_bytes(home.tables())
+    # Two may write at once: each must find what the other has written.
+    with changing(path / "home.npz", within=path):
+        description = Bundle(path).description
+        with replacing(path / "home.npz", within=path) as temporary:
+            temporary.write_bytes(content)
+        files = description.files | {"home.npz": hashlib.sha256(content).hexdigest()}
+        write_json(
+            path / "ensemble.json", description.changed(home="home.npz", files=files).to_json()
+        )
+        packed = path.with_name(f"{path.name}.zip")
+        if packed.exists():
+            write_zip(path, packed)
+    return len(cells)
+
+
+def adapt(
+    workspace: Workspace,
+    parent: Ensemble,
+    name: str,
+    dataset: Dataset | None = None,
+    *,
+    unlabelled: list[File] | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Make the ensemble `name` of a parent and a laboratory's cells.
+
+    Args:
+        dataset: labelled cells of the laboratory; those that the parent saw are left out, but for
+            those of an earlier adaptation, and copies count once.
+        unlabelled: further photographs, without labels.
+        per_class: use so many of each class; the others are judged on.
+        seed: of every draw.
+
+    Returns:
+        The document of ``adapt --json``.
+
+    Raises:
+        BadInput: there is nothing to adapt to, or the parent has no cells of home.
+        NameTaken: there is an ensemble of that name.
+    """
+    path, packed = new_ensemble(workspace, name)
+    if dataset is None and not unlabelled:
+        raise BadInput("Neither a dataset nor photographs were given: give --dataset or a folder.")
+    if per_class is not None and per_class < 1:
+        raise BadInput(f"--per-class is {per_class}, expected at least 1.")
+    rng = np.random.default_rng(seed)
+    home = home_of(parent) if dataset is not None else None
+    cells = _laboratory(parent, dataset, home, progress) if dataset is not None else None
+    plain = _unlabelled(parent, unlabelled or [], progress)
+    warnings: list[str] = []
+    found: dict[str, Any] = {"name": name, "parent": parent.name}
+    laboratory = _laboratory_name(dataset, cells, warnings)
+    if cells is None:
+        adaptation, tables, description = _from_unlabelled(parent, plain, rng)
+        warnings.append(
+            "Without labelled cells nothing about classes changes: only which cells are recognised."
+        )
+    else:
+        adaptation, tables, description = _from_labelled(
+            parent, home, cells, plain, laboratory, per_class, rng, warnings
+        )
+    found |= {"laboratory": laboratory, **adaptation, "warnings": warnings}
+    description |= {
+        "adapted": {
+            "parent": parent.name,
+            "dataset": "" if dataset is None else dataset.name,
+            "fingerprint": "" if dataset is None else dataset.fingerprint,
+            "file": "adapted.npz",
+            **{k: v for k, v in found.items() if k not in ("name", "parent")},
+        }
+    }
+    _write(path, packed, parent, tables, description, _ids(cells, plain), found)
+    return found
+
+
+def home_of(ensemble: Ensemble) -> HomeCells:
+    """The cells of home that an ensemble carries.
+
+    Raises:
+        BadInput: it carries none, or they are damaged.
+    """
+    file = ensemble.description.home
+    if file is None:
+        raise BadInput(
+            f"The ensemble {ensemble.name} carries no cells of home, without which it would forget "
+            "them: add them with `python -m bloodcell home ENSEMBLE --dataset D`, where D is the "
+            "dataset it was trained on."
+        )
+    where = f"{ensemble.bundle.path}: {file}"
+    return HomeCells.read(ensemble.bundle.arrays(file), where, len(_channels(ensemble)))
+
+
+def _channels(ensemble: Ensemble) -> np.ndarray:
+    """bool, D: which numbers of what all members see are features."""
+    return np.concatenate(
+        [np.repeat([True, False], [m.channels, m.textures]) for m in ensemble.models]
+    )
+
+
+def _of_dataset(
+    ensemble: Ensemble, dataset: Dataset, indices: np.ndarray, progress: Progress
+) -> Cells:
+    names = dataset.items["name"].to_numpy(dtype=object).astype(str)
+    return look_at(
+        ensemble,
+        lambda i: read_images(dataset, i, ensemble.size),
+        indices,
+        dataset.labels[indices],
+        dataset.hashes[indices].astype(str),
+        names[indices],
+        progress,
+    )
+
+
+def _laboratory(parent: Ensemble, dataset: Dataset, home: HomeCells, progress: Progress) -> Cells:
+    known = np.setdiff1d(parent.seen(), home.ids[home.laboratory != HOME])
+    indices = np.flatnonzero(dataset.kept & ~np.isin(dataset.hashes, known))
+    _, first = np.unique(dataset.hashes[indices], return_index=True)
+    indices = indices[np.sort(first)]
+    if not (dataset.labels[indices] >= 0).any():
+        raise BadInput(
+            f"No labelled cell of {dataset.name} is new to {parent.name}: give a dataset of the "
+            "laboratory with cells of the eight classes."
+        )
+    return _of_dataset(parent, dataset, indices, progress)
+
+
+def _unlabelled(parent: Ensemble, files: list[File], progress: Progress) -> Cells | None:
+    if not files:
+        return None
+    shown = classify(parent, files, tta=False, progress=progress)
+    images, n = shown.images, len(shown.images)
+    if not n:
+        raise BadInput(f"None of the {len(files)} photographs could be read: give others.")
+    ids = np.array([hashlib.blake2b(i.tobytes(), digest_size=16).hexdigest() for i in images])
+    readable = [f for p, f in enumerate(shown.files) if p not in shown.errors]
+    return look_at(
+        parent, lambda i: images[i], np.arange(n), np.full(n, -1), ids, np.array(readable), progress
+    )
+
+
+def _laboratory_name(dataset: Dataset | None, cells: Cells | None, warnings: list[str]) -> str:
+    if dataset is None or cells is None:
+        return "unnamed"
+    given = dataset.origin("laboratory")[np.isin(dataset.hashes, cells.ids)]
+    names = sorted({str(v) for v in given if v})
+    if len(names) > 1:
+        warnings.append(
+            f"The cells are of {len(names)} laboratories ({', '.join(names[:5])}): one head is "
+            "fitted to all of them; adapt to each alone if they differ."
+        )
+    return " + ".join(names)[:64] or dataset.name[:64]
+
+
+def _temperature(problem: Problem, choice: Any, rows: np.ndarray) -> float:
+    left = probabilities_of(problem.left_out(choice, rows))
+    return fit_temperature(problem.labels[rows], left)
+
+
+def _from_labelled(
+    parent: Ensemble,
+    home: HomeCells,
+    everything: Cells,
+    plain: Cells | None,
+    laboratory: str,
+    per_class: int | None,
+    rng: np.random.Generator,
+    warnings: list[str],
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
+    cells = everything.rows(everything.labels >= 0)
+    others = everything.rows(everything.labels < 0)
+    home = home.without(cells.ids)
+    labels, sketched = cells.labels, home.sketch(cells.seen)
+    weights = np.where(home.laboratory == HOME, HOME_WEIGHT, 1.0)
+    problem = Problem(
+        home.views(home.rows),
+        home.views(sketched),
+        home.said.astype(np.float64),
+        cells.said,
+        home.labels.astype(np.int64),
+        labels,
+        weights,
+    )
+    every = np.arange(len(cells))
+    used = every if per_class is None else draw(labels, per_class, rng)
+    rest = np.setdiff1d(every, used)
+    held = len(rest) > 0
+    folds = [[(used, rest)]] if held else _repeats(labels, rng)
+    judged = [_judged(problem, parent, cells, others, plain, repeat) for repeat in folds]
+    found: dict[str, Any] = {"used": _counts(labels[used])}
+    if judged and judged[0]:
+        found["before"], found["after"] = (
+            _mean([j[k] for j in judged]) for k in ("before", "after")
+        )
+        found["paired"] = judged[0]["paired"]
+        found["how"] = (
+            f"on {len(rest)} cells that were not used"
+            if held
+            else f"{FOLDS}-fold cross-validation, {REPEATS} times over"
+        )
+    else:
+        found |= {"before": None, "after": None, "paired": None, "how": "not measured"}
+        warnings.append(
+            "With one cell of each class nothing can be measured: label two or more of a class."
+        )
+    if len(others):
+        found["other"] = _mean([j["other"] for j in judged if j]) or None
+    found["curve"], found["label_next"] = _curve(problem, rng)
+    few = [CLASS_NAMES[c] for c in np.unique(labels[used]) if (labels[used] == c).sum() < FEW]
+    if few:
+        warnings.append(
+            f"Fewer than {FEW} cells of {', '.join(few)}: how well these are told here cannot be "
+            "known yet."
+        )
+    absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels[used]]
+    if absent:
+        warnings.append(
+            f"No labelled cell of {', '.join(absent)}: for these the old answer is kept, and "
+            "nothing is known of them in this laboratory."
+        )
+    choice = problem.choose(used)
+    left = problem.left_out(choice, used)
+    found["doubtful"] = _doubtful(cells.rows(used), left)
+    if found["doubtful"]:
+        warnings.append(
+            f"{len(found['doubtful'])} of {len(used)} labels look wrong to the other cells: look "
+            f"at {', '.join(d['name'] for d in found['doubtful'][:3])} first."
+        )
+    fitted = problem.fit(choice, used)
+    own = home.laboratory == HOME
+    found["home"] = _at_home(home.labels[own], home.said[own], fitted.home_scores[own])
+    if found["home"]["after"] < found["home"]["before"] - 0.01:
+        warnings.append("At home more than one point is lost: keep the parent for cells of home.")
+    found["chosen"] = {
+        "representation": choice.view,
+        "strength": choice.strength,
+        "beginning": choice.beginning,
+    }
+    probabilities = probabilities_of(left)
+    temperature = fit_temperature(labels[used], probabilities)
+    calibrated = apply_temperature(probabilities, temperature)
+    earlier = _earlier(parent)
+    own_cells = cells.features[used]
+    near = own_cells if plain is None else np.concatenate([own_cells, _usual(plain.features)])
+    tables = _tables(
+        AdaptedHead(
+            home.middle,
+            home.spread,
+            home.weights_of(home.view_weights(choice.view, fitted.weights)),
+            fitted.constant,
+            np.asarray(choice.beginning),
+            np.concatenate([earlier[0], near]),
+            np.concatenate([earlier[1], others.features]),
+            np.asarray(reach_of(near)),
+        )
+    )
+    kept = home.with_cells(
+        sketched[used], cells.said[used], labels[used], cells.ids[used], laboratory
+    )
+    description = {
+        "temperature": temperature,
+        "conformal": {
+            "coverage": COVERAGE,
+            "threshold": fit_conformal(labels[used], calibrated, COVERAGE),
+            "thresholds": [[c, fit_conformal(labels[used], calibrated, c)] for c in COVERAGES],
+            "n": len(used),
+        },
+        "light": _light(parent, cells.backgrounds),
+        "home": "home.npz",
+    }
+    return found, {"adapted.npz": tables, "home.npz": kept.tables()}, description
+
+
+def _from_unlabelled(
+    parent: Ensemble, plain: Cells, rng: np.random.Generator
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
+    halves = np.array_split(rng.permutation(len(plain)), 2)
+    threshold = parent.description.novelty.threshold
+    after = np.zeros(len(plain), bool)
+    for part, other in (halves, halves[::-1]):
+        if len(other):
+            like = plain.rows(other)
+            near = _usual(like.features)
+            far = strangeness(plain.features[part], near, near[:0], reach_of(near))
+            after[part] = (far <= 1) | (plain.novelty[part] <= threshold)
+    earlier = _earlier(parent)
+    near = _usual(plain.features)
+    head = parent.head
+    nothing = np.zeros(0)
+    labelled = head is not None and head.labelled
+    tables = _tables(
+        AdaptedHead(
+            head.middle if labelled else nothing,
+            head.spread if labelled else nothing,
+            head.weights if labelled else np.zeros((0, len(CLASS_NAMES))),
+            head.constant if labelled else np.zeros(len(CLASS_NAMES)),
+            head.beginning if labelled else np.asarray(1.0),
+            np.concatenate([earlier[0], near]),
+            earlier[1],
+            np.asarray(reach_of(near)),
+        )
+    )
+
+    def shares(recognised: np.ndarray) -> dict[str, Any]:
+        count = int(recognised.sum())
+        return {
+            "n": len(plain),
+            "accuracy": None,
+            "balanced_accuracy": None,
+            "ece": None,
+            "recognised": count / len(plain),
+            "intervals": {"recognised": list(wilson(count, len(plain)))},
+        }
+
+    found = {
+        "used": {},
+        "unlabelled": len(plain),
+        "before": shares(plain.novelty <= threshold),
+        "after": shares(after),
+        "how": "each half of the photographs judged by the other",
+        "home": None,
+        "curve": [],
+    }
+    return found, {"adapted.npz": tables}, {"light": _light(parent, plain.backgrounds)}
+
+
+def _usual(features: np.ndarray) -> np.ndarray:
+    """The cells but for the strangest twentieth, which may be debris or no cell at all."""
+    if len(features) < 20:
+        return features
+    away = 1 - np.partition(features @ features.T, -4, axis=1)[:, -4]
+    return features[away <= np.quantile(away, 0.95)]
+
+
+def _earlier(parent: Ensemble) -> tuple[np.ndarray, np.ndarray]:
+    width = sum(m.channels for m in parent.models)
+    if parent.head is None:
+        return np.zeros((0, width)), np.zeros((0, width))
+    return parent.head.cells.astype(np.float64), parent.head.others.astype(np.float64)
+
+
+def _tables(head: AdaptedHead) -> dict[str, np.ndarray]:
+    wide = ("cells", "others")
+    return {
+        key: np.asarray(value, np.float16 if key in wide else np.float32)
+        for key, value in vars(head).items()
+    }
+
+
+def _light(parent: Ensemble, backgrounds: np.ndarray) -> dict[str, Any] | None:
+    """The parent's, with the laboratory's light among those that are known."""
+    light = parent.description.light
+    if light is None:
+        return None
+    found = light.model_dump(mode="json", exclude_unset=True)
+    return found | {"known": [*(found.get("known") or []), *lights_of(backgrounds)]}
+
+
+def _repeats(
+    labels: np.ndarray, rng: np.random.Generator
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    every = np.arange(len(labels))
+    return [
+        [(np.setdiff1d(every, fold), fold) for fold in folds_of(labels, FOLDS, rng)]
+        for _ in range(REPEATS)
+    ]
+
+
+def _judged(
+    problem: Problem,
+    parent: Ensemble,
+    cells: Cells,
+    others: Cells,
+    plain: Cells | None,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+) -> dict[str, Any]:
+    """What parent and head say of cells that the head was not fitted on; nothing if none can be."""
+    if not folds:
+        return {}
+    threshold = parent.description.novelty.threshold
+    judged = np.concatenate([to for _, to in folds])
+    after, recognised = [], []
+    refused = []
+    for rows, to in folds:
+        choice = problem.choose(rows)
+        p = probabilities_of(problem.predict(choice, rows, to))
+        after.append(apply_temperature(p, _temperature(problem, choice, rows)))
+        near = cells.features[rows]
+        if plain is not None:
+            near = np.concatenate([near, _usual(plain.features)])
+        reach = reach_of(near)
+        # Of the cells that are none of the eight, each half is judged without itself.
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            known = others.features[1 - part.start :: 2]
+            far = strangeness(others.features[part], near, known, reach)
+            refused.append((far > 1) & (others.novelty[part] > threshold))
+        far = strangeness(cells.features[to], near, others.features, reach)
+        recognised.append((far <= 1) | (cells.novelty[to] <= threshold))
+    p_after, p_before = np.concatenate(after), cells.before[judged]
+    labels = cells.labels[judged]
+    pair = paired_difference(labels, p_after.argmax(1), p_before.argmax(1))
+    found = {
+        "before": _scores(labels, p_before, cells.novelty[judged] <= threshold),
+        "after": _scores(labels, p_after, np.concatenate(recognised)),
+        "paired": {
+            "difference": pair.difference,
+            "interval": [pair.low, pair.high],
+            "p": pair.p_value,
+            "verdict": pair.verdict.replace("the first", "the adapted one").replace(
+                "the second", "the parent"
+            ),
+        },
+    }
+    if len(others):
+        found["other"] = {
+            "n": len(others),
+            "refused_before": float((others.novelty > threshold).mean()),
+            "refused_after": float(np.concatenate(refused).mean()),
+        }
+    return found
+
+
+def _scores(
+    labels: np.ndarray, probabilities: np.ndarray, recognised: np.ndarray
+) -> dict[str, Any]:
+    j = judge(labels, probabilities, resamples=200).to_json()
+    known = int(recognised.sum())
+    keys = ("accuracy", "balanced_accuracy", "ece")
+    return {
+        "n": len(labels),
+        **{k: j[k] for k in keys},
+        "recognised": known / len(labels),
+        "intervals": {
+            **{k: j["intervals"][k] for k in keys},
+            "recognised": list(wilson(known, len(labels))),
+        },
+        "recall": {row["name"]: row["recall"] for row in j["per_class"] if row["n"]},
+    }
+
+
+def _mean(found: list[Any]) -> Any:
+    """The mean of equally made documents, number by number."""
+    if not found:
+        return None
+    first = found[0]
+    if isinstance(first, dict):
+        return {k: _mean([f[k] for f in found if k in f]) for k in first}
+    if isinstance(first, list):
+        return [_mean(list(v)) for v in zip(*found, strict=True)]
+    return type(first)(np.mean(found))
+
+
+def _curve(problem: Problem, rng: np.random.Generator) -> tuple[list[dict[str, Any]], str | None]:
+    """Balanced accuracy on the rest after 1, 3, 5, ... cells a class; the class to label next."""
+    labels, found = problem.labels, []
+    counts = np.bincount(labels, minlength=len(CLASS_NAMES))
+    recalls: list[np.ndarray] = []
+    for per_class in CURVE:
+        # On the rest there must be something to judge of at least half of the classes.
+        if (counts > per_class).sum() * 2 < (counts > 0).sum():
+            break
+        values, each = [], []
+        for _ in range(DRAWS):
+            rows = draw(labels, per_class, rng)
+            rest = np.setdiff1d(np.arange(len(labels)), rows)
+            said = problem.predict(problem.choose(rows), rows, rest).argmax(1)
+            values.append(balanced_accuracy(labels[rest], said))
+            right, all_ = (
+                np.bincount(labels[rest], w, len(CLASS_NAMES)) for w in (said == labels[rest], None)
+            )
+            each.append(np.divide(right, all_, out=np.full(len(right), np.nan), where=all_ > 0))
+        recalls.append(np.nanmean(each, axis=0) if np.isfinite(each).any() else np.array([np.nan]))
+        found.append(
+            {
+                "per_class": per_class,
+                "balanced_accuracy": float(np.mean(values)),
+                "interval": [float(q) for q in np.quantile(values, (0.025, 0.975))],
+            }
+        )
+    return found, _label_next(recalls)
+
+
+def _label_next(recalls: list[np.ndarray]) -> str | None:
+    """The class that gained most by the last step of the curve, of those that have most to gain."""
+    if not recalls:
+        return None
+    last = recalls[-1]
+    gain = np.minimum(1 - last, last - recalls[-2] if len(recalls) > 1 else 1 - last)
+    return CLASS_NAMES[int(np.nanargmax(gain))] if np.isfinite(gain).any() else None
+
+
+def _doubtful(cells: Cells, left: np.ndarray) -> list[dict[str, Any]]:
+    """Cells whose label the other cells speak against, the clearest first."""
+    if len(cells) < 2 * FEW:
+        return []
+    p = probabilities_of(left)
+    given = p[np.arange(len(cells)), cells.labels]
+    rows = np.flatnonzero((given < DOUBT) & (p.max(1) > SURE))
+    return [
+        {
+            "name": str(cells.names[i]),
+            "id": str(cells.ids[i]),
+            "label": CLASS_NAMES[cells.labels[i]],
+            "rather": CLASS_NAMES[int(p[i].argmax())],
+            "probability": float(p[i].max()),
+        }
+        for i in rows[np.argsort(given[rows])]
+    ]
+
+
+def _at_home(labels: np.ndarray, said: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    labels = labels.astype(np.int64)
+    weights = balance(labels)
+    values = {}
+    for key, found in (("before", said), ("after", scores)):
+        right = found.argmax(1) == labels
+        share = float((weights * right).mean())
+        values[key] = share
+        values[f"{key}_interval"] = list(wilson(min(share, 1.0) * len(labels), len(labels)))
+    return {**values, "n": len(labels), "measure": "balanced_accuracy"}
+
+
+def _counts(labels: np.ndarray) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(CLASS_NAMES))
+    return {n: int(c) for n, c in zip(CLASS_NAMES, counts, strict=True) if c}
+
+
+def _ids(*cells: Cells | None) -> np.ndarray:
+    return np.concatenate([c.ids for c in cells if c is not None])
+
+
+def _write(
+    path: Path,
+    packed: Path,
+    parent: Ensemble,
+    tables: dict[str, dict[str, np.ndarray]],
+    changes: dict[str, Any],
+    ids: np.ndarray,
+    found: dict[str, Any],
+) -> None:
+    new = {file: to_bytes(t) for file, t in tables.items()}
+    info = parent.description.to_json() | {
+        "name": path.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bloodcell_version": __version__,
+        **changes,
+    }
+    if info.get("light") is None:
+        info.pop("light", None)
+    with replacing(packed) as zipped, new_folder(path) as folder:
+        (folder / "members").mkdir()
+        for file in parent.description.files:
+            if file not in new:
+                (folder / file).write_bytes(parent.bundle.read_checked(file))
+        for file, content in new.items():
+            (folder / file).write_bytes(content)
+        seen = np.union1d(parent.seen(), ids)
+        np.save(folder / "seen.npy", seen.astype("S"), allow_pickle=False)
+        card = parent.bundle.read("card.md").decode("utf-8", "replace")
+        write_text(folder / "card.md", f"{card_of(found)}\n{card}")
+        info["files"] = {
+            file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
+        write_json(folder / "ensemble.json", read_description(info, str(path)).to_json())
+        write_zip(folder, zipped)
+
+
+def card_of(found: dict[str, Any]) -> str:
+    """The part of ``card.md`` that says what was adapted to what, and what that is worth."""
+    used = ", ".join(f"{n} {c}" for c, n in found["used"].items())
+    cells = f"{used} (labelled there)" if used else f"{found['unlabelled']} cells without labels"
+    lines = [
+        f"# {found['name']}: {found['parent']} adapted to {found['laboratory']}",
+        "",
+        f"Fitted on {cells}; the networks are those of {found['parent']}, whose card follows.",
+        "",
+    ]
+    if found["after"] is not None:
+        lines += ["| | before | after | 95 % |", "|---|---|---|---|"]
+        for key in ("accuracy", "balanced_accuracy", "ece", "recognised"):
+            before, after = found["before"][key], found["after"][key]
+            if after is None:
+                continue
+            low, high = found["after"]["intervals"][key]
+            lines.append(
+                f"| {key.replace('_', ' ')} | {100 * before:.1f} % | {100 * after:.1f} % | "
+                f"{100 * low:.1f} to {100 * high:.1f} |"
+            )
+        lines += ["", f"Measured: {found['how']}, n = {found['after']['n']}.", ""]
+    if found["home"]:
+        home = found["home"]
+        lines += [
+            f"At home (balanced accuracy, {home['n']} cells, each left out in turn): "
+            f"{100 * home['before']:.1f} % before, {100 * home['after']:.1f} % after.",
+            "",
+        ]
+    return "\n".join([*lines, *(f"- {w}" for w in found["warnings"]), "", "---", ""])
