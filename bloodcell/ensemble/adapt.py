@@ -51,7 +51,8 @@ from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.evaluation.intervals import paired_difference, wilson
 from bloodcell.evaluation.metrics import judge
-from bloodcell.files import changing, new_folder, replacing, write_json, write_text
+from bloodcell.files import new_folder, replacing, write_json, write_text
+from bloodcell.locks import changing
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
@@ -104,12 +105,18 @@ def look_at(
     ids: np.ndarray,
     names: np.ndarray,
     progress: Progress = silent,
+    tta: bool | None = None,
 ) -> Cells:
-    """Run the members on some images once; `labels`, `ids` and `names` are those of `indices`."""
+    """Run the members on some images once; `labels`, `ids` and `names` are those of `indices`.
+
+    Args:
+        tta: average `said` and `before` over flips and turns; None: as the ensemble does.
+    """
+    turned = ensemble.description.tta if tta is None else tta
     seen, features, said, before, novelty, backgrounds = [], [], [], [], [], []
     for start in range(0, len(indices), BATCH):
         images = read(indices[start : start + BATCH])
-        raw = run_members(ensemble.models, images, ensemble.description.tta)
+        raw = run_members(ensemble.models, images, turned)
         answers = ensemble.calibrate(raw)
         seen.append(np.concatenate(raw.novelty_features, axis=1))
         features.append(joined(raw.features))
@@ -149,9 +156,15 @@ def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int
         rows = validation[labels[validation] == label]
         count = min(PER_CLASS, len(rows))
         chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)] if count else rows)
-    cells = _of_dataset(ensemble, dataset, np.concatenate(chosen), progress)
+    # Unturned: an eighth of the time, and at home it makes little difference.
+    cells = _of_dataset(ensemble, dataset, np.concatenate(chosen), progress, tta=False)
     home = home_cells(cells.seen, _channels(ensemble), cells.said, cells.labels, cells.ids)
     content = to_bytes(home.tables())
+    _keep_home(path, content)
+    return len(cells)
+
+
+def _keep_home(path: Path, content: bytes) -> None:
     # Two may write at once: each must find what the other has written.
     with changing(path / "home.npz", within=path):
         description = Bundle(path).description
@@ -164,7 +177,6 @@ def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int
         packed = path.with_name(f"{path.name}.zip")
         if packed.exists():
             write_zip(path, packed)
-    return len(cells)
 
 
 def adapt(
@@ -225,7 +237,7 @@ def adapt(
             **{k: v for k, v in found.items() if k not in ("name", "parent")},
         }
     }
-    _write(path, packed, parent, tables, description, _ids(cells, plain), found)
+    _write(path, packed, parent, tables, description, _fitted_on(tables, cells, plain), found)
     return found
 
 
@@ -254,7 +266,11 @@ def _channels(ensemble: Ensemble) -> np.ndarray:
 
 
 def _of_dataset(
-    ensemble: Ensemble, dataset: Dataset, indices: np.ndarray, progress: Progress
+    ensemble: Ensemble,
+    dataset: Dataset,
+    indices: np.ndarray,
+    progress: Progress,
+    tta: bool | None = None,
 ) -> Cells:
     names = dataset.items["name"].to_numpy(dtype=object).astype(str)
     return look_at(
@@ -265,6 +281,7 @@ def _of_dataset(
         dataset.hashes[indices].astype(str),
         names[indices],
         progress,
+        tta,
     )
 
 
@@ -383,8 +400,8 @@ def _from_labelled(
             f"at {', '.join(d['name'] for d in found['doubtful'][:3])} first."
         )
     fitted = problem.fit(choice, used)
-    own = home.laboratory == HOME
-    found["home"] = _at_home(home.labels[own], home.said[own], fitted.home_scores[own])
+    there = home.laboratory == HOME
+    found["home"] = _at_home(home.labels[there], home.said[there], fitted.home_scores[there])
     if found["home"]["after"] < found["home"]["before"] - 0.01:
         warnings.append("At home more than one point is lost: keep the parent for cells of home.")
     found["chosen"] = {
@@ -681,8 +698,15 @@ def _counts(labels: np.ndarray) -> dict[str, int]:
     return {n: int(c) for n, c in zip(CLASS_NAMES, counts, strict=True) if c}
 
 
-def _ids(*cells: Cells | None) -> np.ndarray:
-    return np.concatenate([c.ids for c in cells if c is not None])
+def _fitted_on(
+    tables: dict[str, dict[str, np.ndarray]], cells: Cells | None, plain: Cells | None
+) -> np.ndarray:
+    """Identities of the cells that something was fitted on: never again counted as unseen."""
+    ids = [] if plain is None else [plain.ids]
+    if cells is not None:
+        home = tables["home.npz"]
+        ids += [cells.ids[cells.labels < 0], home["ids"][home["laboratory"] != HOME]]
+    return np.concatenate(ids)
 
 
 def _write(

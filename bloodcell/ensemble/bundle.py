@@ -4,8 +4,8 @@ It holds ``ensemble.json`` (members with weights, temperature, novelty, where it
 measured), ``members/NAME.tflite``, ``members/NAME.features.npy`` (known cells in the member's
 feature space) and ``known.npy`` (their identities), ``seen.npy`` (identities of all images that a
 member saw in training or validation) and ``card.md``; where it can be adapted to a laboratory also
-``home.npz``, and where it was ``adapted.npz`` (see :mod:`bloodcell.ensemble.adapt`). A zip is read in memory and never
-unpacked to disk.
+``home.npz``, and where it was ``adapted.npz`` (see :mod:`bloodcell.ensemble.adapt`). A zip is read
+in memory and never unpacked to disk.
 """
 
 import hashlib

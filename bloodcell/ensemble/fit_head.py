@@ -29,9 +29,9 @@ __all__ = [
     "probabilities_of",
 ]
 
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.01, 0.03, 0.1)
 # Of the parent's probabilities, what is left to be fitted begins from: all of them, or nothing.
-BEGINNINGS = (0.0, 1.0)
+BEGINNINGS = (0.0, 0.5, 1.0)
 # What a home cell counts, of a labelled cell of the laboratory.
 HOME_WEIGHT = 0.1
 # Scores of ridge regression lie between 0 and 1; as logarithms of probabilities they are too flat.
@@ -45,6 +45,11 @@ class Choice:
     view: str
     strength: float
     beginning: float
+
+
+# How many standard errors better another choice has to be.
+ERRORS = 2.0
+USUAL = Choice("both", 0.03, 0.5)
 
 
 class Problem:
@@ -74,19 +79,26 @@ class Problem:
         self._home_labels, self.labels = home_labels, new_labels
         one_hot = np.eye(len(CLASS_NAMES))
         self._home_truth, self._truth = one_hot[home_labels], one_hot[new_labels]
+        self._kernels = {
+            view: (
+                _kernel(home[view], home[view]),
+                _kernel(new[view], home[view]),
+                _kernel(new[view], new[view]),
+            )
+            for view in home
+        }
         self._solved: dict[Choice, tuple[np.ndarray, np.ndarray]] = {}
         self.choices = [Choice(*found) for found in product(home, STRENGTHS, BEGINNINGS)]
 
     def _given_home(self, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
         """Of the new cells: what home says (n×8), and their kernel that is left (n×n)."""
         if choice not in self._solved:
-            home, new = self._home[choice.view], self._new[choice.view]
-            among = _kernel(home, home)
+            among, across, within = self._kernels[choice.view]
+            among = among.copy()
             among[np.diag_indices(len(among))] += choice.strength * self._noise
-            across = _kernel(new, home)
             solved = np.linalg.solve(among, across.T).T
             targets = self._home_truth - choice.beginning * self._home_said
-            left = _kernel(new, new) - solved @ across.T
+            left = within - solved @ across.T
             self._solved[choice] = solved @ targets, (left + left.T) / 2
         return self._solved[choice]
 
@@ -115,14 +127,21 @@ class Problem:
         return self._truth[rows] - solved / np.diag(inverse)[:, None]
 
     def choose(self, rows: np.ndarray) -> Choice:
-        """The choice that answers best for new cells `rows`, each left out in turn."""
+        """The choice for new cells `rows`, by what each left out in turn says.
+
+        The usual one, unless another is better by more than chance: by more than two standard
+        errors of the difference (after Breiman et al., "Classification and Regression
+        Trees", 1984).
+        """
         weights = balance(self.labels[rows])
-        losses = []
+        losses = {}
         for choice in self.choices:
             p = probabilities_of(self.left_out(choice, rows))
-            right = p[np.arange(len(rows)), self.labels[rows]]
-            losses.append(float((weights * -np.log(right)).sum()))
-        return self.choices[int(np.argmin(losses))]
+            losses[choice] = -weights * np.log(p[np.arange(len(rows)), self.labels[rows]])
+        best = min(losses, key=lambda choice: float(losses[choice].sum()))
+        gain = losses[USUAL] - losses[best]
+        sure = len(rows) > 1 and gain.mean() > ERRORS * gain.std(ddof=1) / np.sqrt(len(rows))
+        return best if sure else USUAL
 
     def fit(self, choice: Choice, rows: np.ndarray) -> "Fitted":
         """The linear function itself, and what it says of home cells, each left out in turn."""
