@@ -8,7 +8,9 @@ import builtins
 import errno
 import io
 import os
+import random
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,51 @@ settings.load_profile("bloodcell")
 DEMO_PER_CLASS, DEMO_SIZE = 20, 48
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--order-seed",
+        type=int,
+        metavar="N",
+        help="Run the files, and the tests of each, in the random order of this number.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The order is made below, with what takes longest first; by numbers of tests it would be last.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep together what shares fixtures, and begin with what takes longest.
+
+    A file goes to one process (``--dist loadgroup``), and all browser tests go to one, so that
+    there is one server and one browser.
+    """
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = "browser" if item.get_closest_marker("browser") else file
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups[group].append(item)
+    seed = config.getoption("order_seed")
+    if seed is None:
+        ordered = sorted(groups.items(), key=lambda group: -weight(*group))
+        items[:] = [item for _, group in ordered for item in group]
+        return
+    chance = random.Random(seed)
+    shuffled = list(groups.values())
+    chance.shuffle(shuffled)
+    for group in shuffled:
+        chance.shuffle(group)
+    items[:] = [item for group in shuffled for item in group]
+
+
+def weight(name: str, group: list[pytest.Item]) -> int:
+    """How early a group has to begin."""
+    return 1000 * (name == "browser") + sum(bool(i.get_closest_marker("slow")) for i in group)
+
+
 @pytest.fixture(autouse=True)
 def _no_workspace_by_accident(monkeypatch: pytest.MonkeyPatch):
     """A test that names no workspace must not find the developer's."""
@@ -42,15 +89,33 @@ def no_built_in_ensemble(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bloodcell.workspace.built_in_ensembles", lambda: None)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills, once for all processes of this run of the tests."""
+    from bloodcell.runs.lock import locked
+
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    home, done = folder / name / "home", folder / name / "done"
+    home.parent.mkdir(exist_ok=True)
+    with locked(folder / name / "lock", wait_s=300) as got:
+        assert got, f"another process still makes {home}"
+        if not done.exists():
+            make(home)
+            done.touch()
+    return home
+
+
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the drawn dataset "demo": 20 of each class, 48 pixels. Do not change it."""
     from bloodcell.data.synthetic.demo import make_demo
     from bloodcell.workspace import Workspace
 
-    home = tmp_path_factory.mktemp("demo") / "home"
-    make_demo(Workspace(home), "demo", per_class=DEMO_PER_CLASS, size=DEMO_SIZE)
-    return home
+    def make(home: Path) -> None:
+        make_demo(Workspace(home), "demo", per_class=DEMO_PER_CLASS, size=DEMO_SIZE)
+
+    return made_once(tmp_path_factory, "demo", make)
 
 
 @pytest.fixture(scope="session")
@@ -65,16 +130,17 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from bloodcell.training.config import make_config
     from bloodcell.workspace import Workspace
 
-    home = tmp_path_factory.mktemp("trained") / "home"
-    shutil.copytree(demo_home, home)
-    workspace = Workspace(home)
-    config = make_config(
-        "demo", backbone="tiny", input_size=48, epochs=2, batch_size=4, learning_rate=5e-3
-    )
-    run = prepare(workspace, config)
-    assert execute(workspace, run, echo=False) == "finished"
-    compose(workspace, [run], "first")
-    return home
+    def make(home: Path) -> None:
+        shutil.copytree(demo_home, home)
+        workspace = Workspace(home)
+        config = make_config(
+            "demo", backbone="tiny", input_size=48, epochs=2, batch_size=4, learning_rate=5e-3
+        )
+        run = prepare(workspace, config)
+        assert execute(workspace, run, echo=False) == "finished"
+        compose(workspace, [run], "first")
+
+    return made_once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import settle
+
 pytestmark = pytest.mark.browser
 
 PATIENCE_S = 60
@@ -30,12 +32,11 @@ def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
     slider = page.get_by_role("slider", name="Angle")
     slider.focus()
     page.locator(".st-key-preview_grid img").last.wait_for()
-    settled = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
-    settled.wait_for()
+    settle(page)
     seen = sources(page)
     for _ in range(3):
         # A key that is pressed while the page is being drawn can be lost on a busy machine.
-        settled.wait_for()
+        settle(page)
         page.keyboard.press("ArrowRight")
         now = changed(page, seen)
         assert now[0] == seen[0], "the original stays"

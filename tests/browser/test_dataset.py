@@ -1,7 +1,7 @@
 """From the drop of a zip to a curated, split dataset and out again, by real clicks."""
 
+import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bloodcell.data.store.dataset import PARTS, Dataset, open_dataset
 from bloodcell.data.store.export import export_dataset
 from bloodcell.data.synthetic.demo import Faults, make_demo
 from bloodcell.workspace import Workspace
-from tests.browser.conftest import serving
+from tests.browser.conftest import Server, settle
 
 pytestmark = pytest.mark.browser
 
@@ -30,9 +30,8 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(home: Path, tmp_path: Path) -> Iterator[str]:
-    with serving(home, tmp_path / "log.txt") as found:
-        yield found
+def site(server: Server, home: Path) -> str:
+    return server.show(home)
 
 
 @pytest.fixture
@@ -45,10 +44,6 @@ def archive(tmp_path: Path) -> Path:
     export_dataset(drawn, target)
     assert len(zipfile.ZipFile(target).namelist()) == 8 * PER_CLASS + FAULTS.total
     return target
-
-
-def settle(page: Any) -> None:
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
 def view(page: Any, name: str) -> None:
@@ -152,6 +147,22 @@ def draw_around(page: Any, box: dict[str, float]) -> None:
     page.mouse.up()
 
 
+def still(area: Any) -> dict[str, float]:
+    """Where something lies that has not moved for a moment."""
+    before, now = None, area.bounding_box()
+    while now != before:
+        area.page.wait_for_timeout(200)
+        before, now = now, area.bounding_box()
+    return now
+
+
+def appears(found: Any, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not (there := found.is_visible()) and time.monotonic() < end:
+        found.page.wait_for_timeout(50)
+    return there
+
+
 def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, home: Path):
     make_demo(Workspace(home), "demo", per_class=6, size=48)
     page.goto(f"{site}/dataset?view=Embeddings")
@@ -159,11 +170,9 @@ def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, ho
     area.wait_for()
     settle(page)
     found = page.get_by_text("1 to 24 of 48 images")
-    for _ in range(20):  # the figure moves until it is laid out, and a dot may be missed
-        page.wait_for_timeout(1000)
-        draw_around(page, area.bounding_box())
-        page.wait_for_timeout(2000)
-        if found.is_visible():
+    for _ in range(20):  # a dot may be missed
+        draw_around(page, still(area))
+        if appears(found, 2.0):
             break
     found.wait_for()
 
@@ -172,6 +181,6 @@ def test_dots_drawn_around_on_the_map_show_their_images(page: Any, site: str, ho
     page.keyboard.press("Escape")
     page.get_by_text("opened last").wait_for()
     # The figure is drawn anew, with a ring; what was chosen on it must outlive that.
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(1000)
     settle(page)
     page.get_by_text("1 to 24 of 48 images").wait_for()

@@ -11,7 +11,7 @@ from bloodcell.data.store.dataset import open_dataset
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.evaluation.evaluate import evaluate
 from bloodcell.workspace import Workspace
-from tests.browser.conftest import serving
+from tests.browser.conftest import settle
 
 pytestmark = pytest.mark.browser
 
@@ -45,7 +45,7 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     # Until the page is drawn to its end, what is to be clicked still moves.
     page.get_by_text("Click a cell of the matrix").wait_for()
     page.locator("button.tile").first.wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    settle(page)
     figure = page.locator(".js-plotly-plot").first
     mark = figure.locator(".scatterlayer .point").nth(8 * true + predicted)
     said = f"{title(true)} predicted as {title(predicted).lower()}"
@@ -59,7 +59,7 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
     # The gallery before goes, and the new one comes to its end.
     page.locator(f"button.tile:not([title^='{words}'])").first.wait_for(state="hidden")
     tiles.nth(min(n, 24) - 1).wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    settle(page)
     assert tiles.count() == min(n, 24)
     assert all(tile.get_attribute("title").startswith(words) for tile in tiles.all())
 
@@ -75,7 +75,7 @@ def test_a_click_on_the_matrix_shows_the_images_of_that_cell(
 def test_the_report_opens_without_a_network(page: Any, address: str, tmp_path: Path):
     page.goto(f"{address}/evaluation")
     page.get_by_text("Click a cell of the matrix").wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    settle(page)
     page.get_by_role("tab", name="Export").click()
     button = page.get_by_role("button", name="Report (HTML)")
     button.wait_for()
@@ -99,18 +99,3 @@ def test_the_report_opens_without_a_network(page: Any, address: str, tmp_path: P
         assert failed == []
     finally:
         context.close()
-
-
-def test_a_deep_link_to_a_new_server_has_the_frame(page: Any, trained_home: Path, tmp_path: Path):
-    with serving(trained_home, tmp_path / "log.txt") as address:
-        page.goto(f"{address}/evaluation")
-        page.get_by_role("heading", name="Evaluation").wait_for()
-        page.get_by_test_id("stSidebarNavLink").nth(4).wait_for()
-        names = page.get_by_test_id("stSidebarNavLink").all_inner_texts()
-    assert [name.split("\n")[-1] for name in names] == [
-        "Classify",
-        "Dataset",
-        "Augmentation",
-        "Training",
-        "Evaluation",
-    ]
