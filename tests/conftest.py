@@ -91,7 +91,7 @@ def no_built_in_ensemble(monkeypatch: pytest.MonkeyPatch):
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """The folder that `make` fills, once for all processes of this run of the tests."""
-    from bloodcell.runs.lock import locked
+    from bloodcell.locks import locked
 
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
