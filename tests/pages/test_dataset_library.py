@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bloodcell.classes import OTHER
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.trash import delete, list_trash
 from bloodcell.workspace import Workspace
-from tests.pages.dataset_page import button, named, texts, widget
+from tests.data.samples import two_each, write_folder
+from tests.pages.dataset_page import button, finish_job, named, texts, widget
 from tests.pages.opened import settled
 
 Open = Callable[..., AppTest]
+SERVER_PATH = ":material/folder_open: Server path"
 
 
 def _sidebar_and_dataset() -> None:
@@ -106,3 +109,20 @@ class TestAllDatasets:
         assert "159 images" in texts(app.markdown)
         with np.load(target) as file:
             assert len(file["labels"]) == 159
+
+
+def test_names_that_an_import_does_not_know_are_asked_for(tmp_path: Path, open_page: Open):
+    source = write_folder(tmp_path / "source", two_each("basophil", "Blasts", "debris"))
+    app = open_page(tmp_path / "home", "dataset", state={"import_way": SERVER_PATH})
+    app.text_input(key="import_path").set_value(str(source)).run()
+    app.button(key="import_path_go").click().run()
+    app = finish_job(app)
+    asked = {box.label: box for box in app.selectbox if "2 images" in box.label}
+    assert set(asked) == {"Blasts, 2 images", "debris, 2 images"}
+    asked["Blasts, 2 images"].select("Other")
+    app.button(key="import_path_go").click().run()
+    app = finish_job(app)
+    assert not app.exception
+    dataset = named(tmp_path / "home", "source")
+    assert dataset.labels.tolist() == [OTHER, OTHER, 0, 0]
+    assert dataset.info["left_out"] == 2

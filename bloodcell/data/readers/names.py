@@ -212,7 +212,9 @@ class NameMap:
         for end in range(1, len(lowered) + 1):
             for key, value in self.chosen.items():
                 here = lowered[max(0, end - len(key)) : end]
-                if len(here) == len(key) and all(map(fnmatchcase, here, key)):
+                if tuple(here) == key or (
+                    len(here) == len(key) and all(map(fnmatchcase, here, key))
+                ):
                     found.pop(key, None)
                     found[key] = value
         return found

@@ -1,9 +1,12 @@
 """Dataset page, about: where the images are from, and what identifies them."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from bloodcell.data.readers.manifest import manifest_text
+from bloodcell.data.readers.strays import passed_over_text
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.merge import merge_text
 from bloodcell.ui.common.format import plain
@@ -35,6 +38,7 @@ def show_about(dataset: Dataset) -> None:
         st.markdown(f"**Manifest** {plain(manifest_text(matched), 2000)}")
     if merged := info.get("merged"):
         st.markdown("**Merged** from " + plain(merge_text(merged), 2000))
+    _show_notes(info)
     st.markdown(
         "**Fingerprint of the images and labels**, the same wherever this dataset is imported"
     )
@@ -68,6 +72,17 @@ def _show_sizes(sizes: dict[str, int]) -> None:
             "share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)
         },
     )
+
+
+def _show_notes(info: dict[str, Any]) -> None:
+    """What the import noticed, and what it did not take for photographs."""
+    for note in info.get("notes") or []:
+        st.info(plain(str(note)), icon=":material/info:")
+    passed = info.get("passed_over") or {}
+    if passed.get("n"):
+        st.caption(plain(passed_over_text(passed["names"], passed["n"])))
+    if info.get("left_out"):
+        st.caption(f"Left out on request: {info['left_out']:,} images.")
 
 
 def _show_skipped(skipped: list[dict[str, str]]) -> None:

@@ -1,13 +1,16 @@
 """Import images: upload a file, name a path, create the demo, download BloodMNIST."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import streamlit as st
 
+from bloodcell.classes import LABELS
 from bloodcell.data.readers.download import BLOODMNIST, RECORD, download_bloodmnist
 from bloodcell.data.readers.manifest import Given
+from bloodcell.data.readers.names import SKIP, UnknownNames
 from bloodcell.data.readers.source import import_source
 from bloodcell.data.store.dataset import GROUPS, Dataset
 from bloodcell.data.synthetic.demo import Faults, make_demo
@@ -15,6 +18,7 @@ from bloodcell.errors import BadInput
 from bloodcell.files import sweep_leftovers, temporary_beside
 from bloodcell.progress import Progress
 from bloodcell.ui.common.errors import show_errors
+from bloodcell.ui.common.format import plain
 from bloodcell.ui.common.import_job import begin_import, free_name
 from bloodcell.ui.common.jobs import current_job
 from bloodcell.ui.common.uploads import drop_zone
@@ -23,11 +27,12 @@ from bloodcell.workspace import Workspace
 __all__ = ["show_import_form"]
 
 CHUNK_BYTES = 4 * 2**20
+LEAVE_OUT = "Leave out"
 PLANTED = Faults(copies=8, conflicting=4, repeated=12, foreign=8, wrong_labels=8)
 
 
 def _ask_options(key: str) -> dict[str, Any]:
-    with st.expander("Advanced: crop, size, broken files"):
+    with st.expander("Advanced: crop, size, broken files, parts, depth"):
         left, right = st.columns(2)
         size = left.number_input(
             "Image size, pixels",
@@ -65,8 +70,65 @@ def _ask_options(key: str) -> dict[str, Any]:
             help="A manifest.csv beside the images (file, label, laboratory, slide, patient, "
             "reader) says it of each image.",
         )
-    given = Given(laboratory.strip(), level)
-    return {"size": size, "crop": crop, "skip_broken": skip, "given": given}
+        parts = st.checkbox(
+            "Keep the parts (train, validation, test) that the source gives",
+            value=True,
+            key=f"{key}_parts",
+        )
+        depth = st.number_input(
+            "Bits used in image files of 16",
+            9,
+            16,
+            value=None,
+            key=f"{key}_depth",
+            placeholder="as the file says",
+            help="For photographs that come in nearly black: 10, 12 or 14.",
+        )
+    return {
+        "size": size,
+        "crop": crop,
+        "skip_broken": skip,
+        "given": Given(laboratory.strip(), level),
+        "parts": parts,
+        "depth": depth,
+    }
+
+
+def _ask_names(key: str, source: str) -> list[str]:
+    """What names of the source mean that an import of it did not know; as for ``--map``."""
+    found: dict[str, Any] = st.session_state.get(f"{key}_unknown", {})
+    if found.get("source") != source or not found["names"]:
+        return []
+    st.markdown("**What do these hold?** They are none of the eight classes by name.")
+    meanings = {LEAVE_OUT: SKIP, **{label.title: label.name for label in LABELS}}
+    mapped = []
+    for at, (name, n) in enumerate(found["names"].items()):
+        images = "1 image" if n == 1 else f"{n:,} images"
+        meant = st.selectbox(
+            f"{plain(name)}, {images}", list(meanings), key=f"{key}_names_{source}_{at}"
+        )
+        mapped.append(f"{name}={meanings[meant]}")
+    st.caption("Import again to take them so.")
+    return mapped
+
+
+def _noting_names(
+    key: str, source: str, mapped: list[str], work: Callable[[Workspace, Progress], Dataset]
+) -> Callable[[Workspace, Progress], Dataset]:
+    """`work`, which leaves the names that it did not know to :func:`_ask_names`."""
+    known = st.session_state.get(f"{key}_unknown", {})
+    names = dict(known["names"]) if mapped and known.get("source") == source else {}
+    # Written by the job's thread, which has no session.
+    found = st.session_state[f"{key}_unknown"] = {"source": source, "names": names}
+
+    def noting(home: Workspace, progress: Progress) -> Dataset:
+        try:
+            return work(home, progress)
+        except UnknownNames as error:
+            found["names"] |= error.names
+            raise
+
+    return noting
 
 
 def _copy(source: BinaryIO, size: int, target: Path, progress: Progress) -> None:
@@ -104,7 +166,8 @@ def _show_upload() -> None:
     if not files:
         st.caption(
             "Folders may have English class names or the usual abbreviations (BA, EO, ERB, IG, LY, "
-            "MO, NE, PL). Nothing leaves this server."
+            "MO, NE, PL; SNE, LYT, MMY and the like). What else is there is asked for. Nothing "
+            "leaves this server."
         )
         return
     upload = files[0]
@@ -112,12 +175,14 @@ def _show_upload() -> None:
         "Name", free_name(Path(upload.name).stem), key=f"import_upload_name_{upload.file_id}"
     )
     options = _ask_options("import_upload")
+    options["mapped"] = _ask_names("import_upload", upload.file_id)
     if st.button("Import", type="primary", key="import_upload_go"):
-        begin_import(
-            f"Importing {upload.name}",
-            name,
-            lambda home, progress: _import_upload(home, upload, name, options, progress),
-        )
+
+        def work(home: Workspace, progress: Progress) -> Dataset:
+            return _import_upload(home, upload, name, options, progress)
+
+        noting = _noting_names("import_upload", upload.file_id, options["mapped"], work)
+        begin_import(f"Importing {upload.name}", name, noting)
 
 
 def _show_path() -> None:
@@ -130,19 +195,19 @@ def _show_path() -> None:
         "Name", free_name(Path(path).stem) if path else "", key=f"import_path_name_{path}"
     )
     options = _ask_options("import_path")
+    options["mapped"] = _ask_names("import_path", path)
     if st.button("Import", type="primary", key="import_path_go"):
         with show_errors():
             if not path.strip():
                 raise BadInput(
                     "No path is given: type where the folder, .zip or .npz is on this server."
                 )
-            begin_import(
-                f"Importing {Path(path).name}",
-                name,
-                lambda home, progress: import_source(
-                    home, path.strip(), name, progress=progress, **options
-                ),
-            )
+
+            def work(home: Workspace, progress: Progress) -> Dataset:
+                return import_source(home, path.strip(), name, progress=progress, **options)
+
+            noting = _noting_names("import_path", path, options["mapped"], work)
+            begin_import(f"Importing {Path(path).name}", name, noting)
 
 
 def _show_demo() -> None:
