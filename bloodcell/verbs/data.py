@@ -52,7 +52,7 @@ def _import_report(info: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     keys = ("skipped", "passed_over", "left_out", "notes", "manifest")
     found = {key: info[key] for key in keys if key in info}
     skipped, passed = info.get("skipped", []), info.get("passed_over", {"n": 0, "names": []})
-    lines = list(info.get("notes", []))
+    lines: list[str] = []
     if skipped:
         lines.append(f"Skipped {len(skipped):,} broken files:")
         lines += [f"  {row['name']}: {row['reason']}" for row in skipped[:SHOWN]]
@@ -136,7 +136,10 @@ def import_(
     )
     found, text = _dataset_summary(dataset)
     more, lines = _import_report(dataset.info)
-    show({**found, **more}, as_json, "\n".join([text, *lines]))
+    head, _, classes = text.partition("\n")
+    # What is worth knowing stands before the table, where it is seen.
+    noticed = [f"warning: {note}" for note in dataset.info.get("notes", [])]
+    show({**found, **more}, as_json, "\n".join([head, *noticed, classes, *lines]))
 
 
 @app.command()

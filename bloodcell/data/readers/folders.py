@@ -40,7 +40,7 @@ from bloodcell.data.readers.sizing import (
     require_space,
     size_histogram,
 )
-from bloodcell.data.readers.strays import sift
+from bloodcell.data.readers.strays import is_of_system, sift
 from bloodcell.data.store.dataset import PARTS, Dataset, new_dataset, open_dataset
 from bloodcell.errors import BadInput
 from bloodcell.progress import Progress
@@ -575,9 +575,11 @@ class FolderFiles:
         self.files: list[str] = []
         self.folders: list[str] = []
         self.notes: list[str] = []
-        for parent, folders, files in os.walk(self._root, onerror=_unreadable):
+        for parent, folders, files in os.walk(self._root, onerror=self._unreadable):
             here = Path(parent)
             for name in folders:
+                if is_of_system(self._relative(here / name)):
+                    continue
                 if (here / name).is_symlink():
                     raise BadInput(
                         f"{self._relative(here / name)} in {self.name} is a link to a folder, "
@@ -585,8 +587,14 @@ class FolderFiles:
                     )
                 self.folders.append(self._relative(here / name))
             for name in files:
-                self._check_plain(here / name)
+                if not is_of_system(self._relative(here / name)):
+                    self._check_plain(here / name)
                 self.files.append(self._relative(here / name))
+
+    def _unreadable(self, error: OSError) -> None:
+        # The bins of Windows may only be read by those whom they belong to.
+        if not is_of_system(self._relative(Path(error.filename))):
+            _unreadable(error)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

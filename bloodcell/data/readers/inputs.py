@@ -17,7 +17,7 @@ from bloodcell.data.readers.archive import (
     ZipFiles,
     open_archive,
 )
-from bloodcell.data.readers.strays import sift
+from bloodcell.data.readers.strays import is_of_system, sift
 from bloodcell.errors import BadInput, BloodCellError, NotFound
 
 __all__ = ["Content", "File", "content_of", "gathered", "unpacked"]
@@ -191,19 +191,21 @@ def _members(name: str, content: Content, room: _Room, strays: list[str] | None)
 
 
 def _under(folder: Path, strays: list[str] | None) -> list[Path]:
+
+    def unreadable(error: OSError) -> None:
+        # The bins of Windows may only be read by those whom they belong to.
+        if not is_of_system(Path(error.filename).relative_to(folder).as_posix()):
+            raise error
+
     every = sorted(
         Path(at, name).relative_to(folder).as_posix()
-        for at, _, names in os.walk(folder, onerror=_raised)
+        for at, _, names in os.walk(folder, onerror=unreadable)
         for name in names
     )
     kept, passed = sift(every)
     if strays is not None:
         strays += [str(folder / file) for file in passed]
     return sorted(folder / file for file in kept)
-
-
-def _raised(error: OSError) -> None:
-    raise error
 
 
 def _not_found(path: Path, error: Exception) -> NotFound:

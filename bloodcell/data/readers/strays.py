@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from bloodcell.data.imaging.decode import printable
 
-__all__ = ["passed_over_text", "sift"]
+__all__ = ["is_of_system", "passed_over_text", "sift"]
 
 
 def _set(words: str) -> frozenset[str]:
@@ -71,13 +71,18 @@ def passed_over_text(strays: Sequence[str], n: int | None = None) -> str:
     return f"Passed over {files} no photograph: {named}{more}."
 
 
+def is_of_system(path: str) -> bool:
+    """Whether a file or folder is, or lies in, what a system keeps in folders; or is hidden."""
+    return any(_of_system(part) for part in PurePosixPath(path).parts)
+
+
 def _stem(file: str) -> str:
     return str(PurePosixPath(file).with_suffix("")) if PurePosixPath(file).name else file
 
 
 def _is_stray(file: str, there: set[str]) -> bool:
     path = PurePosixPath(file)
-    if any(_of_system(part) for part in path.parts):
+    if is_of_system(file):
         return True
     name, suffix = path.name.lower(), path.suffix.lower()
     if suffix in _NO_IMAGES or name.endswith("~"):

@@ -460,6 +460,27 @@ def test_photographs_are_turned_upright(workspace, tmp_path):
     np.testing.assert_array_equal(dataset.images[0], np.rot90(image, -1))
 
 
+@pytest.mark.parametrize("what", ["a link", "a pipe", "nobody may read"])
+def test_what_lies_in_a_folder_of_a_system_is_not_looked_at(workspace, tmp_path, what, monkeypatch):
+    source = write_folder(tmp_path / "source", two_each("basophil"))
+    bin_ = source / "$RECYCLE.BIN"
+    bin_.mkdir()
+    if what == "a link":
+        (bin_ / "x").symlink_to("/etc")
+    elif what == "a pipe":
+        os.mkfifo(bin_ / "x")
+    else:
+        real = os.scandir
+
+        def scandir(path):
+            if os.fspath(path).endswith("$RECYCLE.BIN"):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+            return real(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+    assert len(import_source(workspace, source, "cells")) == 2
+
+
 class TestDepth:
     """12 bits in 16 are never taken for black pictures without a word."""
 
