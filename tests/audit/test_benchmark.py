@@ -8,7 +8,7 @@ import pytest
 from benchmarks.audit import Found, compare, plant, table
 from bloodcell.audit import audit
 from bloodcell.data.readers.source import import_source
-from bloodcell.data.store.dataset import new_dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.workspace import Workspace
 
 NO_CELL = {
@@ -22,6 +22,13 @@ NO_CELL = {
     "PLATELET_905083.jpg",
     "PLATELET_106342.jpg",
 }
+
+
+@pytest.fixture(scope="module")
+def pbc96(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The real photographs, imported once."""
+    workspace = Workspace(tmp_path_factory.mktemp("pbc96"))
+    return import_source(workspace, shared / "pbc96.zip", "pbc96")
 
 
 def rows(source_home: Path, name: str, home: Path, **faults: int) -> tuple[dict[str, Found], int]:
@@ -44,10 +51,10 @@ def test_copies_and_near_copies_among_drawn_cells(demo_home: Path, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_the_numbers_promised_on_real_photographs(shared: Path, tmp_path: Path):
+def test_the_numbers_promised_on_real_photographs(pbc96: Dataset, tmp_path: Path):
     """3,000 photographs and features of no trained model: the harder case for labels."""
     workspace = Workspace(tmp_path / "source")
-    whole = import_source(workspace, shared / "pbc96.zip", "pbc96")
+    whole = pbc96
     chosen = np.sort(np.random.default_rng(0).permutation(len(whole))[:3000])
     with new_dataset(workspace, "part", whole.size, "a part", "none") as writer:
         for i in chosen:
@@ -67,11 +74,8 @@ def test_the_numbers_promised_on_real_photographs(shared: Path, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_of_real_cells_hardly_any_is_suggested_to_be_excluded_as_an_outlier(
-    shared: Path, tmp_path: Path
-):
-    whole = import_source(Workspace(tmp_path), shared / "pbc96.zip", "pbc96")
-    found = audit(whole, kinds=["outlier"])
+def test_of_real_cells_hardly_any_is_suggested_to_be_excluded_as_an_outlier(pbc96: Dataset):
+    found = audit(pbc96, kinds=["outlier"])
     gone = [f for f in found.findings if f.suggested == "exclude"]
     # Nine pictures of pbc96 have no stained cell in the middle; looked at one by one.
     assert {f.name.rsplit("/", 1)[-1] for f in gone} >= NO_CELL

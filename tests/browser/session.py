@@ -41,6 +41,7 @@ class Session:
             subprotocols=["streamlit"],
             additional_headers={"Cookie": self._cookie},
             max_size=None,
+            ping_interval=None,  # the whole machine may be busy
         )
         self._socket = self._stack.enter_context(connection)
         self.rerun()

@@ -78,6 +78,14 @@ PAGES = (
 def navigation() -> Any:
     """The pages in the sidebar; returns the one that was asked for."""
     st.session_state[FRAMED] = True
+    # Before the pages are named: without an icon of its own a tab takes the page's symbol.
+    st.set_page_config(
+        page_title="BloodCell Lab",
+        # A symbol of the Material font would be fetched from another host.
+        page_icon="🩸",
+        layout="wide",
+        menu_items={"About": "BloodCell Lab. For research use only, not a medical device."},
+    )
     return st.navigation(
         [
             st.Page(
