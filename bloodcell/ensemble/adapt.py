@@ -28,8 +28,8 @@ from bloodcell.data.store.dataset import Dataset
 from bloodcell.ensemble.adapted_head import (
     AdaptedHead,
     joined,
+    laboratory_novelty,
     reach_of,
-    strangeness,
     to_bytes,
 )
 from bloodcell.ensemble.bundle import Bundle, new_ensemble, write_zip
@@ -51,12 +51,21 @@ from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
 from bloodcell.evaluation.intervals import paired_difference, wilson
 from bloodcell.evaluation.metrics import judge
-from bloodcell.files import new_folder, replacing, write_json, write_text
+from bloodcell.files import CHECKSUM, new_folder, replacing, write_json, write_text
 from bloodcell.locks import changing
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
-__all__ = ["Cells", "adapt", "look_at", "write_home"]
+__all__ = [
+    "Cells",
+    "adapt",
+    "home_of",
+    "judged",
+    "look_at",
+    "of_dataset",
+    "problem_of",
+    "write_home",
+]
 
 FOLDS, REPEATS = 5, 4
 CURVE = (1, 3, 5, 10, 20, 50)
@@ -157,7 +166,7 @@ def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int
         count = min(PER_CLASS, len(rows))
         chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)] if count else rows)
     # Unturned: an eighth of the time, and at home it makes little difference.
-    cells = _of_dataset(ensemble, dataset, np.concatenate(chosen), progress, tta=False)
+    cells = of_dataset(ensemble, dataset, np.concatenate(chosen), progress, tta=False)
     home = home_cells(cells.seen, _channels(ensemble), cells.said, cells.labels, cells.ids)
     content = to_bytes(home.tables())
     _keep_home(path, content)
@@ -265,7 +274,7 @@ def _channels(ensemble: Ensemble) -> np.ndarray:
     )
 
 
-def _of_dataset(
+def of_dataset(
     ensemble: Ensemble,
     dataset: Dataset,
     indices: np.ndarray,
@@ -285,6 +294,19 @@ def _of_dataset(
     )
 
 
+def problem_of(home: HomeCells, cells: Cells) -> Problem:
+    """Labelled cells of a laboratory beside cells of home, ready to be fitted."""
+    return Problem(
+        home.views(home.rows),
+        home.views(home.sketch(cells.seen)),
+        home.said.astype(np.float64),
+        cells.said,
+        home.labels.astype(np.int64),
+        cells.labels,
+        np.where(home.laboratory == HOME, HOME_WEIGHT, 1.0),
+    )
+
+
 def _laboratory(parent: Ensemble, dataset: Dataset, home: HomeCells, progress: Progress) -> Cells:
     known = np.setdiff1d(parent.seen(), home.ids[home.laboratory != HOME])
     indices = np.flatnonzero(dataset.kept & ~np.isin(dataset.hashes, known))
@@ -295,7 +317,7 @@ def _laboratory(parent: Ensemble, dataset: Dataset, home: HomeCells, progress: P
             f"No labelled cell of {dataset.name} is new to {parent.name}: give a dataset of the "
             "laboratory with cells of the eight classes."
         )
-    return _of_dataset(parent, dataset, indices, progress)
+    return of_dataset(parent, dataset, indices, progress)
 
 
 def _unlabelled(parent: Ensemble, files: list[File], progress: Progress) -> Cells | None:
@@ -344,28 +366,19 @@ def _from_labelled(
     others = everything.rows(everything.labels < 0)
     home = home.without(cells.ids)
     labels, sketched = cells.labels, home.sketch(cells.seen)
-    weights = np.where(home.laboratory == HOME, HOME_WEIGHT, 1.0)
-    problem = Problem(
-        home.views(home.rows),
-        home.views(sketched),
-        home.said.astype(np.float64),
-        cells.said,
-        home.labels.astype(np.int64),
-        labels,
-        weights,
-    )
+    problem = problem_of(home, cells)
     every = np.arange(len(cells))
     used = every if per_class is None else draw(labels, per_class, rng)
     rest = np.setdiff1d(every, used)
     held = len(rest) > 0
     folds = [[(used, rest)]] if held else _repeats(labels, rng)
-    judged = [_judged(problem, parent, cells, others, plain, repeat) for repeat in folds]
+    results = [judged(problem, parent, cells, others, plain, repeat) for repeat in folds]
     found: dict[str, Any] = {"used": _counts(labels[used])}
-    if judged and judged[0]:
+    if results and results[0]:
         found["before"], found["after"] = (
-            _mean([j[k] for j in judged]) for k in ("before", "after")
+            _mean([r[k] for r in results]) for k in ("before", "after")
         )
-        found["paired"] = judged[0]["paired"]
+        found["paired"] = results[0]["paired"]
         found["how"] = (
             f"on {len(rest)} cells that were not used"
             if held
@@ -377,7 +390,7 @@ def _from_labelled(
             "With one cell of each class nothing can be measured: label two or more of a class."
         )
     if len(others):
-        found["other"] = _mean([j["other"] for j in judged if j]) or None
+        found["other"] = _mean([r["other"] for r in results if r]) or None
     found["curve"], found["label_next"] = _curve(problem, rng)
     few = [CLASS_NAMES[c] for c in np.unique(labels[used]) if (labels[used] == c).sum() < FEW]
     if few:
@@ -454,8 +467,9 @@ def _from_unlabelled(
         if len(other):
             like = plain.rows(other)
             near = _usual(like.features)
-            far = strangeness(plain.features[part], near, near[:0], reach_of(near))
-            after[part] = (far <= 1) | (plain.novelty[part] <= threshold)
+            known = plain.novelty[part] / threshold
+            own = plain.features[part]
+            after[part] = laboratory_novelty(known, own, near, near[:0], reach_of(near)) <= 1
     earlier = _earlier(parent)
     near = _usual(plain.features)
     head = parent.head
@@ -539,7 +553,7 @@ def _repeats(
     ]
 
 
-def _judged(
+def judged(
     problem: Problem,
     parent: Ensemble,
     cells: Cells,
@@ -551,7 +565,7 @@ def _judged(
     if not folds:
         return {}
     threshold = parent.description.novelty.threshold
-    judged = np.concatenate([to for _, to in folds])
+    every = np.concatenate([to for _, to in folds])
     after, recognised = [], []
     refused = []
     for rows, to in folds:
@@ -565,15 +579,16 @@ def _judged(
         # Of the cells that are none of the eight, each half is judged without itself.
         for part in (slice(0, None, 2), slice(1, None, 2)):
             known = others.features[1 - part.start :: 2]
-            far = strangeness(others.features[part], near, known, reach)
-            refused.append((far > 1) & (others.novelty[part] > threshold))
-        far = strangeness(cells.features[to], near, others.features, reach)
-        recognised.append((far <= 1) | (cells.novelty[to] <= threshold))
-    p_after, p_before = np.concatenate(after), cells.before[judged]
-    labels = cells.labels[judged]
+            own, said = others.features[part], others.novelty[part] / threshold
+            refused.append(laboratory_novelty(said, own, near, known, reach) > 1)
+        said = cells.novelty[to] / threshold
+        now = laboratory_novelty(said, cells.features[to], near, others.features, reach)
+        recognised.append(now <= 1)
+    p_after, p_before = np.concatenate(after), cells.before[every]
+    labels = cells.labels[every]
     pair = paired_difference(labels, p_after.argmax(1), p_before.argmax(1))
     found = {
-        "before": _scores(labels, p_before, cells.novelty[judged] <= threshold),
+        "before": _scores(labels, p_before, cells.novelty[every] <= threshold),
         "after": _scores(labels, p_after, np.concatenate(recognised)),
         "paired": {
             "difference": pair.difference,
@@ -725,6 +740,8 @@ def _write(
         "bloodcell_version": __version__,
         **changes,
     }
+    # It is of the parent; `to_json` makes one anew.
+    info.pop(CHECKSUM, None)
     if info.get("light") is None:
         info.pop("light", None)
     with replacing(packed) as zipped, new_folder(path) as folder:

@@ -15,7 +15,7 @@ from bloodcell.ensemble.fit_head import probabilities_of
 from bloodcell.ensemble.novelty import unit
 from bloodcell.errors import BadInput
 
-__all__ = ["CLIP", "AdaptedHead", "reach_of", "strangeness", "to_bytes"]
+__all__ = ["CLIP", "AdaptedHead", "laboratory_novelty", "reach_of", "strangeness", "to_bytes"]
 
 # Spreads of home cells. A number that lies further away says no more than that it is far.
 CLIP = 4.0
@@ -127,10 +127,30 @@ class AdaptedHead:
             parents: float, n: what the parent says. threshold: above which it refuses.
             features: of each member, n×C.
         """
-        if not len(self.cells):
-            return parents
-        found = strangeness(joined(features), self.cells, self.others, float(self.reach))
-        return np.minimum(parents, found * threshold)
+        return threshold * laboratory_novelty(
+            parents / threshold, joined(features), self.cells, self.others, float(self.reach)
+        )
+
+
+def laboratory_novelty(
+    parents: np.ndarray, rows: np.ndarray, cells: np.ndarray, others: np.ndarray, reach: float
+) -> np.ndarray:
+    """Novelty in units of the threshold: the parent's, lower where a cell is like the laboratory's.
+
+    A cell that lies nearer to one that was labelled as none of the eight is refused, although the
+    parent may recognise it.
+
+    Args:
+        parents: float, n, in units of the threshold. rows, cells, others: see `joined`.
+    """
+    if not len(cells):
+        return parents
+    found = np.minimum(parents, strangeness(rows, cells, reach))
+    if len(others):
+        to_others = np.maximum(_distance(rows, others, 1), 1e-9)
+        ratio = _distance(rows, cells, 1) / to_others
+        found = np.where((ratio > 1) & (to_others <= 2 * reach), np.maximum(found, ratio), found)
+    return found
 
 
 def standardised(seen: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -149,17 +169,9 @@ def _distance(rows: np.ndarray, cells: np.ndarray, k: int) -> np.ndarray:
     return np.maximum(np.partition(away, k - 1, axis=1)[:, k - 1], 0)
 
 
-def strangeness(
-    rows: np.ndarray, cells: np.ndarray, others: np.ndarray, reach: float
-) -> np.ndarray:
-    """How unlike a laboratory's cells some are: above 1 beyond their reach, or nearer to others."""
-    near = _distance(rows, cells, neighbours_of(len(cells)))
-    found = near / reach
-    if len(others):
-        found = np.maximum(
-            found, _distance(rows, cells, 1) / np.maximum(_distance(rows, others, 1), 1e-9)
-        )
-    return found
+def strangeness(rows: np.ndarray, cells: np.ndarray, reach: float) -> np.ndarray:
+    """How unlike a laboratory's cells some are: float64, n, above 1 beyond their reach."""
+    return _distance(rows, cells, neighbours_of(len(cells))) / reach
 
 
 def neighbours_of(count: int) -> int:

@@ -10,7 +10,13 @@ import pytest
 from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.ensemble.adapt import adapt, write_home
-from bloodcell.ensemble.adapted_head import AdaptedHead, reach_of, strangeness, to_bytes
+from bloodcell.ensemble.adapted_head import (
+    AdaptedHead,
+    laboratory_novelty,
+    reach_of,
+    strangeness,
+    to_bytes,
+)
 from bloodcell.ensemble.bundle import Bundle, zipped
 from bloodcell.ensemble.ensemble import open_ensemble
 from bloodcell.ensemble.fit_head import HOME_WEIGHT, Problem, balance, draw, folds_of
@@ -135,9 +141,13 @@ def test_a_cell_is_like_the_laboratorys_unless_it_is_far_or_nearer_to_others():
     cells /= np.linalg.norm(cells, axis=1, keepdims=True)
     nobody = np.zeros((0, 4))
     reach = reach_of(cells[:30])
-    assert (strangeness(cells[30:], cells[:30], nobody, reach) <= 1).mean() >= 0.8
-    assert (strangeness(np.eye(4)[1:], cells[:30], nobody, reach) > 1).all()
-    assert (strangeness(cells[30:], cells[:30], cells[30:], reach) > 1).all()
+    far = np.full(40, 9.0)
+    assert (strangeness(cells[30:], cells[:30], reach) <= 1).mean() >= 0.8
+    assert (laboratory_novelty(far[:3], np.eye(4)[1:], cells[:30], nobody, reach) > 1).all()
+    # The parent recognises them, the laboratory has labelled them as none of the eight.
+    known = far[:10] * 0
+    assert (laboratory_novelty(known, cells[30:], cells[:30], nobody, reach) <= 1).all()
+    assert (laboratory_novelty(known, cells[30:], cells[:30], cells[30:], reach) > 1).all()
 
 
 GOOD = {
@@ -237,6 +247,7 @@ class TestAnEnsemble:
         info = json.loads((copy / "ensemble.json").read_text())
         import hashlib
 
+        info.pop("checksum")
         info["files"]["adapted.npz"] = hashlib.sha256(bad).hexdigest()
         (copy / "ensemble.json").write_text(json.dumps(info))
         with pytest.raises(BadInput, match="not readable as arrays"):
