@@ -41,7 +41,7 @@ LEAST_CONTRAST = 0.45
 # What tells platelets from other small stained things, as weights of a logistic regression on half
 # of the fields of BCCD: contrast (logarithm), how much red cell is around, length by width, area
 # (logarithm, and squared), how free of haemoglobin, and a constant. Measured by benchmarks.smear.
-PLATELET = (2.17, -5.7, -2.83, -0.7, -0.24, 4.65, 1.27)
+PLATELET = (3.26, -5.67, -2.47, 0.65, 0.06, 1.89, 4.48)
 # The evidence that is enough, see benchmarks.smear.
 ENOUGH = 0.3
 

@@ -18,6 +18,7 @@ __all__ = ["show_gallery", "show_photograph"]
 
 CUT, REMOVED_TEXT = "Cut by the border", "Removed"
 GREY = "#7d7d86"
+CLICKED, FREE = "smear_clicked", "smear_free"
 PAGE = 60
 
 
@@ -66,22 +67,25 @@ def show_photograph(ensemble: Ensemble, dropped: Dropped, review: Review) -> Non
             selection_mode="points",
             alt=f"Photograph {names[position]} with boxes around its cells.",
         )
-    free = None
-    if event.selection.points:
-        data = event.selection.points[0]["customdata"]
-        if int(data[0]) >= 0:
-            place = chosen_place((position, int(data[0])))
-        else:
-            free = (float(data[1]), float(data[2]))
+    points = [list(map(float, p["customdata"])) for p in event.selection.points[:1]]
+    # A chart keeps its selection: only a new one is a click.
+    if points != st.session_state.get(CLICKED):
+        st.session_state[CLICKED] = points
+        st.session_state.pop(FREE, None)
+        if points and points[0][0] >= 0:
+            place = chosen_place((position, int(points[0][0])))
+        elif points:
+            st.session_state[FREE] = (position, points[0][1], points[0][2])
+    free = st.session_state.get(FREE)
     with side:
         red_cell = review.smear.photographs[position].red_cell
-        if free is not None and red_cell is not None:
-            st.markdown(f"No cell is marked at {free[0]:,.0f}, {free[1]:,.0f}.")
+        if free is not None and free[0] == position and red_cell is not None:
+            st.markdown(f"No cell is marked at {free[1]:,.0f}, {free[2]:,.0f}.")
             st.button(
                 "Add a cell here",
                 icon=":material/add:",
                 key="smear_add",
-                on_click=partial(_add, ensemble, dropped, review, position, free, red_cell),
+                on_click=partial(_add, ensemble, dropped, review, position, free[1:], red_cell),
             )
         elif not cells:
             st.info("No white cell and no platelet was found here.", icon=":material/search_off:")
@@ -117,6 +121,7 @@ def _add(
     (cell,) = answered(ensemble, image, [Found(box, "white", False, 1.0)], red_cell)
     place = review.add(position, cell)
     review.decide(place, cell.label)
+    st.session_state.pop(FREE, None)
     chosen_place(place)
 
 

@@ -62,7 +62,7 @@ def clear() -> None:
     """Forget the smear and its review."""
     if (kept := st.session_state.pop(JOB, None)) is not None:
         kept[1].stop()
-    for key in (KEY, REVIEW, PLACE):
+    for key in (KEY, REVIEW, PLACE, "smear_photograph", "smear_clicked", "smear_free"):
         st.session_state.pop(key, None)
     st.session_state[ROUND] = upload_round() + 1
 
