@@ -657,7 +657,8 @@ def _curve(problem: Problem, rng: np.random.Generator) -> tuple[list[dict[str, A
                 np.bincount(labels[rest], w, len(CLASS_NAMES)) for w in (said == labels[rest], None)
             )
             each.append(np.divide(right, all_, out=np.full(len(right), np.nan), where=all_ > 0))
-        recalls.append(np.nanmean(each, axis=0) if np.isfinite(each).any() else np.array([np.nan]))
+        # A class of which no cell was left has no recall.
+        recalls.append(np.ma.masked_invalid(each).mean(0).filled(np.nan))
         found.append(
             {
                 "per_class": per_class,
