@@ -47,17 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together what shares fixtures, and begin with what takes longest.
-
-    A file goes to one process (``--dist loadgroup``), and all browser tests go to one, so that
-    there is one server and one browser.
-    """
+    """Begin with the files that take longest, or with those of the order that was asked for."""
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        file = item.nodeid.partition("::")[0]
-        group = "browser" if item.get_closest_marker("browser") else file
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups[group].append(item)
+        groups[item.nodeid.partition("::")[0]].append(item)
     seed = config.getoption("order_seed")
     if seed is None:
         ordered = sorted(groups.items(), key=lambda group: -weight(*group))
@@ -72,8 +65,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def weight(name: str, group: list[pytest.Item]) -> int:
-    """How early a group has to begin."""
-    return 1000 * (name == "browser") + sum(bool(i.get_closest_marker("slow")) for i in group)
+    """How early a file has to begin."""
+    browser = any(item.get_closest_marker("browser") for item in group)
+    return 1000 * browser + sum(bool(item.get_closest_marker("slow")) for item in group)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ same line. What the server prints goes to its standard error.
 """
 
 import os
+import signal
 import sys
 import threading
 
@@ -20,6 +21,7 @@ def follow() -> None:
         for line in sys.stdin:
             os.environ["BLOODCELL_HOME"] = line.rstrip("\n")
             answers.write(line)
+        os.kill(os.getpid(), signal.SIGTERM)  # whoever started it is gone
 
     threading.Thread(target=read, daemon=True).start()
 
