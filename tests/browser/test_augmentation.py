@@ -26,18 +26,29 @@ def changed(page: Any, before: list[str]) -> list[str]:
     raise AssertionError("the pictures are still the same")
 
 
+def press_until_moved(page: Any, slider: Any, key: str) -> None:
+    """Press a key until the slider heeds it: while a page is being drawn one can be lost."""
+    before = slider.input_value()
+    for _ in range(20):
+        settle(page)
+        page.keyboard.press(key)
+        for _ in range(40):
+            if slider.input_value() != before:
+                return
+            page.wait_for_timeout(50)
+    raise AssertionError(f"the slider stays at {before}")
+
+
 def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
     page.goto(f"{address}/augmentation?policy=gentle")
     page.locator("summary", has_text="Random hue").click()
     slider = page.get_by_role("slider", name="Angle")
-    slider.focus()
     page.locator(".st-key-preview_grid img").last.wait_for()
     settle(page)
+    slider.focus()
     seen = sources(page)
     for _ in range(3):
-        # A key that is pressed while the page is being drawn can be lost on a busy machine.
-        settle(page)
-        page.keyboard.press("ArrowRight")
+        press_until_moved(page, slider, "ArrowRight")
         now = changed(page, seen)
         assert now[0] == seen[0], "the original stays"
         seen = now

@@ -89,7 +89,7 @@ def choose_split_shares(page: Any) -> None:
         page.get_by_label(f"{part}, %").press("Tab")
     page.get_by_role("button", name="Split", exact=True).click()
     # The words stay the same; the fields of the new split have another key.
-    page.locator(".st-key-split_cells_0_-0-6--0-2--0-2-_train").wait_for()
+    page.locator("[class*=st-key-split_cells_0_-0-6--0-2--0-2-_][class*=_train]").wait_for()
     page.get_by_text("0 images shared between parts").wait_for()
 
 
