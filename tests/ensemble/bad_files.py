@@ -127,7 +127,9 @@ def _odd() -> list[BadFile]:
     frames = [_cell(48).rotate(90 * k) for k in range(4)]
     more = {"save_all": True, "append_images": frames[1:]}
     for ending, kind in (("webp", "WEBP"), ("tif", "TIFF"), ("png", "PNG")):
-        found.append((f"animated.{ending}", _saved(frames[0], kind, **more), True))
+        # Pages of a TIFF may be planes of one picture: only a film is known to have a first one.
+        readable = ending != "tif"
+        found.append((f"animated.{ending}", _saved(frames[0], kind, **more), readable))
     found.append(("animated.gif", _saved(frames[0], "GIF", **more), False))
     exif = Image.Exif()
     for orientation in (0, 3, 6, 8, 9, 77):
