@@ -210,6 +210,6 @@ def test_the_catalogue_holds_what_the_forerunner_had_and_what_a_cell_lab_adds():
         *("flip", "quarter_turn", "rotation", "zoom", "translation", "crop", "resize"),
         *("brightness", "contrast", "hue", "saturation", "random_color_degeneration"),
         *("channel_shuffle", "gain_gamma", "stain", "tint", "gaussian_noise", "defocus", "jpeg"),
-        "sharpening",
+        *("stain_transfer", "sharpening"),
         *("random_erasing", "randaugment", "augmix", "cutmix", "mixup"),
     }
