@@ -128,7 +128,8 @@ def test_clusters_are_patients_else_slides_else_nothing(tmp_path: Path, columns,
     cells = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     with new_dataset(Workspace(tmp_path), "d", (8, 8), "x", "none", columns=columns) as writer:
         for i, cell in enumerate(cells):
-            origin = {"patient": f"p{i // 2}", "slide": f"s{i // 2}"} if i > 1 else {}
+            known = {"patient": f"p{i // 2}", "slide": f"s{i // 2}"} if i > 1 else {}
+            origin = {column: known[column] for column in columns if column in known}
             writer.add(cell, OTHER if i == 7 else 0, str(i), origin=origin)
     found, codes = clusters_of(open_dataset(Workspace(tmp_path), "d"), np.arange(8))
     assert found == level

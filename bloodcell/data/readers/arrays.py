@@ -45,7 +45,7 @@ __all__ = ["ArrayMember", "ClassNames", "import_arrays", "read_labels"]
 
 CHUNK_BYTES = 4 * 2**20
 # Rows stored in columns (Fortran order) are gathered with a read a column: larger chunks.
-GATHERED_BYTES = 32 * 2**20
+GATHERED_BYTES = 16 * 2**20
 LONGEST_HEADER = 10_000
 _LENGTHS = {(1, 0): 2, (2, 0): 4}  # bytes of the header length in each version of the format
 
