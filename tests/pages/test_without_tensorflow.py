@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ("classify", "dataset", "augmentation", "training", "evaluation", "verification")
+PAGES = ("classify", "dataset", "augmentation", "training", "evaluation", "smear", "verification")
 PAINT = f"""
 import sys
 from streamlit.testing.v1 import AppTest
