@@ -194,7 +194,8 @@ class TestNames:
         run = name_of(workspace, "runs")
         for kind, old in (("runs", run), ("policies", "mine.v2.0123abcd.json")):
             (workspace.trash / kind).mkdir(parents=True)
-            (path,) = (workspace.home / kind).iterdir()
+            # Beside them lies the lock of their changes.
+            (path,) = (p for p in (workspace.home / kind).iterdir() if p.name[0] != ".")
             os.rename(path, workspace.trash / kind / old)
         assert sorted(d.name for d in list_trash(workspace)) == sorted([run, "mine.v2"])
         for deleted in list_trash(workspace):
