@@ -6,6 +6,7 @@ erythroblasts stand beside them, for 100 white cells, as laboratories report the
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,20 @@ class Counts:
         n = own[[*WHITE, OTHER]].sum(axis=1)
         found = own[list(MEASURED)].mul(100).div(n, axis=0)
         return found.assign(n=n)
+
+    def common_shares(self, readers: Sequence[str]) -> list[pd.DataFrame]:
+        """The shares of each of `readers`, on the smears that all of them counted, in one order.
+
+        Raises:
+            BadInput: one of them counted nothing.
+        """
+        tables = [self.shares(reader) for reader in readers]
+        everyone = [
+            smear
+            for smear in pd.unique(self.table["smear"])
+            if all(smear in shares.index for shares in tables)
+        ]
+        return [shares.loc[everyone] for shares in tables]
 
 
 def read_counts(path: str | Path) -> Counts:

@@ -332,20 +332,16 @@ def verify(plan: Plan, counts: Counts) -> Result:
             f"The plan of {plan.name} is not locked: lock it before figures are seen, with "
             f"`verify {plan.name} --lock`."
         )
-    tables = {who: counts.shares(who) for who in (plan.machine, *plan.readers)}
-    smears = [
-        s
-        for s in pd.unique(counts.table["smear"])
-        if all(s in shares.index for shares in tables.values())
-    ]
+    who = (plan.machine, *plan.readers)
+    tables = dict(zip(who, counts.common_shares(who), strict=True))
+    machine, readers = tables[plan.machine], [tables[r] for r in plan.readers]
+    smears = list(machine.index)
     left_out = sorted(set(counts.table["smear"]) - set(smears))
     if len(smears) < 3:
         raise BadInput(
             f"{len(smears)} smears were counted by {plan.machine} and {', '.join(plan.readers)}: "
             "expected at least three, so add their counts."
         )
-    tables = {who: shares.loc[smears] for who, shares in tables.items()}
-    machine, readers = tables[plan.machine], [tables[r] for r in plan.readers]
     names = [*plan.limits, *(m for m in MEASURED if m not in plan.limits)]
     comparisons = [compare(name, machine, readers, plan.limits.get(name)) for name in names]
     mean = sum(r[list(MEASURED)] for r in readers) / len(readers)

@@ -32,7 +32,7 @@ from bloodcell.ensemble.adapted_head import (
     reach_of,
     to_bytes,
 )
-from bloodcell.ensemble.bundle import Bundle, new_ensemble, write_zip
+from bloodcell.ensemble.bundle import Bundle, file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.classify import File, classify
 from bloodcell.ensemble.description import read_description
 from bloodcell.ensemble.ensemble import BATCH, Ensemble, run_members
@@ -756,11 +756,7 @@ def _write(
         np.save(folder / "seen.npy", seen.astype("S"), allow_pickle=False)
         card = parent.bundle.read("card.md").decode("utf-8", "replace")
         write_text(folder / "card.md", f"{card_of(found)}\n{card}")
-        info["files"] = {
-            file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        }
+        info["files"] = file_checksums(folder)
         write_json(folder / "ensemble.json", read_description(info, str(path)).to_json())
         write_zip(folder, zipped)
 

@@ -25,7 +25,7 @@ from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import load_array, replacing
 from bloodcell.workspace import Workspace
 
-__all__ = ["Bundle", "new_ensemble", "write_zip", "zipped"]
+__all__ = ["Bundle", "file_checksums", "new_ensemble", "write_zip", "zipped"]
 
 MAX_FILE_BYTES = 512 * 2**20
 # Of all files together; what was measured of honest ensembles is below 200 MiB and twice.
@@ -54,6 +54,15 @@ _ZIP_ERRORS = (
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
+
+
+def file_checksums(folder: Path) -> dict[str, str]:
+    """The sha256 of every file in a folder, by its path there: ``files`` of ensemble.json."""
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 class Bundle:

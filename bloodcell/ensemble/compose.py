@@ -1,6 +1,5 @@
 """Make an ensemble of finished runs: everything is fitted on validation images alone."""
 
-import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
-from bloodcell.ensemble.bundle import new_ensemble, write_zip
+from bloodcell.ensemble.bundle import file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
@@ -168,11 +167,7 @@ def compose(
         }
         description = read_description(info, str(path))
         write_text(folder / "card.md", card_text(description))
-        files = {
-            file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        }
+        files = file_checksums(folder)
         write_json(folder / "ensemble.json", description.changed(files=files).to_json())
         # Before the folder gets its name: if the disk is full there is neither of them.
         if target is not None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from bloodcell.classes import CLASSES, LABELS
 from bloodcell.figures.theme import ACCENT, SHORT_TITLES, rgba, style
 
-__all__ = ["MAP_CONFIG", "class_counts", "colour_ranges", "image_map"]
+__all__ = ["MAP_CONFIG", "channel_ranges", "class_counts", "colour_ranges", "image_map"]
 
 CHANNELS = (("red", "#c8402f"), ("green", "#2f8f4e"), ("blue", "#3f74cf"))
 # Selecting is what the map is for: its tools stay.
@@ -29,11 +29,29 @@ def colour_ranges(percentiles: np.ndarray) -> go.Figure:
         percentiles: float, 8×3×3: the 5th, 50th and 95th of each class and channel, 0 to 255;
             NaN for a class without an image.
     """
-    fig = go.Figure()
     present = [c for c in CLASSES if np.isfinite(percentiles[c.id]).all()]
-    places = np.arange(len(present))
+    return channel_ranges(
+        percentiles[[c.id for c in present]],
+        [c.title for c in present],
+        [SHORT_TITLES[c.name] for c in present],
+        380,
+    )
+
+
+def channel_ranges(
+    percentiles: np.ndarray, names: list[str], ticks: list[str], height: int
+) -> go.Figure:
+    """Of each of n groups the values of red, green and blue: median and the middle 90 % of pixels.
+
+    Args:
+        percentiles: float, n×3×3: the 5th, 50th and 95th of each group and channel, 0 to 255.
+        names, ticks: of the groups, for the pointer and for the axis.
+        height: pixels.
+    """
+    fig = go.Figure()
+    places = np.arange(len(names))
     for channel, (name, colour) in enumerate(CHANNELS):
-        low, middle, high = percentiles[[c.id for c in present], channel].reshape(-1, 3).T
+        low, middle, high = percentiles[:, channel].reshape(-1, 3).T
         fig.add_scatter(
             x=middle,
             y=places + 0.24 * (channel - 1),
@@ -49,17 +67,14 @@ def colour_ranges(percentiles: np.ndarray) -> go.Figure:
                 "color": colour,
             },
             customdata=np.stack([low, high], axis=1),
-            text=[c.title for c in present],
+            text=names,
             hovertemplate=f"%{{text}}, {name}: median %{{x:.0f}}, 5 to 95 % of pixels "
             "%{customdata[0]:.0f} to %{customdata[1]:.0f}<extra></extra>",
         )
-    style(fig, 380)
+    style(fig, height)
     fig.update_xaxes(range=[0, 259], title="value of a pixel", nticks=6)
     fig.update_yaxes(
-        tickvals=places,
-        ticktext=[SHORT_TITLES[c.name] for c in present],
-        range=[len(present) - 0.5, -0.5],
-        showgrid=False,
+        tickvals=places, ticktext=ticks, range=[len(names) - 0.5, -0.5], showgrid=False
     )
     return fig
 

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bloodcell.classes import LABELS
+from bloodcell.figures.dataset import channel_ranges
 from bloodcell.figures.theme import ACCENT, MUTED, SHORT_TITLES, rgba, style
 
 __all__ = ["laboratory_colours", "laboratory_map", "refusal_figure"]
@@ -48,34 +49,7 @@ def laboratory_colours(percentiles: np.ndarray, names: list[str]) -> go.Figure:
         percentiles: float, L×3×3: the 5th, 50th and 95th of each channel, 0 to 255.
         names: L, as they are shown.
     """
-    fig = go.Figure()
-    channels = (("red", "#c8402f"), ("green", "#2f8f4e"), ("blue", "#3f74cf"))
-    places = np.arange(len(names))
-    for channel, (name, colour) in enumerate(channels):
-        low, middle, high = percentiles[:, channel].T
-        fig.add_scatter(
-            x=middle,
-            y=places + 0.24 * (channel - 1),
-            mode="markers",
-            name=name,
-            marker={"color": colour, "size": 8},
-            error_x={
-                "type": "data",
-                "array": high - middle,
-                "arrayminus": middle - low,
-                "width": 0,
-                "thickness": 2.5,
-                "color": colour,
-            },
-            text=names,
-            hovertemplate=f"%{{text}}, {name}: median %{{x:.0f}}<extra></extra>",
-        )
-    style(fig, 120 + 56 * len(names))
-    fig.update_xaxes(range=[0, 259], title="value of a pixel", nticks=6)
-    fig.update_yaxes(
-        tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False
-    )
-    return fig
+    return channel_ranges(percentiles, names, names, 120 + 56 * len(names))
 
 
 def refusal_figure(curve: pd.DataFrame, cells: float, others: float) -> go.Figure:

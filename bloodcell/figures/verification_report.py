@@ -123,9 +123,8 @@ def _answers(plan: Plan, result: Result) -> dict[str, str]:
 def verification_report(result: Result, counts: Counts) -> str:
     """The whole verification as HTML; it loads nothing from anywhere and can be printed."""
     plan = result.plan
-    machine = counts.shares(plan.machine)
-    readers = [counts.shares(r) for r in plan.readers]
-    smears = [s for s in machine.index if all(s in r.index for r in readers)]
+    machine, *readers = counts.common_shares((plan.machine, *plan.readers))
+    smears = list(machine.index)
     planned = [c for c in result.comparisons if c.planned]
     answers = _answers(plan, result)
     verdict = (
@@ -169,8 +168,8 @@ def verification_report(result: Result, counts: Counts) -> str:
         html_table(comparison_rows(result), HEAD, texts=2),
     ]
     for c in result.comparisons:
-        reference = np.mean([r.loc[smears, c.name] for r in readers], axis=0)
-        own = machine.loc[smears, c.name].to_numpy()
+        reference = np.mean([r[c.name] for r in readers], axis=0)
+        own = machine[c.name].to_numpy()
         if not c.planned and not (reference.any() or own.any()):
             continue
         title = f"{c.name.replace('_', ' ').capitalize()} ({_status(c)})"

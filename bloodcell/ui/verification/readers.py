@@ -1,7 +1,6 @@
 """Readers of the same cells: kappas, disagreements side by side, and what was decided on them."""
 
 import hashlib
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,13 @@ from bloodcell.agreement.readers import (
     read_readings,
 )
 from bloodcell.csv_files import csv_text
-from bloodcell.errors import BadInput
 from bloodcell.figures.agreement import kappa_matrix
 from bloodcell.figures.theme import CONFIG
 from bloodcell.files import read_json, write_json
 from bloodcell.ui.common.format import thumbnail
 from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.common.uploads import drop_zone
+from bloodcell.ui.verification.upload import read_upload
 
 __all__ = ["show_readers"]
 
@@ -37,13 +36,7 @@ EXAMPLE = (
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _read(content: bytes, name: str) -> Readings:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "labels.csv"
-        path.write_bytes(content)
-        try:
-            return read_readings(path)
-        except BadInput as error:
-            raise BadInput(str(error).replace(str(path), name)) from error
+    return read_upload(read_readings, content, name)
 
 
 @st.cache_data(show_spinner="Computing kappas and their intervals", max_entries=16)

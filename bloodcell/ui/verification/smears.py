@@ -1,6 +1,5 @@
 """A machine against readers, smear by smear: the plan, its lock, and what was found."""
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from bloodcell.figures.verification_report import HEAD, comparison_rows, verific
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.state import active_ensemble, workspace
 from bloodcell.ui.common.uploads import drop_zone
+from bloodcell.ui.verification.upload import read_upload
 from bloodcell.workspace import check_name
 
 __all__ = ["show_plan", "show_results"]
@@ -183,13 +183,7 @@ def _show_locked(plan: Plan) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _read(content: bytes, name: str) -> Counts:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "counts.csv"
-        path.write_bytes(content)
-        try:
-            return read_counts(path)
-        except BadInput as error:
-            raise BadInput(str(error).replace(str(path), name)) from error
+    return read_upload(read_counts, content, name)
 
 
 @st.cache_data(show_spinner="Comparing", max_entries=8)
@@ -290,11 +284,10 @@ def _show_class(result: Result, counts: Counts) -> None:
         "Class", [c.name for c in result.comparisons], format_func=_title, key="verified_class"
     )
     c = next(c for c in result.comparisons if c.name == name)
-    machine = counts.shares(plan.machine)
-    readers = [counts.shares(r) for r in plan.readers]
-    smears = [s for s in machine.index if all(s in r.index for r in readers)]
-    reference = np.mean([r.loc[smears, name] for r in readers], axis=0)
-    own = machine.loc[smears, name].to_numpy()
+    machine, *readers = counts.common_shares((plan.machine, *plan.readers))
+    smears = list(machine.index)
+    reference = np.mean([r[name] for r in readers], axis=0)
+    own = machine[name].to_numpy()
     left, right = st.columns(2)
     left.markdown("**Bland–Altman**")
     left.plotly_chart(
