@@ -66,13 +66,15 @@ def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.nda
     eight = dataset.labels != OTHER
     validation = np.flatnonzero((stacked == 1).all(0) & eight)
     train = np.flatnonzero((stacked == 0).all(0) & eight)
-    seen = sorted(set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)]))
+    seen = set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)])
+    for run in runs:
+        seen |= set(run.seen().astype(str))
     if len(validation) < MIN_VALIDATION:
         raise BadInput(
             f"The runs {', '.join(r.id for r in runs)} have {len(validation)} validation images "
             f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
         )
-    return validation, train, seen
+    return validation, train, sorted(seen)
 
 
 def _check_split(run: Run, split: Split) -> None:

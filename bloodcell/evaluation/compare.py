@@ -113,7 +113,10 @@ def _predictions(run: Run) -> dict[str, np.ndarray] | None:
     """The answers of a finished run; None while there are none."""
     if run.status()["state"] != "finished" or not run.predictions_path.exists():
         return None
-    return run.predictions()
+    found = run.predictions()
+    # Its initial weights may come from where these images were not unseen.
+    unseen = ~np.isin(found["test_ids"].astype("S32"), run.seen())
+    return found | {key: found[key][unseen] for key in found if key.startswith("test_")}
 
 
 def _scores(run: Run) -> dict[str, Score]:

@@ -16,7 +16,7 @@ from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json
 from bloodcell.runs.execute import DETACHED
 from bloodcell.runs.lock import hold
-from bloodcell.runs.preflight import check_config
+from bloodcell.runs.preflight import check_config, seen_before
 from bloodcell.runs.process import ROOT, find_process
 from bloodcell.runs.run import ACTIVE, Run, create_run
 from bloodcell.training.config import TrainConfig
@@ -47,7 +47,8 @@ def prepare(
         BadInput: the split is unsound, a class too small, or the weights file missing.
     """
     config, found = check_config(workspace, config, policy)
-    return create_run(workspace, config, {**found, **record})
+    seen = seen_before(config, found)
+    return create_run(workspace, config, {**found, **record}, seen)
 
 
 def start(workspace: Workspace, run: Run) -> int:

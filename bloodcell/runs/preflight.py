@@ -7,8 +7,9 @@
 import dataclasses
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from bloodcell.classes import CLASSES
 from bloodcell.data.split import Split
 from bloodcell.data.stains import with_stains
 from bloodcell.data.store.dataset import PARTS, Dataset, open_dataset
-from bloodcell.errors import BadInput, BloodCellError
-from bloodcell.files import format_bytes
+from bloodcell.errors import BadInput, BloodCellError, NotFound
+from bloodcell.files import format_bytes, load_array
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.process import environment
 from bloodcell.runs.run import ACTIVE, Run, open_run
@@ -40,8 +41,10 @@ __all__ = [
     "check_split",
     "check_startable",
     "is_settled",
+    "seen_before",
 ]
 
+MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # What the record of a run says of where it learned from.
 SOURCES = ("started_from", "taught_by", "weights_sha256")
@@ -50,6 +53,9 @@ FINGERPRINTS = ("dataset_fingerprint", "curation_fingerprint")
 FEW_VALIDATION = 20
 FEW_TRAINING = 50
 MOST_NAMED = 2
+# Of the validation images, how many the initial weights may have learned: as many as pass a
+# boundary of the split when datasets are merged.
+MOST_KNOWN = 0.05
 # How Keras names the files that it has downloaded.
 DOWNLOADED = {
     "mobilenetv2": "mobilenet_v2*no_top*",
@@ -163,17 +169,72 @@ def _resolve_weights(
     "Model soups", ICML 2022).
     """
     given = InitialWeights.parse(config.weights, workspace.runs)
+    if given.kind == "file" and (member := _member_file(workspace, config.weights)) is not None:
+        record = {"started_from": config.weights, "weights_sha256": _sha256(member)}
+        return dataclasses.replace(config, weights=str(member)), record
+    if given.kind == "member":
+        raise BadInput(
+            f"{config.weights} is the network of a run or an ensemble: give the run's id, or the "
+            "member as ENSEMBLE/MEMBER, so that what it has seen is known."
+        )
     if given.kind == "runs":
         runs = [open_run(workspace, name) for name in given.sources]
-        best = tuple(str(_best_epoch(run, config, fingerprints)) for run in runs)
+        best = tuple(str(_best_epoch(workspace, run, config, fingerprints)) for run in runs)
         resolved = InitialWeights("checkpoints", best)
         started = InitialWeights("runs", tuple(run.id for run in runs))
         return dataclasses.replace(config, weights=resolved.text), {"started_from": started.text}
     if given.kind in ("file", "checkpoints"):
         path = _weights_file(config.weights)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return dataclasses.replace(config, weights=str(path)), {"weights_sha256": digest}
+        record = {"weights_sha256": _sha256(path)}
+        return dataclasses.replace(config, weights=str(path)), record
     return config, {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _member_file(workspace: Workspace, text: str) -> Path | None:
+    """The network that ENSEMBLE/MEMBER means, where there is such an ensemble; else None."""
+    name, between, member = text.rpartition("/")
+    if not between or not name or not MEMBER_NAME.fullmatch(member):
+        return None
+    try:
+        folder = workspace.find("ensembles", name)
+    except NotFound:
+        return None
+    path = folder / "members" / f"{member}.tflite"
+    if not (folder / "ensemble.json").is_file():
+        return None
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.tflite"))) or "none"
+        raise BadInput(f"The ensemble {name} has no member {member!r}: it has {there}.")
+    return path.absolute()
+
+
+def seen_before(config: TrainConfig, record: dict[str, Any]) -> np.ndarray:
+    """Identities of the images that a run's initial weights have seen, beyond its own parts.
+
+    They are never counted as unseen of what the run becomes.
+
+    Args:
+        config, record: what :func:`check_config` found.
+
+    Returns:
+        bytes (S32), sorted, each once; empty where it starts from no cells, or from the same parts.
+    """
+    found = [np.zeros(0, "S32")]
+    start = InitialWeights.parse(config.weights)
+    if start.kind == "member":
+        found.append(load_array(Path(start.sources[0]).parents[1] / "seen.npy"))
+    for path in start.sources if start.kind == "checkpoints" else ():
+        run = Run(Path(path).parents[1])
+        found.append(run.seen())
+        if not _same_parts(run, config, record):
+            dataset, split = _divided(run)
+            own = np.concatenate([split.indices("train"), split.indices("validation")])
+            found.append(dataset.hashes[own].astype("S32"))
+    return np.unique(np.concatenate(found).astype("S32"))
 
 
 def _weights_file(text: str) -> Path:
@@ -182,7 +243,8 @@ def _weights_file(text: str) -> Path:
     if not os.path.isfile(path):
         raise BadInput(
             f"There is no weights file {text!r}: give the path of a .weights.h5 file without top, "
-            "the id of a run, ImageNet or random weights (--weights imagenet or none)."
+            "the id of a run, a member of an ensemble (ENSEMBLE/MEMBER), or start with ImageNet or "
+            "random weights (--weights imagenet or none)."
         )
     with path.open("rb") as file:
         if file.read(len(HDF5)) != HDF5:
@@ -193,13 +255,15 @@ def _weights_file(text: str) -> Path:
     return path
 
 
-def _best_epoch(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> Path:
+def _best_epoch(
+    workspace: Workspace, run: Run, config: TrainConfig, fingerprints: dict[str, str]
+) -> Path:
     earlier = run.config()
     if earlier.backbone != config.backbone:
         raise BadInput(
             f"{run.id} is a {earlier.backbone}: a {config.backbone} cannot start from it."
         )
-    _check_parts(run, config, fingerprints)
+    _check_start(workspace, run, config, fingerprints)
     if not is_settled(run):
         state = run.status()["state"]
         raise BadInput(f"{run.id} is {state}: wait for its end, or start from another run.")
@@ -226,15 +290,49 @@ def _resolve_teacher(
     return config, {"taught_by": run.id}
 
 
+def _check_start(
+    workspace: Workspace, run: Run, config: TrainConfig, fingerprints: dict[str, str]
+) -> None:
+    """Of the same dataset the parts must be the same; of another, what it learned is no judge.
+
+    What it has seen of the test part is never counted (:func:`seen_before`).
+    """
+    if run.record()[FINGERPRINTS[0]] == fingerprints[FINGERPRINTS[0]]:
+        _check_parts(run, config, fingerprints)
+        return
+    earlier, parts = _divided(run)
+    learned = earlier.hashes[parts.indices("train")]
+    dataset = open_dataset(workspace, config.dataset)
+    judges = dataset.hashes[config.split_rule.split(dataset).indices("validation")]
+    known = int(np.isin(judges, learned).sum())
+    if known > MOST_KNOWN * len(judges):
+        raise BadInput(
+            f"{run.id} was trained on {known} of the {len(judges)} validation images of "
+            f"{dataset.name}, which could not judge it: choose the split seed and shares that it "
+            "had, or another run."
+        )
+
+
+def _divided(run: Run) -> tuple[Dataset, Split]:
+    """What a run was trained on, in the workspace that it lies in."""
+    config = run.config()
+    dataset = open_dataset(Workspace(run.path.parents[1]), config.dataset)
+    return dataset, config.split_rule.split(dataset)
+
+
 def _check_parts(run: Run, config: TrainConfig, fingerprints: dict[str, str]) -> None:
     """What one run was trained on must not be what the other calls unseen."""
-    record = run.record()
-    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
-    if not same_data or run.config().split_rule != config.split_rule:
+    if not _same_parts(run, config, fingerprints):
         raise BadInput(
             f"{run.id} was trained on other parts of the data, so images that are unseen here "
             "may be known to it: choose a run with the same dataset, decisions and split."
         )
+
+
+def _same_parts(run: Run, config: TrainConfig, fingerprints: Mapping[str, Any]) -> bool:
+    record = run.record()
+    same_data = all(record[key] == fingerprints[key] for key in FINGERPRINTS)
+    return same_data and run.config().split_rule == config.split_rule
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
-from bloodcell.files import read_json, write_json
+from bloodcell.files import read_json, write_array, write_json
 from bloodcell.locks import locked
 from bloodcell.runs.engines import ENGINES, Engine
 from bloodcell.runs.lock import hold
-from bloodcell.runs.preflight import SOURCES, check_config
+from bloodcell.runs.preflight import SOURCES, check_config, seen_before
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
@@ -281,6 +281,9 @@ def edit(workspace: Workspace, run: Run, **changes: Any) -> TrainConfig:
         record = {k: v for k, v in run.record().items() if k not in SOURCES}
         policy = None if "policy" in changes else run.policy()
         config, found = check_config(workspace, changed_config(run, **changes), policy)
+        seen = seen_before(config, found)
+        if len(seen) or run.seen_path.exists():
+            write_array(run.seen_path, seen)
         write_json(run.config_path, {**record, **found, "config": config.to_json()})
         write_json(run.status_path, {**status, "edited": time.time()})
     return config

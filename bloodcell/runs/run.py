@@ -19,7 +19,7 @@ import numpy as np
 from bloodcell.augment.policy import Policy, policy_from_json
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
-from bloodcell.files import new_folder, read_json, write_json
+from bloodcell.files import load_array, new_folder, read_json, write_array, write_json
 from bloodcell.runs.process import is_alive, is_recent
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
@@ -103,6 +103,10 @@ class Run:
         return self.path / "lock"
 
     @property
+    def seen_path(self) -> Path:
+        return self.path / "seen.npy"
+
+    @property
     def labels_path(self) -> Path:
         return self.path / "labels.json"
 
@@ -125,6 +129,12 @@ class Run:
                 "the run from a copy or remove its folder."
             )
         return record
+
+    def seen(self) -> np.ndarray:
+        """bytes (S32): identities of images that its initial weights saw, beyond its own parts."""
+        if not self.seen_path.exists():
+            return np.zeros(0, "S32")
+        return load_array(self.seen_path)
 
     def config(self) -> TrainConfig:
         config = self.record()["config"]
@@ -320,11 +330,17 @@ def _problem_of_confusion(record: dict[str, Any]) -> str:
     return ""
 
 
-def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]) -> Run:
+def create_run(
+    workspace: Workspace,
+    config: TrainConfig,
+    record: dict[str, Any],
+    seen: np.ndarray | None = None,
+) -> Run:
     """Make the folder of a new, queued run.
 
     Args:
         record: further keys for ``config.json`` (policy, versions, fingerprints).
+        seen: what :meth:`Run.seen` will say.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run_id = f"{stamp}-{config.backbone}-{secrets.token_hex(2)}"
@@ -334,6 +350,8 @@ def create_run(workspace: Workspace, config: TrainConfig, record: dict[str, Any]
         now = time.time()
         status = {"state": "queued", "reason": "", "pid": None, "created": now, "heartbeat": now}
         write_json(folder / "status.json", status)
+        if seen is not None and len(seen):
+            write_array(folder / "seen.npy", seen)
         (folder / "checkpoint").mkdir()
     return Run(path)
 

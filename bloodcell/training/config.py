@@ -47,9 +47,9 @@ class InitialWeights:
     """Where the weights of a network come from: the text of `TrainConfig.weights`, read once.
 
     Attributes:
-        kind: "imagenet"; "none" (random); "file" of weights without top; "runs", whose best epochs
-            are meant; or "checkpoints", the files of these (``best-N.npz``). Of several runs or
-            checkpoints the mean is meant.
+        kind: "imagenet"; "none" (random); "file" of weights without top; "member", the network of
+            an ensemble (``.tflite``); "runs", whose best epochs are meant; or "checkpoints", the
+            files of these (``best-N.npz``). Of several runs or checkpoints the mean is meant.
         sources: the path, or the paths or ids.
     """
 
@@ -69,6 +69,8 @@ class InitialWeights:
             return cls("runs", names)
         if text.endswith(".npz"):
             return cls("checkpoints", tuple(text.split(BETWEEN_PATHS)))
+        if text.endswith(".tflite"):
+            return cls("member", (text,))
         return cls("file", (text,))
 
     @classmethod
@@ -118,8 +120,8 @@ class TrainConfig:
     backbone: str = _choice("mobilenetv2", BACKBONES, "The network that is trained.")
     # As `InitialWeights` reads it.
     weights: str = _told(
-        "ImageNet, random, a local weights file, or the best epoch of earlier runs of the same "
-        "backbone; of several, the mean of their weights.",
+        "ImageNet, random, a local weights file, a member of an ensemble, or the best epoch of "
+        "earlier runs of the same backbone; of several, the mean of their weights.",
         "imagenet",
     )
     input_size: int = _number(96, MIN_SIZE, MAX_SIZE, "Pixels a side.")

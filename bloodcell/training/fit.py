@@ -28,6 +28,7 @@ from bloodcell.training.checkpoint import (
     save_state,
 )
 from bloodcell.training.config import InitialWeights, TrainConfig
+from bloodcell.training.from_member import MOST_IMAGES, start_from_member
 from bloodcell.training.schedule import Patience, learning_rate, selection_loss
 from bloodcell.training.step import (
     averaged_weights,
@@ -123,12 +124,18 @@ class _Training:
         saved = load_state(folder)
         # A continued training has its weights in the checkpoint, whatever became of the file.
         start = InitialWeights.parse("none" if saved else config.weights)
-        from_runs = start.kind == "checkpoints"
-        weights = "none" if from_runs else start.text
+        elsewhere = start.kind in ("checkpoints", "member")
+        weights = "none" if elsewhere else start.text
         self.config, self.folder, self.dataset = config, folder, dataset
         self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
-        if from_runs:
+        if start.kind == "checkpoints":
             _start_from(self.model, [Path(p) for p in start.sources])
+        if start.kind == "member":
+            train = split.indices("train")
+            some = train[:: max(1, len(train) // MOST_IMAGES)][:MOST_IMAGES]
+            images = read_images(dataset, some, config.input_size)
+            path = Path(start.sources[0])
+            start_from_member(self.model, path.read_bytes(), str(path), images)
         self.auxiliary = Auxiliary(config, self.model)
         self.optimizer = make_optimizer(config, self.model, self.auxiliary)
         self.averaged = make_average(self.model) if config.ema else []
