@@ -444,6 +444,8 @@ def _check_weights(workspace: Workspace, dataset: Dataset, config: TrainConfig) 
     if given.kind == "none":
         return Check("ok", f"{name} starts from random weights.")
     try:
+        if given.kind == "file" and _member_file(workspace, config.weights) is not None:
+            return Check("ok", f"{name} starts from the ensemble's member {config.weights}.")
         if given.kind != "runs":
             return Check("ok", f"{name} starts from {_weights_file(config.weights).name}.")
         runs = [open_run(workspace, source) for source in given.sources]
