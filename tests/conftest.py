@@ -6,6 +6,7 @@ asks for `demo_copy` or `home`, which are its own.
 
 import builtins
 import errno
+import gc
 import io
 import os
 import random
@@ -81,6 +82,12 @@ def _no_workspace_by_accident(monkeypatch: pytest.MonkeyPatch):
 def no_built_in_ensemble(monkeypatch: pytest.MonkeyPatch):
     """A workspace has the ensembles that a test gave it, and no other."""
     monkeypatch.setattr("bloodcell.workspace.built_in_ensembles", lambda: None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_to_look_at() -> None:
+    """Of all that was imported and made before, nothing is garbage: it is not looked through."""
+    gc.freeze()
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
