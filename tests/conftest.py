@@ -68,7 +68,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def weight(name: str, group: list[pytest.Item]) -> int:
     """How early a file has to begin."""
     browser = any(item.get_closest_marker("browser") for item in group)
-    return 1000 * browser + sum(bool(item.get_closest_marker("slow")) for item in group)
+    long = ("slow", "nightly")
+    return 1000 * browser + sum(any(map(item.get_closest_marker, long)) for item in group)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ VERBS = {
     "runs", "stop", "resume", "ensemble", "evaluate", "classify", "split", "export", "rename",
     "delete", "stains", "restore", "trash", "queue", "edit", "duplicate", "pack", "compare",
     "track",
-    "decisions", "card", "stress", "agree", "verify",
+    "decisions", "card", "stress", "agree", "verify", "adapt", "home", "count",
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_copies_and_near_copies_among_drawn_cells(demo_home: Path, tmp_path: Pat
     assert foreign.listed - foreign.found <= 0.02 * n
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.realdata
 def test_the_numbers_promised_on_real_photographs(pbc96: Dataset, tmp_path: Path):
     """3,000 photographs and features of no trained model: the harder case for labels."""
@@ -72,7 +72,7 @@ def test_the_numbers_promised_on_real_photographs(pbc96: Dataset, tmp_path: Path
     print(table(list(found.values()), n))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.realdata
 def test_of_real_cells_hardly_any_is_suggested_to_be_excluded_as_an_outlier(pbc96: Dataset):
     found = audit(pbc96, kinds=["outlier"])

@@ -17,7 +17,7 @@ from bloodcell.workspace import Workspace
 from tests.browser.conftest import Server, settle
 from tests.browser.session import Session
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.nightly]
 
 SESSIONS = 20
 CELLS = 3

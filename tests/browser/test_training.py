@@ -143,6 +143,7 @@ def is_labelled_undisturbed(page: Any, connection: Any, run: Run, other: Run) ->
     page.get_by_text("renamed again").locator("visible=true").first.wait_for()
 
 
+@pytest.mark.nightly
 def test_runs_from_launch_to_comparison(
     page: Any, window: Any, server: Server, busy_home: Path, tmp_path: Path
 ):

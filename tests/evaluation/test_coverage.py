@@ -44,7 +44,7 @@ def test_intervals_hold_the_truth_about_95_times_in_100():
         assert 0.90 <= share <= 0.99, name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_of_1000_test_sets_the_intervals_of_a_calibrated_ensemble_cover_93_to_97_in_100():
     for name, share in coverage(1000, 1453, 0.01, "calibrated").items():
         assert 0.93 <= share <= 0.97, name
@@ -52,14 +52,14 @@ def test_of_1000_test_sets_the_intervals_of_a_calibrated_ensemble_cover_93_to_97
 
 # 300 sets measure it to 2.5 points, and the lowest of ten falls further. With 1000, all of these
 # held 93 to 97 in 100.
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("n", "error"), [(1453, 0.03), (1453, 0.005), (500, 0.03)])
 def test_they_do_so_with_more_errors_with_fewer_and_in_a_smaller_set(n, error):
     for name, share in coverage(300, n, error, "calibrated").items():
         assert 0.89 <= share <= 0.99, name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "calibrated"])
 def test_of_a_classifier_that_is_not_calibrated_they_still_cover_nine_in_ten(kind):
     found = coverage(300, 1453, 0.01, kind)

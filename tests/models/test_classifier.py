@@ -106,7 +106,7 @@ def saved_reference(keras, backbone: str, path: Path, size: int = 64):
     return network
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("backbone", BIG)
 def test_one_file_means_one_network_whether_keras_fetched_it_or_a_person_gave_it(
     keras, backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,7 +139,7 @@ def test_one_file_means_one_network_whether_keras_fetched_it_or_a_person_gave_it
     assert wanted.std() > 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_efficientnet_without_weights_scales_as_with_published_ones(keras, tmp_path: Path):
     path = tmp_path / "backbone.weights.h5"
     saved_reference(keras, "efficientnetb3", path, 32)

@@ -63,7 +63,14 @@ def test_it_answers_like_the_keras_model(exported, n: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["mobilenetv2", "efficientnetb3", "resnet50"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "mobilenetv2",
+        pytest.param("efficientnetb3", marks=pytest.mark.nightly),
+        pytest.param("resnet50", marks=pytest.mark.nightly),
+    ],
+)
 def test_so_do_the_big_ones(tmp_path: Path, backbone: str):
     model = lived_in(backbone, 64)
     export_litert(model, tmp_path / "model.tflite")

@@ -27,7 +27,7 @@ from bloodcell.workspace import Workspace
 REPOSITORY = Path(__file__).parents[2]
 # Long enough to be caught in the middle by another process, short enough to be waited for.
 LONG = {
-    "preset": "bloodcellcnn", "backbone": "tiny", "input_size": 48, "epochs": 30,
+    "preset": "bloodcellcnn", "backbone": "tiny", "input_size": 48, "epochs": 12,
     "batch_size": 8, "early_stopping": 0, "plateau_patience": 2, "ema": 0.9,
 }  # fmt: skip
 
@@ -72,10 +72,10 @@ def test_killed_in_the_middle_it_is_lost_and_goes_on_as_if_nothing_had_been(
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: run.status()["state"] == "lost")
     done = len(run.metrics())
-    assert 2 <= done < 30
+    assert 2 <= done < 12
     assert execute(workspace, run, echo=False) == "finished"
     assert records(run) == records(undisturbed)
-    assert [r["epoch"] for r in run.metrics()] == list(range(1, 31))
+    assert [r["epoch"] for r in run.metrics()] == list(range(1, 13))
     with np.load(run.predictions_path) as a, np.load(undisturbed.predictions_path) as b:
         np.testing.assert_allclose(a["test_probabilities"], b["test_probabilities"], atol=1e-6)
     log = run.log_path.read_text()

@@ -83,7 +83,7 @@ def carry_out_elsewhere(workspace: Workspace) -> Iterator[Callable[[Run], int]]:
     nursery.communicate()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_twenty_times_at_random_moments_it_ends_as_if_nothing_had_been(
     workspace: Workspace, carry_out_elsewhere: Callable[[Run], int]
 ):
@@ -287,7 +287,7 @@ def visit(port: int) -> None:
                 session.recv(timeout=5)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_server_and_a_killed_supervisor_do_not_concern_the_runs(
     workspace: Workspace, tmp_path: Path
 ):

@@ -156,7 +156,7 @@ class TestSpace:
         assert left_in(workspace) == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_does_not_grow_with_the_data(tmp_path, order):
     """Four times the images may cost a few megabytes, not four times the memory."""
