@@ -106,16 +106,23 @@ def _unfold(model: Any, body: Any, shifted: list[tuple[Any, np.ndarray]], images
         norm.set_weights([np.sqrt(variance + norm.epsilon), bias + mean, mean, variance])
 
 
-def _matched(convolutions: list[Any], found: list[tuple[str, np.ndarray, np.ndarray]]):
-    """What was read, in the order of the layers: by the names that the file kept of them."""
+def _matched(
+    convolutions: list[Any], found: list[tuple[str, np.ndarray, np.ndarray]]
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """What was read, in the order of the layers: by the names that the file kept of them.
+
+    A network without branches whose layers have no names of their own is in order already.
+    """
     names = {layer.name for layer in convolutions}
     by_name = {}
     for entry in found:
         parts = entry[0].replace(";", "/").split("/")
-        own = {p.removesuffix("_1") for p in parts}
-        if len(known := own & names) == 1:
-            by_name[known.pop()] = entry
-    return [by_name.get(layer.name, ("", np.zeros(0), np.zeros(0))) for layer in convolutions]
+        own = {p.removesuffix("_1") for p in parts} & names
+        if len(own) == 1:
+            by_name[own.pop()] = entry
+    if len(by_name) < len(names):
+        return found
+    return [by_name[layer.name] for layer in convolutions]
 
 
 def _layers(content: bytes) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
