@@ -10,7 +10,7 @@ from bloodcell.data.readers.strays import sift
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.evaluation.intervals import wilson
-from bloodcell.ui.classify import photographs
+from bloodcell.ui.classify import adapting, batch, photographs
 from bloodcell.ui.classify.answers import (
     show_answers_table,
     show_class_counts,
@@ -18,16 +18,18 @@ from bloodcell.ui.classify.answers import (
     summary,
     warn_of_shift,
 )
+from bloodcell.ui.classify.correction import show_correction
 from bloodcell.ui.classify.crop import crop_text, show_crop_editor
 from bloodcell.ui.classify.ensembles import show_ensembles, show_import_result
 from bloodcell.ui.classify.guide import show_first_steps, show_guide
+from bloodcell.ui.classify.label import queue_of, show_labelling
 from bloodcell.ui.classify.photographs import Answered, Photographs
 from bloodcell.ui.classify.samples import Samples, drawn_cells, unseen_cells
 from bloodcell.ui.common.cell_card import cell_card, cell_of
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import interval, percent, plain
 from bloodcell.ui.common.frame import heading
-from bloodcell.ui.common.jobs import wait_for
+from bloodcell.ui.common.jobs import Job, wait_for
 from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
 from bloodcell.ui.common.uploads import drop_zone, dropped
@@ -38,6 +40,7 @@ ROOMY = """<style>
   min-height: 7.5rem; border-style: dashed; align-items: center;
 }
 </style>"""
+ANSWERS, LABEL = "Answers", "Label and adapt"
 DRAWN = "These cells are drawn, not photographed. They show how the page works, not how well."
 
 
@@ -159,6 +162,13 @@ def show_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, positio
     )
     cell_card(cell, ensemble.description, "classify")
     odd = crop.side < min(size) or size[0] != size[1]
+    show_correction(
+        kept,
+        position,
+        adapting.said(found.answers, row),
+        partial(batch.square, ensemble, kept, found, position),
+        lambda: st.session_state.update({"classify_view": LABEL}),
+    )
     with st.expander(f"Crop: {crop_text(crop, size)}", expanded=odd):
         show_crop_editor(kept, found, position)
     show_similar_cells(found.images[row], ensemble, active_dataset(), "classify_similar")
@@ -195,6 +205,47 @@ def show_answers(
         show_class_counts(found)
 
 
+def show_again(job: Job) -> None:
+    """What can be done about a job that was stopped."""
+    with st.container(horizontal=True):
+        st.button(
+            "Classify again",
+            icon=":material/refresh:",
+            key="again",
+            on_click=photographs.retry,
+            args=(job,),
+        )
+        st.button("Clear", icon=":material/close:", key="clear", on_click=photographs.clear)
+
+
+def show_label_view(ensemble: Ensemble, kept: Photographs | None) -> None:
+    """Label, adapt, see what changed, correct, adapt again."""
+    found = None
+    if kept is not None:
+        job = photographs.squares_job(ensemble, kept)
+        if not wait_for(job):
+            if job.state == "stopped":
+                show_again(job)
+            return
+        found = photographs.apply_moved_crops(ensemble, kept, job.result.found, False, False)
+    dataset = batch.ask_batch(kept, found)
+    if dataset is not None:
+        reader = batch.ask_reader()
+        job = batch.seen_job(ensemble, dataset)
+        if not wait_for(job):
+            return
+        show_labelling(dataset, queue_of(ensemble, dataset, job.result), reader)
+        adapting.show_adapt(ensemble, dataset)
+    if kept is not None:
+        adapting.show_unlabelled(ensemble, kept)
+    adapting.show_progress_of_adapting()
+    worth = adapting.measured(ensemble, dataset)
+    if worth is not None:
+        adapting.show_worth(ensemble, dataset, worth)
+        if dataset is not None:
+            adapting.show_changes(ensemble, adapting.before(ensemble), dataset, job.result)
+
+
 heading(
     "Classify",
     "Drop photographs of single blood cells. For each you see the predicted class, the confidence, "
@@ -212,20 +263,24 @@ with show_errors():
     use_tta, use_balance = ask_photographs(loaded)
     show_problem("sample_problem")
     mine = photographs.current()
-    if mine is None:
+    st.session_state.setdefault("classify_view", LABEL if batch.linked() else ANSWERS)
+    view = st.segmented_control(
+        "View",
+        (ANSWERS, LABEL),
+        required=True,
+        key="classify_view",
+        label_visibility="collapsed",
+    )
+    if view == LABEL:
+        show_label_view(loaded, mine)
+    elif mine is None:
+        batch.unlink()
         show_guide()
     else:
+        batch.unlink()
         job = photographs.classify_job(loaded, mine, use_tta, use_balance)
         if wait_for(job):
             show_answers(loaded, mine, job.result, use_tta, use_balance)
         elif job.state == "stopped":
-            with st.container(horizontal=True):
-                st.button(
-                    "Classify again",
-                    icon=":material/refresh:",
-                    key="again",
-                    on_click=photographs.retry,
-                    args=(job,),
-                )
-                st.button("Clear", icon=":material/close:", key="clear", on_click=photographs.clear)
+            show_again(job)
     show_ensembles(loaded)

@@ -45,7 +45,14 @@ from bloodcell.ensemble.fit_head import (
     folds_of,
     probabilities_of,
 )
-from bloodcell.ensemble.home_cells import HOME, PER_CLASS, HomeCells, home_cells
+from bloodcell.ensemble.home_cells import (
+    HOME,
+    PER_CLASS,
+    HomeCells,
+    evenly,
+    features_among,
+    home_cells,
+)
 from bloodcell.ensemble.training_statistics import lights_of
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -57,6 +64,7 @@ from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
 __all__ = [
+    "FEW",
     "Cells",
     "adapt",
     "home_of",
@@ -158,16 +166,13 @@ def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int
             f"The dataset {dataset.name} is not the one that {ensemble.name} was trained on "
             f"({trained.dataset}): give that one."
         )
-    labels = dataset.labels
     validation = split_of(ensemble.description, dataset).indices("validation")
-    chosen = []
-    for label in range(len(CLASS_NAMES)):
-        rows = validation[labels[validation] == label]
-        count = min(PER_CLASS, len(rows))
-        chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)] if count else rows)
+    chosen = validation[evenly(dataset.labels[validation], PER_CLASS)]
     # Unturned: an eighth of the time, and at home it makes little difference.
-    cells = of_dataset(ensemble, dataset, np.concatenate(chosen), progress, tta=False)
-    home = home_cells(cells.seen, _channels(ensemble), cells.said, cells.labels, cells.ids)
+    cells = of_dataset(ensemble, dataset, chosen, progress, tta=False)
+    home = home_cells(
+        cells.seen, features_among(ensemble.models), cells.said, cells.labels, cells.ids
+    )
     content = to_bytes(home.tables())
     _keep_home(path, content)
     return len(cells)
@@ -197,6 +202,7 @@ def adapt(
     unlabelled: list[File] | None = None,
     per_class: int | None = None,
     seed: int = 0,
+    tta: bool | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Make the ensemble `name` of a parent and a laboratory's cells.
@@ -207,6 +213,7 @@ def adapt(
         unlabelled: further photographs, without labels.
         per_class: use so many of each class; the others are judged on.
         seed: of every draw.
+        tta: average over flips and turns, here and in what is made; None: as the parent does.
 
     Returns:
         The document of ``adapt --json``.
@@ -222,7 +229,7 @@ def adapt(
         raise BadInput(f"--per-class is {per_class}, expected at least 1.")
     rng = np.random.default_rng(seed)
     home = home_of(parent) if dataset is not None else None
-    cells = _laboratory(parent, dataset, home, progress) if dataset is not None else None
+    cells = _laboratory(parent, dataset, home, progress, tta) if dataset is not None else None
     plain = _unlabelled(parent, unlabelled or [], progress)
     warnings: list[str] = []
     found: dict[str, Any] = {"name": name, "parent": parent.name}
@@ -237,6 +244,8 @@ def adapt(
             parent, home, cells, plain, laboratory, per_class, rng, warnings
         )
     found |= {"laboratory": laboratory, **adaptation, "warnings": warnings}
+    if tta is not None:
+        description["tta"] = tta
     description |= {
         "adapted": {
             "parent": parent.name,
@@ -264,14 +273,7 @@ def home_of(ensemble: Ensemble) -> HomeCells:
             "dataset it was trained on."
         )
     where = f"{ensemble.bundle.path}: {file}"
-    return HomeCells.read(ensemble.bundle.arrays(file), where, len(_channels(ensemble)))
-
-
-def _channels(ensemble: Ensemble) -> np.ndarray:
-    """bool, D: which numbers of what all members see are features."""
-    return np.concatenate(
-        [np.repeat([True, False], [m.channels, m.textures]) for m in ensemble.models]
-    )
+    return HomeCells.read(ensemble.bundle.arrays(file), where, len(features_among(ensemble.models)))
 
 
 def of_dataset(
@@ -307,7 +309,9 @@ def problem_of(home: HomeCells, cells: Cells) -> Problem:
     )
 
 
-def _laboratory(parent: Ensemble, dataset: Dataset, home: HomeCells, progress: Progress) -> Cells:
+def _laboratory(
+    parent: Ensemble, dataset: Dataset, home: HomeCells, progress: Progress, tta: bool | None
+) -> Cells:
     known = np.setdiff1d(parent.seen(), home.ids[home.laboratory != HOME])
     indices = np.flatnonzero(dataset.kept & ~np.isin(dataset.hashes, known))
     _, first = np.unique(dataset.hashes[indices], return_index=True)
@@ -317,7 +321,7 @@ def _laboratory(parent: Ensemble, dataset: Dataset, home: HomeCells, progress: P
             f"No labelled cell of {dataset.name} is new to {parent.name}: give a dataset of the "
             "laboratory with cells of the eight classes."
         )
-    return of_dataset(parent, dataset, indices, progress)
+    return of_dataset(parent, dataset, indices, progress, tta)
 
 
 def _unlabelled(parent: Ensemble, files: list[File], progress: Progress) -> Cells | None:

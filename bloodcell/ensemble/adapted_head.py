@@ -15,7 +15,15 @@ from bloodcell.ensemble.fit_head import probabilities_of
 from bloodcell.ensemble.novelty import unit
 from bloodcell.errors import BadInput
 
-__all__ = ["CLIP", "AdaptedHead", "laboratory_novelty", "reach_of", "strangeness", "to_bytes"]
+__all__ = [
+    "CLIP",
+    "AdaptedHead",
+    "joined",
+    "laboratory_novelty",
+    "reach_of",
+    "strangeness",
+    "to_bytes",
+]
 
 # Spreads of home cells. A number that lies further away says no more than that it is far.
 CLIP = 4.0

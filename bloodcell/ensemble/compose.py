@@ -14,12 +14,14 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.ensemble.adapted_head import to_bytes
 from bloodcell.ensemble.bundle import file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
 from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.ensemble.exposure import expose
+from bloodcell.ensemble.home_cells import PER_CLASS, evenly, features_among, home_cells
 from bloodcell.ensemble.novelty import (
     DISTANCE_SHARE,
     NEIGHBOURS,
@@ -98,7 +100,7 @@ def compose(
     validation, train, seen = common_images(dataset, runs)
     labels = dataset.labels
     truth = labels[validation]
-    known = _sample(train, labels)
+    known = train[evenly(labels[train], KNOWN_PER_CLASS)]
     models = _models(runs, name)
     probabilities, novelty_features = _run(models, dataset, validation, tta, progress, "validation")
     apart = calibration_part(dataset.hashes[validation])
@@ -130,6 +132,7 @@ def compose(
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
+        _write_home(folder, models, novelty_features, mean, truth, dataset.hashes[validation])
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
         write_array(folder / "seen.npy", np.array(seen, "S32"))
         info = {
@@ -154,6 +157,7 @@ def compose(
             "conformal": _conformal(truth[calibration], calibrated[calibration], bool(apart.any())),
             "weighting": "found on validation" if weights == FOUND else "given",
             "left_out": left_out,
+            "home": "home.npz",
             "trained_on": _trained_on(dataset, runs, seen),
             "measured": {
                 "validation": {
@@ -173,16 +177,6 @@ def compose(
         if target is not None:
             write_zip(folder, target)
     return path
-
-
-def _sample(train: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Up to KNOWN_PER_CLASS training images a class, evenly spread; the same every time."""
-    chosen = []
-    for label in range(len(CLASS_NAMES)):
-        rows = train[labels[train] == label]
-        count = min(KNOWN_PER_CLASS, len(rows))
-        chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)])
-    return np.concatenate(chosen)
 
 
 def _run(
@@ -239,6 +233,21 @@ def _novelty(
         write_array(folder / m["detector"], detector)
         detections.append(detect(novelty_features[i], detector))
     return novelty_of(distances, detections)
+
+
+def _write_home(
+    folder: Path,
+    models: list[LiteModel],
+    novelty_features: list[np.ndarray],
+    said: np.ndarray,
+    truth: np.ndarray,
+    ids: np.ndarray,
+) -> None:
+    """Some validation cells as an adaptation keeps them."""
+    rows = evenly(truth, PER_CLASS)
+    seen = np.concatenate([f[rows] for f in novelty_features], axis=1)
+    home = home_cells(seen, features_among(models), said[rows], truth[rows], ids[rows])
+    (folder / "home.npz").write_bytes(to_bytes(home.tables()))
 
 
 def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:

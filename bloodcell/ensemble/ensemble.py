@@ -17,7 +17,16 @@ from bloodcell.models.litert import LiteModel, Outputs
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
-__all__ = ["DECIMALS", "VIEWS", "Answers", "Ensemble", "Raw", "open_ensemble", "run_members"]
+__all__ = [
+    "DECIMALS",
+    "VIEWS",
+    "Answers",
+    "Ensemble",
+    "Raw",
+    "open_ensemble",
+    "run_members",
+    "seen_by",
+]
 
 BATCH = 32
 # Of novelty, and of what is written of probabilities: what lies behind them depends on a machine's
@@ -94,6 +103,32 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         maps.append(plain.maps)
         novelty_features.append(np.concatenate([plain.features, plain.textures], axis=1))
     return Raw(np.stack(probabilities), features, maps, novelty_features)
+
+
+def seen_by(
+    models: list[LiteModel],
+    read: Callable[[np.ndarray], np.ndarray],
+    indices: np.ndarray,
+    progress: Progress = silent,
+) -> Raw:
+    """Run every member once on at least one image that `read` fetches a batch at a time, unturned.
+
+    Ensembles of the same members answer from it without running them again.
+    """
+    parts = []
+    for start in range(0, len(indices), BATCH):
+        parts.append(run_members(models, read(indices[start : start + BATCH]), tta=False))
+        progress(min(start + BATCH, len(indices)), len(indices), "cells")
+
+    def each(key: str) -> list[np.ndarray]:
+        return [np.concatenate(p) for p in zip(*(getattr(r, key) for r in parts), strict=True)]
+
+    return Raw(
+        np.concatenate([p.probabilities for p in parts], axis=1),
+        each("features"),
+        each("maps"),
+        each("novelty_features"),
+    )
 
 
 class Ensemble:

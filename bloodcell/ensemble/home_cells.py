@@ -6,6 +6,7 @@ products (Charikar, Chen and Farach-Colton, ICALP 2002; Weinberger et al., "Feat
 ICML 2009). They are cells that the networks were not fitted on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.ensemble.adapted_head import standardised
 from bloodcell.errors import BadInput
+from bloodcell.models.litert import LiteModel
 
-__all__ = ["HOME", "PER_CLASS", "HomeCells", "home_cells"]
+__all__ = ["HOME", "PER_CLASS", "HomeCells", "evenly", "features_among", "home_cells"]
 
 HOME = ""
 PER_CLASS = 60
@@ -181,3 +183,18 @@ def home_cells(
         np.full(n, HOME, "<U64"),
     )
     return replace(home, rows=home.sketch(seen).astype(np.float16))
+
+
+def features_among(models: Sequence[LiteModel]) -> np.ndarray:
+    """bool, D: which numbers of what all members see are features."""
+    return np.concatenate([np.repeat([True, False], [m.channels, m.textures]) for m in models])
+
+
+def evenly(labels: np.ndarray, per_class: int) -> np.ndarray:
+    """Up to `per_class` places of each label, evenly spread; the same every time."""
+    chosen = [np.zeros(0, int)]
+    for label in range(len(CLASS_NAMES)):
+        rows = np.flatnonzero(labels == label)
+        count = min(per_class, len(rows))
+        chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)])
+    return np.concatenate(chosen)

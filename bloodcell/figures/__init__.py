@@ -1,5 +1,6 @@
 """Every Plotly figure: pure functions from tables and arrays to ``go.Figure``."""
 
+from bloodcell.figures.adaptation import shot_curve
 from bloodcell.figures.confusion import confusion, confusion_difference
 from bloodcell.figures.dataset import class_counts
 from bloodcell.figures.evaluation import (
@@ -39,6 +40,7 @@ __all__ = [
     "reliability_diagram",
     "review_figure",
     "roc_figure",
+    "shot_curve",
     "smear_photograph",
     "style",
 ]

@@ -9,7 +9,7 @@ import pytest
 
 from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.synthetic.demo import make_demo
-from bloodcell.ensemble.adapt import adapt, write_home
+from bloodcell.ensemble.adapt import adapt, home_of, write_home
 from bloodcell.ensemble.adapted_head import (
     AdaptedHead,
     laboratory_novelty,
@@ -68,7 +68,6 @@ def workspace(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> W
     home = tmp_path_factory.mktemp("adapt") / "home"
     shutil.copytree(trained_home, home)
     workspace = Workspace(home)
-    write_home(workspace.ensembles / "first", open_dataset(workspace, "demo"))
     drawn = make_demo(workspace, "drawn", per_class=8, size=48, seed=9)
     violet = (drawn.images[:] * np.array([0.55, 0.5, 0.9])).astype(np.uint8)
     with new_dataset(workspace, "violet", (48, 48), "drawn", "none", None, ["laboratory"]) as w:
@@ -232,8 +231,18 @@ class TestAnEnsemble:
             wider.predict(images).probabilities, parent.predict(images).probabilities
         )
 
+    def test_cells_of_home_are_there_from_the_beginning_and_can_be_made_again(self, workspace):
+        first = home_of(open_ensemble(workspace, "first"))
+        count = write_home(workspace.ensembles / "first", open_dataset(workspace, "demo"))
+        again = home_of(open_ensemble(workspace, "first"))
+        assert len(first.labels) == count
+        np.testing.assert_array_equal(first.ids, again.ids)
+        np.testing.assert_allclose(first.rows, again.rows, atol=0.1)
+
     def test_without_cells_of_home_it_says_how_to_add_them(self, workspace, trained_home):
         parent = open_ensemble(Workspace(trained_home), "first")
+        # As earlier versions composed it.
+        parent.description = parent.description.changed(home=None)
         with pytest.raises(BadInput, match="carries no cells of home"):
             adapt(workspace, parent, "none", open_dataset(workspace, "violet"))
 

@@ -104,6 +104,7 @@ def test_what_the_bundle_holds_is_what_the_contract_says(folder: Path):
     assert names == [
         "card.md",
         "ensemble.json",
+        "home.npz",
         "known.npy",
         "members/tiny.basis.npy",
         "members/tiny.detector.npy",
