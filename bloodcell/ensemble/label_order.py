@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["label_order"]
 
 # Doubt that every cell has: what an ensemble is sure of in another laboratory may be wrong too.
-LEAST_DOUBT = 0.3
+LEAST_DOUBT = 1.0
 MOST_ORDERED = 300
 
 

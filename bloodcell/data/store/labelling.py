@@ -199,8 +199,10 @@ def label_cell(dataset: Dataset, index: int, label: int, reader: str, why: str =
         NotFound: it is not there any more.
     """
     with changing(dataset.path, dataset.path.parent):
-        if dataset.items["reader"].iloc[index] != reader:
-            items = dataset.items.copy()
+        # As it is now, not as it was when the dataset was opened.
+        items = Dataset(dataset.path).items
+        if items["reader"].iloc[index] != reader:
+            items = items.copy()
             items.loc[index, "reader"] = reader
             write_text(dataset.path / "items.csv", items.to_csv(index=False), dataset.path)
         reason = f"labelled by {reader}{f': {why}' if why else ''}"

@@ -18,7 +18,6 @@ from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import workspace
 
 __all__ = [
-    "CHOSEN",
     "PROBLEM",
     "ask_batch",
     "ask_laboratory",
@@ -30,7 +29,8 @@ __all__ = [
     "unlink",
 ]
 
-CHOSEN, PROBLEM = "label_dataset", "label_problem"
+CHOSEN = "label_dataset"
+PROBLEM = "label_problem"
 KEPT, SEEN = "label_kept", "label_seen"
 LINK = "label"
 CROP = "as an ensemble is shown them"

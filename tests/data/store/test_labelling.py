@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.store.dataset import Dataset, new_dataset, open_dataset
 from bloodcell.data.store.labelling import (
     MOST_CELLS,
     keep_cells,
@@ -17,7 +17,6 @@ from bloodcell.data.store.labelling import (
     take_back,
     waiting_cells,
 )
-from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.workspace import Workspace
 
@@ -101,7 +100,8 @@ def test_a_crash_between_two_renamings_loses_nothing(workspace):
 
 
 def test_only_datasets_that_are_labelled_here_are_offered_and_taken(workspace):
-    make_demo(workspace, "Basel", per_class=1, size=16)
+    with new_dataset(workspace, "Basel", (16, 16), "elsewhere", "none") as writer:
+        writer.add(cells(1)[0][1], 0, "a.png")
     assert labelling_datasets(workspace) == []
     with pytest.raises(NameTaken, match="was imported, not labelled here"):
         keep(workspace, cells(1))
