@@ -48,3 +48,36 @@ def test_every_page_takes_files_from_there():
     sources = [path for folder in folders for path in folder.rglob("*.py")]
     calls = [p.name for p in sources if re.search(r"\bst\.file_uploader\(", p.read_text("utf-8"))]
     assert calls == ["uploads.py"]
+
+
+def counting_page():
+    import streamlit as st
+
+    from bloodcell.ui.common.uploads import drop_round, drop_zone, dropped
+
+    def take() -> None:
+        st.session_state["took"] = [*st.session_state.get("took", []), *dropped(key)]
+
+    key = f"zone_{drop_round('drops')}"
+    drop_zone("Drop", key=key, accept_multiple_files=True, on_change=take)
+    st.text(f"{key}: {' '.join(file.name for file in st.session_state.get('took', []))}")
+
+
+def test_what_was_dropped_on_a_page_that_a_lost_session_left_open_is_taken_once(monkeypatch):
+    """The new session has never drawn that zone, so Streamlit calls nobody."""
+    monkeypatch.setattr(file_uploader, "_get_upload_files", lambda _: [there("a")])
+    app = AppTest.from_function(counting_page)
+    # Its zone had been emptied three times; the address is what the browser still has.
+    app.query_params["drops"] = "3"
+    assert [text.value for text in app.run().text] == ["zone_3: a"]
+    assert [text.value for text in app.run().text] == ["zone_3: a"]
+
+
+@pytest.mark.parametrize("address", ["-1", "x", "1" * 40, "٣٣٣٣٣٣٣"])
+def test_an_address_that_no_zone_gave_is_none(monkeypatch, address: str):
+    monkeypatch.setattr(file_uploader, "_get_upload_files", lambda _: [])
+    app = AppTest.from_function(counting_page)
+    app.query_params["drops"] = address
+    app.run()
+    assert not app.exception
+    assert [text.value for text in app.text] == ["zone_0:"]

@@ -10,23 +10,21 @@ from bloodcell.ensemble.import_zip import import_ensemble
 from bloodcell.errors import BloodCellError
 from bloodcell.ui.common.format import no_pictures
 from bloodcell.ui.common.state import set_active, workspace
-from bloodcell.ui.common.uploads import drop_zone, dropped
+from bloodcell.ui.common.uploads import drop_round, drop_zone, dropped, empty_zone
 
 __all__ = ["show_ensemble_import", "show_ensembles", "show_import_result"]
 
-ROUND = "ensemble_round"
+ROUND = "imports"
 RESULT = "ensemble_import_result"
 
 
 def _import_uploaded() -> None:
     """A callback: its result is shown by the run that follows, see :func:`show_import_result`."""
-    turn = st.session_state.get(ROUND, 0)
-    files = dropped(f"ensemble_upload_{turn}")
+    files = dropped(f"ensemble_upload_{drop_round(ROUND)}")
     if not files:
         return
     file = files[0]
-    # Another key empties the drop zone.
-    st.session_state[ROUND] = turn + 1
+    empty_zone(ROUND)
     try:
         there = workspace().names("ensembles")
         path = import_ensemble(workspace(), file.getvalue(), file.name, numbered=True)
@@ -46,7 +44,7 @@ def show_ensemble_import() -> None:
     drop_zone(
         "Import an ensemble (.zip)",
         max_upload_size=MAX_FILE_BYTES >> 20,
-        key=f"ensemble_upload_{st.session_state.get(ROUND, 0)}",
+        key=f"ensemble_upload_{drop_round(ROUND)}",
         on_change=_import_uploaded,
     )
 

@@ -18,6 +18,7 @@ from bloodcell.explain import Evidence, find_evidence
 from bloodcell.progress import Progress
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import ensemble_identity
+from bloodcell.ui.common.uploads import drop_round, empty_zone
 
 __all__ = [
     "Answered",
@@ -39,7 +40,7 @@ KEY = "photographs"
 ANSWERS = "photographs_answers"
 EVIDENCE = "photographs_evidence"
 MOVED = "photographs_moved"
-DROPS = "photographs_drops"
+DROPS = "drops"
 KEPT_ANSWERS = 4
 KEPT_EVIDENCE = 16
 
@@ -101,12 +102,12 @@ def _forget() -> None:
 def clear() -> None:
     """Forget the visitor's photographs and all answers for them."""
     _forget()
-    st.session_state[DROPS] = upload_round() + 1
+    empty_zone(DROPS)
 
 
 def upload_round() -> int:
     """A number for the drop zone's key: when it changes, the zone is empty again."""
-    return st.session_state.get(DROPS, 0)
+    return drop_round(DROPS)
 
 
 def current() -> Photographs | None:

@@ -18,6 +18,7 @@ from bloodcell.smear.review import Place, Review
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import ensemble_identity
+from bloodcell.ui.common.uploads import drop_round, empty_zone
 
 __all__ = [
     "Dropped",
@@ -32,7 +33,8 @@ __all__ = [
     "upload_round",
 ]
 
-KEY, JOB, REVIEW, ROUND, PLACE = (f"smear_{k}" for k in ("files", "job", "review", "round", "at"))
+KEY, JOB, REVIEW, PLACE = (f"smear_{k}" for k in ("files", "job", "review", "at"))
+ROUND = "smears"
 TILE = 160
 
 
@@ -64,12 +66,12 @@ def clear() -> None:
         kept[1].stop()
     for key in (KEY, REVIEW, PLACE, "smear_photograph", "smear_clicked", "smear_free"):
         st.session_state.pop(key, None)
-    st.session_state[ROUND] = upload_round() + 1
+    empty_zone(ROUND)
 
 
 def upload_round() -> int:
     """A number for the drop zone's key: when it changes, the zone is empty again."""
-    return st.session_state.get(ROUND, 0)
+    return drop_round(ROUND)
 
 
 def current() -> Dropped | None:
