@@ -38,7 +38,13 @@ __all__ = ["DETACHED", "RunWriter", "execute", "same_dataset"]
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
+# A run that is told again and again to make room before it has done one batch will never end.
+MOST_IN_VAIN = 3
 PREDICT_BATCH = 64
+
+
+# What the status says of a process before this one.
+_OF_ANOTHER = ("launched", "ended", "signal")
 
 
 class RunWriter:
@@ -49,11 +55,15 @@ class RunWriter:
         self.log = log
         self.trackers = LiveTrackers(run, log)
         self.reason: str | None = None
+        # The signal that ended it, "" for none, and whether a scheduler wants it back later.
+        self.signal = ""
+        self.evicted = False
+        self.batches = 0
         self._asked = 0.0
         self._ended = threading.Event()
         # A beat that was being written must not land on top of the final state.
         self._writing = threading.Lock()
-        before = {k: v for k, v in run.status().items() if k not in ("launched", "ended")}
+        before = {k: v for k, v in run.status().items() if k not in _OF_ANOTHER}
         self.status: dict[str, Any] = {
             **before,
             "state": "running",
@@ -77,8 +87,20 @@ class RunWriter:
     def end(self, state: str, reason: str) -> None:
         self.trackers.close(state)
         self._ended.set()
+        if self.signal and state == "stopped":
+            self.status["signal"] = self.signal
         self.status.update(state=state, reason=reason, ended=time.time())
         self.beat()
+
+    def wait_again(self) -> bool:
+        """Say that it goes on in another process; False if that has been in vain too often."""
+        vain = 0 if self.batches else self.status.get("in_vain", 0) + 1
+        self.trackers.close("stopped")
+        self._ended.set()
+        self.status.update(in_vain=vain, state="queued", pid=None, launched=time.time())
+        self.status["reason"] = "its time was over, its state is saved, and it waits to go on"
+        self.beat()
+        return vain < MOST_IN_VAIN
 
     def fail(self, reason: str) -> None:
         # The error that is on its way says more than that its note could not be written.
@@ -86,6 +108,7 @@ class RunWriter:
             self.end("failed", reason)
 
     def batch(self, epoch: int, batch: int, batches: int, images_per_second: float) -> None:
+        self.batches += 1
         self.status.update(
             epoch=epoch,
             batch=batch,
@@ -127,16 +150,24 @@ class RunWriter:
 
 
 @contextmanager
-def _signals(writer: RunWriter) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run after the current batch, with its state saved."""
+def _signals(writer: RunWriter, *, scheduled: bool) -> Iterator[None]:
+    """Signals that stop the run after the current batch, with its state saved.
+
+    SIGINT and SIGTERM, and where a scheduler carries it out those by which it says that the time
+    is nearly over.
+    """
+    notices = (signal.SIGUSR1, signal.SIGUSR2) if scheduled else ()
 
     def ask(number: int, frame: Any) -> None:
-        writer.reason = f"the process received {signal.Signals(number).name}"
+        writer.signal = signal.Signals(number).name
+        writer.evicted = writer.evicted or number in notices
+        writer.reason = f"the process received {writer.signal}"
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    asks = (signal.SIGINT, signal.SIGTERM, *notices)
+    before = {n: signal.signal(n, ask) for n in asks}
     try:
         yield
     finally:
@@ -144,14 +175,22 @@ def _signals(writer: RunWriter) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
+def execute(
+    workspace: Workspace,
+    run: Run,
+    *,
+    echo: bool = True,
+    requeue: Callable[[], None] | None = None,
+) -> str:
     """Carry `run` out to its end or until a stop is asked for.
 
     Args:
         echo: also write the log's lines to stderr.
+        requeue: called when a scheduler's signal has ended it, to have it begun once more; it
+            raises BloodCellError where that cannot be.
 
     Returns:
-        The state it ended in: "finished" or "stopped".
+        The state it ended in: "finished", "stopped" or, given to `requeue`, "queued".
 
     Raises:
         NameTaken: another process carries it out.
@@ -183,7 +222,7 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
         writer.beat()
         threading.Thread(target=writer.keep_beating, daemon=True).start()
         try:
-            with _signals(writer):
+            with _signals(writer, scheduled=requeue is not None):
                 state, reason = _train(workspace, run, writer)
         except BloodCellError as error:
             log(f"failed: {error}")
@@ -193,10 +232,29 @@ def execute(workspace: Workspace, run: Run, *, echo: bool = True) -> str:
             log(traceback.format_exc())
             writer.fail(f"{type(error).__name__}: {error}; see train.log")
             raise
+        asked = run.stop_path.exists()
         run.stop_path.unlink(missing_ok=True)
         log(f"{state}: {reason}")
-        writer.end(state, reason)
+        if state == "stopped" and writer.evicted and not asked and requeue is not None:
+            state, reason = _hand_back(writer, requeue)
+        if state != "queued":
+            writer.end(state, reason)
         return state
+
+
+def _hand_back(writer: RunWriter, requeue: Callable[[], None]) -> tuple[str, str]:
+    """Have a run that was told to make room begun once more; its state and the reason."""
+    if not writer.wait_again():
+        return "failed", (
+            f"its time was over {MOST_IN_VAIN} times in a row before one batch was done: give its "
+            "jobs more time, then resume it"
+        )
+    try:
+        requeue()
+    except BloodCellError as error:
+        writer.log(str(error))
+        return "stopped", f"its time was over and its state is saved; {error}: resume it"
+    return "queued", ""
 
 
 def _mend_metrics(run: Run) -> None:

@@ -12,7 +12,7 @@ __all__ = ["export_run", "write_run_zip"]
 
 CHUNK = 1 << 20
 # What belongs to a process and not to the run.
-LEFT_OUT = {"lock", "stop"}
+LEFT_OUT = {"lock", "stop", "job.json", "slurm"}
 
 
 def write_run_zip(run: Run, file: IO[bytes], *, checkpoint: bool = True) -> None:
@@ -28,7 +28,7 @@ def write_run_zip(run: Run, file: IO[bytes], *, checkpoint: bool = True) -> None
         for path in sorted(run.path.rglob("*")):
             inside = path.relative_to(run.path)
             hidden = any(part.startswith(".") for part in inside.parts)
-            if hidden or inside.name in LEFT_OUT or not path.is_file() or path.is_symlink():
+            if hidden or inside.parts[0] in LEFT_OUT or not path.is_file() or path.is_symlink():
                 continue
             if inside.parts[0] == "checkpoint" and not checkpoint:
                 continue

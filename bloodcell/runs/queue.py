@@ -24,13 +24,17 @@ from bloodcell.training.config import TrainConfig
 from bloodcell.workspace import Workspace
 
 __all__ = [
+    "MOST_SLOTS",
     "Settings",
     "cancel",
     "change_settings",
     "changed_config",
+    "check_engine",
     "edit",
+    "end_at_once",
     "engaged",
     "engine_of",
+    "engine_wanted",
     "enqueue",
     "has_begun",
     "is_listed",
@@ -38,6 +42,7 @@ __all__ = [
     "queue_lock",
     "read_order",
     "settings",
+    "slots_of",
     "waiting",
     "write_order",
 ]
@@ -51,7 +56,7 @@ class Settings:
     """How runs are carried out.
 
     Attributes:
-        slots: how many at a time, from 1.
+        slots: how many at a time on this machine, from 1; a cluster has its own number.
         engine: a key of ``bloodcell.runs.engines.ENGINES``.
     """
 
@@ -64,10 +69,13 @@ class Settings:
             raise BadInput(
                 f"The queue has {self.slots!r} slots: expected 1 to {MOST_SLOTS} runs at a time."
             )
-        if not isinstance(self.engine, str) or self.engine not in ENGINES:
-            raise BadInput(
-                f"There is no engine {self.engine!r}: expected one of {', '.join(ENGINES)}."
-            )
+        check_engine(self.engine)
+
+
+def check_engine(name: Any) -> None:
+    """Raise BadInput if there is no engine of that name."""
+    if not isinstance(name, str) or name not in ENGINES:
+        raise BadInput(f"There is no engine {name!r}: expected one of {', '.join(ENGINES)}.")
 
 
 def settings(workspace: Workspace) -> Settings:
@@ -94,6 +102,11 @@ def change_settings(workspace: Workspace, **changes: Any) -> Settings:
         new = dataclasses.replace(settings(workspace), **changes)
         write_json(workspace.queue / "settings.json", dataclasses.asdict(new))
     return new
+
+
+def slots_of(workspace: Workspace, engine: str) -> int:
+    """How many runs an engine is given at a time."""
+    return ENGINES[engine](workspace).slots or settings(workspace).slots
 
 
 @contextmanager
@@ -180,7 +193,23 @@ def engaged(workspace: Workspace, engine: str) -> list[Run]:
 def engine_of(workspace: Workspace, run: Run) -> Engine:
     """The engine that carries a run out, or will."""
     name = run.status().get("engine")
-    return ENGINES[name if name in ENGINES else settings(workspace).engine](workspace)
+    return ENGINES[name if name in ENGINES else engine_wanted(workspace, run)](workspace)
+
+
+def engine_wanted(workspace: Workspace, run: Run) -> str:
+    """The engine that a waiting run was queued for, else the workspace's."""
+    name = _status(run).get("wanted_engine")
+    return name if name in ENGINES else settings(workspace).engine
+
+
+def end_at_once(workspace: Workspace, run: Run) -> None:
+    """End a run that does not answer; it can go on from its last saved state.
+
+    Raises:
+        BadInput: it is carried out on another machine, and not by a cluster.
+        Offline: the cluster does not answer.
+    """
+    engine_of(workspace, run).end(run)
 
 
 def has_begun(run: Run) -> bool:
@@ -188,7 +217,9 @@ def has_begun(run: Run) -> bool:
     return run.metrics_path.exists() or any(run.checkpoint.glob("*.npz"))
 
 
-def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -> None:
+def enqueue(
+    workspace: Workspace, runs: Sequence[Run], *, first: bool = False, engine: str | None = None
+) -> None:
     """Let runs wait for a slot; one that is stopped, failed or lost will be continued.
 
     A run that waits already is moved. The caller wakes the supervisor
@@ -196,11 +227,14 @@ def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -
 
     Args:
         first: before all others instead of after them.
+        engine: which carries them out, whatever the workspace's is later.
 
     Raises:
-        BadInput: a run is finished, or does not lie in the workspace.
+        BadInput: a run is finished, or does not lie in the workspace; there is no such engine.
         NameTaken: a process carries one of them out.
     """
+    if engine is not None:
+        check_engine(engine)
     with queue_lock(workspace):
         for run in runs:
             if run.path.absolute() != workspace.runs / run.id:
@@ -214,9 +248,10 @@ def enqueue(workspace: Workspace, runs: Sequence[Run], *, first: bool = False) -
         for run in runs:
             with hold(run):
                 run.stop_path.unlink(missing_ok=True)
-                gone = ("launched", "engine", "host")
+                gone = ("launched", "engine", "host", *(("wanted_engine",) if engine else ()))
                 status = {k: v for k, v in run.status().items() if k not in gone}
                 status |= {"state": "queued", "reason": "", "pid": None}
+                status |= {"wanted_engine": engine} if engine else {}
                 write_json(run.status_path, status)
         ids = [run.id for run in runs]
         others = [r.id for r in waiting(workspace) if r.id not in ids]

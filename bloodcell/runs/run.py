@@ -29,10 +29,10 @@ __all__ = ["ACTIVE", "STATES", "Run", "create_run", "damaged_runs", "list_runs",
 
 # The files that a run is used by, with the sha256 that each had when it was written.
 CHECKSUMS = "checksums.json"
-_TEXTS = ("reason", "host", "engine", "process_mark")
+_TEXTS = ("reason", "host", "engine", "wanted_engine", "process_mark", "signal")
 _NUMBERS = (
     "created", "heartbeat", "launched", "ended", "edited", "process_started", "pid", "epoch",
-    "batch", "batches", "epochs", "images_per_second", "memory_bytes",
+    "batch", "batches", "epochs", "images_per_second", "memory_bytes", "in_vain",
 )  # fmt: skip
 _RECORD: dict[str, type] = {
     "config": dict, "policy": dict, "dataset_fingerprint": str, "curation_fingerprint": str,
@@ -97,6 +97,11 @@ class Run:
     @property
     def stop_path(self) -> Path:
         return self.path / "stop"
+
+    @property
+    def job_path(self) -> Path:
+        """What a cluster's scheduler said last of the job that carries the run out."""
+        return self.path / "job.json"
 
     @property
     def lock_path(self) -> Path:
@@ -168,6 +173,8 @@ class Run:
             status["state"] == "queued"
             and "launched" in status
             and not is_recent(status["launched"])
+            # A scheduler may let it wait for days; what it says of it is written there.
+            and (status.get("engine", "local") == "local" or not self.job_path.exists())
         ):
             status["state"] = "lost"
             status["reason"] = "its process never began; see train.log"

@@ -2,24 +2,27 @@
 
 ``python -m bloodcell queue --supervise`` is the process; :func:`wake` starts it where runs wait.
 It outlives the browser, the server and the terminal, there is one to a workspace (by a lock),
-and it ends when nobody waits. All it knows it reads from disk at every step, so that after a
-kill the next one goes on; a run that goes on has no need of it.
+and it ends when nobody waits and no cluster has to be asked what became of a job. All it knows it
+reads from disk at every step, so that after a kill the next one goes on; a run that goes on has
+no need of it.
 """
 
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from bloodcell.errors import BloodCellError
+from bloodcell.errors import BloodCellError, Offline
 from bloodcell.files import write_json
 from bloodcell.locks import is_locked, locked
-from bloodcell.runs.engines import ENGINES
+from bloodcell.runs.engines import ENGINES, Engine
 from bloodcell.runs.launch import spawn
 from bloodcell.runs.queue import (
     engaged,
+    engine_wanted,
     is_listed,
     queue_lock,
     read_order,
@@ -43,11 +46,11 @@ def is_supervised(workspace: Workspace) -> bool:
 
 
 def wake(workspace: Workspace) -> int | None:
-    """Start the supervisor if runs wait and there is none; its pid, or None.
+    """Start the supervisor where there is work for one and none; its pid, or None.
 
     Call it where somebody asks for runs to be started, never where they are looked at.
     """
-    if not waiting(workspace):
+    if not waiting(workspace) and not any(make(workspace).given() for make in ENGINES.values()):
         return None
     with locked(workspace.queue / "supervisor", 0) as free:
         if not free:
@@ -56,7 +59,7 @@ def wake(workspace: Workspace) -> int | None:
 
 
 def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
-    """Start waiting runs as slots become free, until nobody waits.
+    """Start waiting runs as slots become free, until nobody waits or has to be watched.
 
     Args:
         every_s: seconds between two looks.
@@ -64,12 +67,17 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
     Returns:
         False if another process does it already.
     """
+    engines = {name: make(workspace) for name, make in ENGINES.items()}
     with ExitStack() as stack:
         if not stack.enter_context(locked(workspace.queue / "supervisor", PROBE_S)):
             return False
         while True:
+            # Not under the lock of the queue: a cluster may take its time to answer.
+            for engine in engines.values():
+                engine.watch()
             with queue_lock(workspace):
-                if not _start_next(workspace):
+                waits = _start_next(workspace, engines)
+                if not waits and not any(engine.given() for engine in engines.values()):
                     # Let go of before the queue is: whoever queues a run from now on finds no
                     # supervisor and starts one.
                     stack.close()
@@ -77,29 +85,41 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
             time.sleep(every_s)
 
 
-def _start_next(workspace: Workspace) -> bool:
+def _start_next(workspace: Workspace, engines: Mapping[str, Engine]) -> bool:
     """Fill the free slots; False when nobody waits any more."""
-    chosen = settings(workspace)
-    engine = ENGINES[chosen.engine](workspace)
-    free = chosen.slots - len(engaged(workspace, engine.name))
-    starting = waiting(workspace)[: max(free, 0)]
-    for run in starting:
-        _log(f"starts {run.id}")
-        _submit(run, engine.submit)
+    slots, wanted = settings(workspace).slots, defaultdict[str, list[Run]](list)
+    for run in waiting(workspace):
+        wanted[engine_wanted(workspace, run)].append(run)
+    started: set[str] = set()
+    for name, runs in wanted.items():
+        engine = engines[name]
+        free = (engine.slots or slots) - len(engaged(workspace, name))
+        for run in runs[: max(free, 0)]:
+            _log(f"starts {run.id}" + ("" if name == "local" else f" by {name}"))
+            if not _submit(run, engine.submit):
+                # It does not answer: the others need not ask as well.
+                break
+            started.add(run.id)
     # Written after the start: if this process is killed in between, the next one finds the run
     # listed, and looks after it until its process speaks up.
-    ids = {run.id for run in starting}
     order = read_order(workspace)
-    left = [i for i in order if i not in ids and is_listed(Run(workspace.runs / i))]
+    left = [i for i in order if i not in started and is_listed(Run(workspace.runs / i))]
     if order != left:
         write_order(workspace, left)
     return bool(left)
 
 
-def _submit(run: Run, submit: Callable[[Run], None]) -> None:
-    """Start a run; one that cannot be started must not keep the others waiting."""
+def _submit(run: Run, submit: Callable[[Run], None]) -> bool:
+    """Start a run; one that cannot be started must not keep the others waiting.
+
+    Returns:
+        False if what should carry it out does not answer: then it waits on.
+    """
     try:
         submit(run)
+    except Offline as error:
+        _log(f"{run.id} waits on: {error}")
+        return False
     except (BloodCellError, OSError) as error:
         _log(f"{run.id} was not started: {error}")
         # The run itself may be gone.
@@ -107,6 +127,7 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> None:
             if run.status()["state"] == "queued":
                 reason = f"it could not be started: {error}"
                 write_json(run.status_path, {**run.status(), "state": "failed", "reason": reason})
+    return True
 
 
 def _log(text: str) -> None:

@@ -68,13 +68,26 @@ def queue(
     slots: Annotated[
         int | None, typer.Option("--slots", "--places", help="How many runs at a time.")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="local or slurm: who carries RUN out, or without one all from now on."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="With --engine slurm: what its jobs ask for, such as partition=gpu, minutes=240, "
+            "memory=16, cpus=4, gpus=1; may be repeated.",
+        ),
+    ] = None,
     start: Annotated[
         bool, typer.Option("--start", help="Start the runs that wait as slots become free.")
     ] = False,
     supervise: Annotated[bool, typer.Option("--supervise", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs that wait for a free slot; queue or move one; set the number of slots.
+    """List the runs that wait for a free slot; queue or move one; choose slots and engine.
 
     Only --start, or a RUN that is queued, starts anything.
     """
@@ -86,12 +99,11 @@ def queue(
     if supervise:
         start_in_turn(workspace)
         return
-    if slots is not None:
-        waits.change_settings(workspace, slots=slots)
+    _change_engine(workspace, engine, slots, changes, one=run is not None)
     if run is not None:
         opened = open_run(workspace, run)
-        if opened.id not in [r.id for r in waits.waiting(workspace)]:
-            waits.enqueue(workspace, [opened])
+        if engine is not None or opened.id not in [r.id for r in waits.waiting(workspace)]:
+            waits.enqueue(workspace, [opened], engine=engine)
             start = True
         if place is not None:
             waits.move(workspace, opened, place)
@@ -102,6 +114,7 @@ def queue(
     else:
         warn_if_unsupervised(workspace)
     chosen = waits.settings(workspace)
+    chosen = dataclasses.replace(chosen, slots=waits.slots_of(workspace, chosen.engine))
     found = {
         **dataclasses.asdict(chosen),
         "engaged": [r.id for r in waits.engaged(workspace, chosen.engine)],
@@ -109,7 +122,43 @@ def queue(
     }
     rows = [[i + 1, name] for i, name in enumerate(found["waiting"])]
     text = table(rows, ["place", "id"]) if rows else "No run waits."
-    show(found, as_json, f"{len(found['engaged'])} of {chosen.slots} slots taken.\n{text}")
+    by = "" if chosen.engine == "local" else f" at {chosen.engine}"
+    show(found, as_json, f"{len(found['engaged'])} of {chosen.slots} slots taken{by}.\n{text}")
+
+
+def _change_engine(
+    workspace: Workspace,
+    engine: str | None,
+    slots: int | None,
+    changes: list[str] | None,
+    *,
+    one: bool,
+) -> None:
+    """Change the workspace's engine and what it is given, once it has been found to answer.
+
+    Args:
+        one: the engine is meant for one run, and the workspace's stays.
+    """
+    from bloodcell.runs.engines.slurm import change_slurm
+    from bloodcell.runs.queue import change_settings, check_engine, settings
+
+    if engine is not None:
+        check_engine(engine)
+    meant = engine or settings(workspace).engine
+    values = _values(changes)
+    if values and meant != "slurm":
+        raise BadInput(
+            f"--set is of jobs of a cluster, and the engine is {meant}: give --engine slurm with "
+            "it, or change the config of a run with `edit`."
+        )
+    if meant == "slurm" and slots is not None:
+        values["slots"] = slots
+    if meant == "slurm" and (values or engine is not None):
+        change_slurm(workspace, **values)
+    elif slots is not None:
+        change_settings(workspace, slots=slots)
+    if engine is not None and not one:
+        change_settings(workspace, engine=engine)
 
 
 @app.command()

@@ -109,6 +109,9 @@ def train(
             help="Also log it there: tensorboard=FOLDER or mlflow=FOLDER-OR-URL.",
         ),
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="local or slurm: queue it there, whatever the workspace's.")
+    ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
@@ -122,6 +125,7 @@ def train(
     from bloodcell.data.store.dataset import open_dataset
     from bloodcell.runs import sweep
     from bloodcell.runs.lifecycle import prepare_all
+    from bloodcell.runs.queue import check_engine
     from bloodcell.runs.tracker import parse_tracker
     from bloodcell.training.config import make_config
 
@@ -133,6 +137,7 @@ def train(
         "folds",
         "seeds",
         "tracker",
+        "engine",
         "detach",
         "as_json",
         "leave_one_out",
@@ -158,16 +163,18 @@ def train(
     if seeds is not None:
         configs = [c for one in configs for c in sweep.seeds(one, seeds)]
     trackers = [parse_tracker(text) for text in tracker or []]
+    if engine is not None:
+        check_engine(engine)
     warnings = _check_launch(context.obj, opened, configs)
     made = prepare_all(context.obj, configs, trackers=trackers)
     for words in warnings:
         print(f"warning: {words}", file=sys.stderr)
     if members or folds is not None or seeds is not None or leave_one_out is not None:
-        _queue(context.obj, made)
+        _queue(context.obj, made, engine)
         rows = [run.summary() for run in made]
         show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))
     else:
-        _execute_or_queue(context.obj, made[0], detach, as_json)
+        _execute_or_queue(context.obj, made[0], detach or engine is not None, as_json, engine)
 
 
 def _check_launch(
@@ -184,21 +191,23 @@ def _check_launch(
     return [check.words for check in checks if check.level == "warning"]
 
 
-def _queue(workspace: Workspace, runs: list["Run"]) -> None:
+def _queue(workspace: Workspace, runs: list["Run"], engine: str | None = None) -> None:
     from bloodcell.runs.queue import enqueue
 
     for run in runs:
         print(f"run {run.id}", file=sys.stderr, flush=True)
-    enqueue(workspace, runs)
+    enqueue(workspace, runs, engine=engine)
     start_waiting(workspace)
 
 
-def _execute_or_queue(workspace: Workspace, run: "Run", detach: bool, as_json: bool) -> None:
+def _execute_or_queue(
+    workspace: Workspace, run: "Run", detach: bool, as_json: bool, engine: str | None = None
+) -> None:
     from bloodcell.runs.execute import execute
     from bloodcell.runs.launch import DETACHED
 
     if detach:
-        _queue(workspace, [run])
+        _queue(workspace, [run], engine)
     else:
         if DETACHED not in os.environ:
             print(f"run {run.id}", file=sys.stderr, flush=True)
@@ -262,14 +271,14 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Stop a run after its current batch, with its state saved."""
-    from bloodcell.runs.launch import end_at_once, wait_for_end
-    from bloodcell.runs.queue import cancel
+    from bloodcell.runs.launch import wait_for_end
+    from bloodcell.runs.queue import cancel, end_at_once
     from bloodcell.runs.run import open_run
 
     opened = open_run(context.obj, run)
     cancel(context.obj, opened)
     if now:
-        end_at_once(opened)
+        end_at_once(context.obj, opened)
     state = wait_for_end(opened, wait)
     show({"id": opened.id, "state": state}, as_json, f"{opened.id} {state}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bloodcell.files import write_json
-from bloodcell.runs.engines import ENGINES
+from bloodcell.runs.engines import ENGINES, Engine
 from bloodcell.runs.run import Run
 from bloodcell.runs.supervisor import supervise
 from bloodcell.workspace import Workspace
@@ -19,13 +19,10 @@ from bloodcell.workspace import Workspace
 REPOSITORY = Path(__file__).parents[2]
 
 
-class Waiting:
+class Waiting(Engine):
     """Carries a run out by waiting until its folder holds a file ``go``."""
 
     name: ClassVar[str] = "waiting"
-
-    def __init__(self, workspace: Workspace):
-        self.workspace = workspace
 
     def submit(self, run: Run) -> None:
         # "queued" whatever it was, also if it was lost: it holds its place from now on.

@@ -16,7 +16,7 @@ from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.labels import read_labels, write_labels
 from bloodcell.runs.lifecycle import duplicate, prepare_all
 from bloodcell.runs.preflight import check_launch, is_settled
-from bloodcell.runs.queue import edit, engaged, enqueue, settings, waiting
+from bloodcell.runs.queue import edit, engaged, enqueue, settings, slots_of, waiting
 from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.runs.sweep import k_folds, leave_one_out, members, seeds
@@ -638,7 +638,7 @@ def _runs_ahead(run: Run | None) -> list[Run]:
     chosen = settings(queue)
     busy = [r for r in engaged(queue, chosen.engine) if run is None or r.id != run.id]
     waits = [r for r in waiting(queue) if run is None or r.id != run.id]
-    return [*busy, *waits] if len(busy) + len(waits) >= chosen.slots else []
+    return [*busy, *waits] if len(busy) + len(waits) >= slots_of(queue, chosen.engine) else []
 
 
 def _start_label(runs: int, how: str) -> str:

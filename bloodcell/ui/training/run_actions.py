@@ -9,9 +9,8 @@ import streamlit as st
 from bloodcell.files import bytes_of, format_bytes
 from bloodcell.runs.export import export_run
 from bloodcell.runs.labels import Labels, write_labels
-from bloodcell.runs.launch import end_at_once
 from bloodcell.runs.lifecycle import extend
-from bloodcell.runs.queue import cancel, enqueue, has_begun
+from bloodcell.runs.queue import cancel, end_at_once, enqueue, has_begun
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.runs.supervisor import wake
 from bloodcell.training.config import MOST_EPOCHS
@@ -168,7 +167,7 @@ def _show_start_or_stop(run: Run, status: dict[str, Any]) -> None:
             key="end_run",
             help="Only if it does not respond. Progress since the last checkpoint is lost.",
             on_click=attempt,
-            args=(PROBLEM, end_at_once, run),
+            args=(PROBLEM, end_at_once, workspace(), run),
         )
     elif state == "queued":
         st.button(

@@ -1,0 +1,54 @@
+"""What the queue, the verbs and the page know of an engine, whichever it is.
+
+An engine for another cluster is one more class with these methods in `ENGINES`: it has
+:func:`bloodcell.runs.execute.execute` called on a machine that sees the run's folder, and the
+folder tells the rest.
+"""
+
+from typing import ClassVar
+
+from bloodcell.runs.run import Run
+from bloodcell.workspace import Workspace
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Carries runs out."""
+
+    name: ClassVar[str]
+
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace
+
+    @property
+    def slots(self) -> int | None:
+        """How many runs it is given at a time; None: as many as the queue has slots."""
+        return None
+
+    def submit(self, run: Run) -> None:
+        """Have a queued run carried out, and return at once.
+
+        Until its process speaks up, ``status.json`` says queued, with ``launched`` (seconds since
+        1970) and ``engine``.
+
+        Raises:
+            BloodCellError: it is being carried out already, or cannot be.
+            Offline: what carries it out does not answer; the run waits on.
+        """
+        raise NotImplementedError
+
+    def cancel(self, run: Run) -> None:
+        """Have it end after its current batch with its state saved, or not begin at all."""
+        raise NotImplementedError
+
+    def end(self, run: Run) -> None:
+        """End a run that does not answer; what it did since its last saved state is gone."""
+        raise NotImplementedError
+
+    def given(self) -> list[Run]:
+        """The runs that were handed over and have to be asked after: see :meth:`watch`."""
+        return []
+
+    def watch(self) -> None:
+        """Write into the folders of :meth:`given` what they cannot say; called every second."""

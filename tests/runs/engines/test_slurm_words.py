@@ -1,0 +1,83 @@
+"""What Slurm prints, and what a person reads of it in the run."""
+
+import pytest
+
+from bloodcell.errors import BadInput
+from bloodcell.files import write_json
+from bloodcell.runs.engines.slurm import (
+    Seen,
+    SlurmSettings,
+    describe_end,
+    parse_details,
+    parse_squeue,
+    slurm_settings,
+)
+from bloodcell.workspace import Workspace
+
+
+def test_a_list_of_jobs():
+    told = (
+        "12|PENDING|Resources|\n"
+        "13|RUNNING|None|node[1-2]\n"
+        "14_3|PENDING|(Nodes required for job are DOWN)|\n"
+        "slurm_load_jobs error\n"
+    )
+    assert parse_squeue(told) == {
+        "12": Seen("PENDING", "Resources", ""),
+        "13": Seen("RUNNING", "", "node[1-2]"),
+        "14_3": Seen("PENDING", "(Nodes required for job are DOWN)", ""),
+    }
+
+
+def test_one_job_that_has_ended():
+    told = (
+        "JobId=6 JobName=run UserId=lab(1000) JobState=FAILED Reason=NonZeroExitCode "
+        "Dependency=(null) Requeue=1 ExitCode=0:9 ReqNodeList=(null) ExcNodeList=(null) "
+        "NodeList=n1 BatchHost=n1"
+    )
+    assert parse_details(told) == Seen("FAILED", "NonZeroExitCode", "n1", "0:9")
+
+
+@pytest.mark.parametrize(
+    ("seen", "began", "state", "words"),
+    [
+        (Seen("CANCELLED"), False, "stopped", "cancelled in Slurm before it began"),
+        (Seen("CANCELLED"), True, "stopped", "last saved state"),
+        (Seen("OUT_OF_MEMORY"), True, "failed", "memory=16"),
+        (Seen("TIMEOUT"), True, "failed", "time limit of 240 minutes"),
+        (Seen("NODE_FAIL", node="n3"), True, "failed", "on n3 was lost with its node"),
+        (Seen("PREEMPTED"), True, "stopped", "make room"),
+        (Seen("FAILED", exit_code="0:9"), True, "failed", "ended by signal 9"),
+        (Seen("FAILED", exit_code="1:0"), True, "failed", "exit code 1"),
+        (Seen("COMPLETED"), True, "lost", "without a word"),
+        (Seen(""), True, "lost", "does not know"),
+        (Seen("LAUNCH_FAILED"), False, "failed", "LAUNCH_FAILED"),
+    ],
+)
+def test_each_end_has_its_sentence(seen: Seen, began: bool, state: str, words: str):
+    found, sentence = describe_end("12", seen, SlurmSettings(), began=began)
+    assert found == state
+    assert words in sentence
+    assert "job 12" in sentence
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"minutes": 0}, {"cpus": 1.5}, {"memory": "8"}, {"gpus": -1}, {"slots": True},
+        {"partition": "a b"}, {"account": "x;rm"}, {"setup": "a\nb"},
+    ],
+)  # fmt: skip
+def test_settings_are_refused_by_name_before_slurm_is_asked(wrong: dict):
+    with pytest.raises(BadInput, match=next(iter(wrong))):
+        SlurmSettings(**wrong)
+
+
+def test_settings_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert slurm_settings(workspace) == SlurmSettings()
+    write_json(workspace.queue / "slurm.json", {"cpus": 4, "colour": "red"})
+    assert slurm_settings(workspace).cpus == 4
+    (workspace.queue / "slurm.json").write_text("[]")
+    with pytest.raises(BadInput, match="no settings"):
+        slurm_settings(workspace)
