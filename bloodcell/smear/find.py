@@ -20,21 +20,24 @@ __all__ = ["Field", "Found", "find_cells"]
 # A red cell measures this many pixels at the scale that is searched: a platelet then has 10.
 WORKING = 40
 STAINED = 0.6
-# Cytoplasm has at least this much stain: absolutely, and of that of the nucleus.
-BODY = 0.25
-BODY_SHARE = 0.08
 NUCLEUS = 0.4
 # In areas of a red cell.
 LEAST_WHITE = 0.22
 DENSE = 1.4
 # In widths of a red cell.
 GAP = 0.25
-REACH = 0.7
 LOBES = 0.5
 WIDEST = 2.0
 # Areas above which two nuclei are of two cells; what lies between lobes is a cell, not the field.
 WHOLE = 1.1
 BETWEEN = 0.4
+# The outline of a cell: rays about its nucleus, steps on each in widths of a red cell, how many
+# steps an edge is wide and a line may bend from ray to ray. Density that is half of a full one;
+# below HOLLOW it is field. What it costs to cross the field, to go outward and to bend.
+RAYS, STEPS, STEP, REACH_STEPS, BEND = 48, 48, 0.04, 1, 2
+FAINT, HOLLOW = 0.3, 0.35
+EMPTY, OUTWARD, BENDING = 0.5, 0.004, 0.05
+BLOCKED = 1e3
 # A platelet's heap of stain, in pixels at working scale.
 HEAP, AROUND = 2.0, 7.0
 LEAST_CONTRAST = 0.45
@@ -131,7 +134,7 @@ def _whites(s: np.ndarray, thick: np.ndarray, d: float) -> tuple[list[Found], np
     unit = np.pi / 4 * d * d
     mask = cv2.morphologyEx((s > STAINED).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.06 * d))
     cells: list[Found] = []
-    taken = np.zeros(s.shape, bool)
+    inside = np.zeros(s.shape, np.uint8)
     # Nuclei are far denser than what lies beside them: each heap has its own threshold.
     count, labels = cv2.connectedComponents(mask)
     core = np.zeros(s.shape, np.uint8)
@@ -145,9 +148,12 @@ def _whites(s: np.ndarray, thick: np.ndarray, d: float) -> tuple[list[Found], np
     for where, own in _nuclei(core, thick, d):
         if own.sum() < LEAST_WHITE * unit or np.median(thick[where][own]) < DENSE:
             continue
-        box = _whole(s, own, where, taken, d)
+        outline = _whole(thick, own, where, core, d)
+        (left, top), (right, bottom) = np.floor(outline.min(0)), np.ceil(outline.max(0))
+        box = int(left), int(top), int(right), int(bottom)
+        cv2.fillPoly(inside, [outline.round().astype(np.int32)], 1)
         cells.append(Found(box, "white", _is_cut(box, s.shape), 1.0))
-    return cells, taken
+    return cells, inside > 0
 
 
 def _nuclei(
@@ -207,26 +213,61 @@ def _outline(labels: np.ndarray, i: int, stats: np.ndarray) -> np.ndarray:
 
 
 def _whole(
-    s: np.ndarray, own: np.ndarray, where: tuple[slice, slice], taken: np.ndarray, d: float
-) -> tuple[int, int, int, int]:
-    """The box of the whole cell around a nucleus; the cell is marked in `taken`."""
+    thick: np.ndarray, own: np.ndarray, where: tuple[slice, slice], core: np.ndarray, d: float
+) -> np.ndarray:
+    """The outline of the whole cell around a nucleus: n×2, (x, y).
+
+    About the middle of the nucleus the closed line is sought along which density falls most from
+    inside to outside: granules of an eosinophil have the colour of red cells, cytoplasm of a
+    monocyte hardly any, but both end somewhere, and cells are round.
+    """
     rows, columns = where
-    m = round(REACH * d) + 2
-    y0, x0 = max(0, rows.start - m), max(0, columns.start - m)
-    window = s[y0 : rows.stop + m, x0 : columns.stop + m]
-    core = np.zeros(window.shape, np.uint8)
-    y1, x1 = rows.start - y0, columns.start - x0
-    core[y1 : y1 + own.shape[0], x1 : x1 + own.shape[1]] = own
-    peak = float(np.median(window[core > 0]))
-    soft = cv2.GaussianBlur(window, (0, 0), d / 25)
-    reach = cv2.dilate(core, _disc(REACH * d))
-    body = ((soft > max(BODY, BODY_SHARE * peak)) & (reach > 0)).astype(np.uint8)
-    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disc(0.15 * d)) | core
-    _, labels = cv2.connectedComponents(body)
-    keep = np.isin(labels, np.unique(labels[core > 0])) & (body > 0)
-    taken[y0 : y0 + window.shape[0], x0 : x0 + window.shape[1]] |= keep
-    y, x = np.nonzero(keep)
-    return int(x0 + x.min()), int(y0 + y.min()), int(x0 + x.max()) + 1, int(y0 + y.max()) + 1
+    ys, xs = np.nonzero(own)
+    x, y = columns.start + xs.mean(), rows.start + ys.mean()
+    angles = np.linspace(0, 2 * np.pi, RAYS, endpoint=False)
+    radii = (np.arange(STEPS) * STEP * d).astype(np.float32)
+    px = (x + radii * np.cos(angles)[:, None]).astype(np.float32)
+    py = (y + radii * np.sin(angles)[:, None]).astype(np.float32)
+    mine = np.zeros(core.shape, np.uint8)
+    mine[where][own] = 1
+    inner = cv2.remap(mine, px, py, cv2.INTER_NEAREST)
+    other = cv2.remap(core, px, py, cv2.INTER_NEAREST) > inner
+    ray = cv2.remap(thick, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # Faint cytoplasm differs more from the field than from a dense nucleus.
+    full = np.where(other, 0, 1 - np.exp(-np.maximum(ray, 0) / FAINT)).astype(np.float32)
+    falls = full[:, : -2 * REACH_STEPS] - full[:, 2 * REACH_STEPS :]
+    least = np.where(inner.any(1), STEPS - 1 - inner[:, ::-1].argmax(1), 0)
+    cost = np.full((RAYS, STEPS), BLOCKED, np.float32)
+    empty = np.cumsum(np.maximum(0, HOLLOW - full), 1)
+    away = np.arange(STEPS) - least[:, None]
+    cost[:, REACH_STEPS:-REACH_STEPS] = -falls
+    cost += EMPTY * empty + OUTWARD * np.maximum(away, 0)
+    cost[away < 0] = BLOCKED
+    at = _closed_line(cost)
+    outline = np.stack([px[np.arange(RAYS), at], py[np.arange(RAYS), at]], 1)
+    height, width = thick.shape
+    return np.clip(outline, 0, (width, height))
+
+
+def _closed_line(cost: np.ndarray) -> np.ndarray:
+    """For each ray the step at which the cheapest closed line crosses it: int, RAYS."""
+    rays, steps = cost.shape
+    turns = np.concatenate([cost, cost, cost])
+    total = turns[0]
+    back = np.zeros(turns.shape, np.int64)
+    shifts = np.arange(-BEND, BEND + 1)
+    places = np.clip(np.arange(steps) + shifts[:, None], 0, steps - 1)
+    price = (BENDING * np.abs(shifts)).astype(np.float32)[:, None]
+    for i in range(1, len(turns)):
+        ways = total[places] + price
+        best = ways.argmin(0)
+        back[i] = places[best, np.arange(steps)]
+        total = turns[i] + ways[best, np.arange(steps)]
+    at = np.zeros(len(turns), np.int64)
+    at[-1] = total.argmin()
+    for i in range(len(turns) - 1, 0, -1):
+        at[i - 1] = back[i, at[i]]
+    return at[rays : 2 * rays]
 
 
 def _is_cut(box: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
