@@ -5,12 +5,14 @@ what lies around. Both are sought at one scale: the photograph is brought to a r
 pixels first, so that every number here is one of biology and none of a microscope.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from bloodcell.smear.ruler import find_ruler
 from bloodcell.smear.stain import Densities, RedCells, densities, red_cells, stain, violet
@@ -50,6 +52,9 @@ EDGE, HEAP_REACH = 0.05, 0.3
 PLATELET = (3.79, 5.59, -7.04, -2.15, -0.91, 14.4)
 # The evidence that is enough: measured by benchmarks.smear, where more would miss and less invent.
 ENOUGH = 0.3
+LEAST_EVIDENCE = math.log(ENOUGH / (1 - ENOUGH))
+# The least area of one, in those of a red cell.
+SMALLEST = 0.003
 
 
 @dataclass(frozen=True)
@@ -166,23 +171,23 @@ def _nuclei(
     unit = np.pi / 4 * d * d
     count, labels, stats, centres = cv2.connectedComponentsWithStats(core)
     lobes = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.03 * unit]
-    group = {i: i for i in lobes}
+    group = {i: [i] for i in lobes}
     outlines = {i: _outline(labels, i, stats) for i in lobes}
     pairs = []
-    for k, i in enumerate(lobes):
-        for j in lobes[k + 1 :]:
-            a, b = outlines[i], outlines[j]
-            if np.abs(centres[i] - centres[j]).max() > 2 * d:
-                continue
-            gaps = np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1))
-            at = np.unravel_index(gaps.argmin(), gaps.shape)
-            pairs.append((float(gaps[at]), i, j, a[at[0]], b[at[1]]))
+    near = cKDTree(centres[lobes]).query_pairs(WIDEST * 1.5 * d) if lobes else ()
+    for i, j in ((lobes[a], lobes[b]) for a, b in sorted(near)):
+        a, b = outlines[i], outlines[j]
+        if (np.maximum(a.min(0), b.min(0)) - np.minimum(a.max(0), b.max(0)) > LOBES * d).any():
+            continue
+        gaps = np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1))
+        at = np.unravel_index(gaps.argmin(), gaps.shape)
+        pairs.append((float(gaps[at]), i, j, a[at[0]], b[at[1]]))
     areas = {i: float(stats[i, cv2.CC_STAT_AREA]) / unit for i in lobes}
     for gap, i, j, p, q in sorted(pairs, key=lambda pair: pair[0]):
         if gap > LOBES * d:
             break
-        mine, other = ([k for k in lobes if group[k] == group[g]] for g in (i, j))
-        if mine == other:
+        mine, other = group[i], group[j]
+        if mine is other:
             continue
         both = np.concatenate([outlines[k] for k in [*mine, *other]])
         if np.ptp(both, axis=0).max() > WIDEST * d:
@@ -192,11 +197,10 @@ def _nuclei(
         steps = np.linspace(p, q, 12).round().astype(int)
         if gap > GAP * d and thick[steps[:, 1], steps[:, 0]].min() < BETWEEN:
             continue
-        for k in other:
-            group[k] = group[i]
+        mine += other
+        group |= dict.fromkeys(other, mine)
     nuclei = []
-    for g in sorted(set(group.values())):
-        own = [k for k in lobes if group[k] == g]
+    for own in {id(g): sorted(g) for g in group.values()}.values():
         left, top, wide, high = stats[own, :4].T
         where = (
             slice(int(top.min()), int((top + high).max())),
@@ -225,14 +229,19 @@ def _whole(
     monocyte hardly any, but both end somewhere, and cells are round.
     """
     rows, columns = where
+    reach = math.ceil(STEPS * STEP * d) + 2
+    x0, y0 = max(0, columns.start - reach), max(0, rows.start - reach)
+    window = slice(y0, rows.stop + reach), slice(x0, columns.stop + reach)
+    core, thick = core[window], thick[window]
     ys, xs = np.nonzero(own)
-    x, y = columns.start + xs.mean(), rows.start + ys.mean()
+    y1, x1 = rows.start - y0, columns.start - x0
+    x, y = x1 + xs.mean(), y1 + ys.mean()
     angles = np.linspace(0, 2 * np.pi, RAYS, endpoint=False)
     radii = (np.arange(STEPS) * STEP * d).astype(np.float32)
     px = (x + radii * np.cos(angles)[:, None]).astype(np.float32)
     py = (y + radii * np.sin(angles)[:, None]).astype(np.float32)
     mine = np.zeros(core.shape, np.uint8)
-    mine[where][own] = 1
+    mine[y1 : y1 + own.shape[0], x1 : x1 + own.shape[1]] = own
     inner = cv2.remap(mine, px, py, cv2.INTER_NEAREST)
     other = cv2.remap(core, px, py, cv2.INTER_NEAREST) > inner
     ray = cv2.remap(thick, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -249,7 +258,7 @@ def _whole(
     at = _closed_line(cost)
     outline = np.stack([px[np.arange(RAYS), at], py[np.arange(RAYS), at]], 1)
     height, width = thick.shape
-    return np.clip(outline, 0, (width, height))
+    return np.clip(outline, 0, (width, height)) + np.array([x0, y0])
 
 
 def _closed_line(cost: np.ndarray) -> np.ndarray:
@@ -289,10 +298,18 @@ def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> 
     on_red = ((found.green > 0.4 * red.green) & (found.blue > 0.4 * red.blue)).astype(np.float32)
     ring = _ring(0.25 * d, 0.38 * d)
     covered = cv2.filter2D(on_red, -1, ring, borderType=cv2.BORDER_REPLICATE)
+    ys, xs = np.nonzero(peak)
+    ones = np.ones(len(ys))
+    seen = np.stack([np.log(contrast[ys, xs]), np.log(red.green) * ones, covered[ys, xs]])
+    # What no outline, however round and small, could make a platelet is not looked at.
+    most = np.dot(PLATELET, [*seen, ones, np.log(SMALLEST) * ones, ones])
     cells = []
     m = round(0.5 * d)
     height, width = t.shape
-    for y, x in zip(*(v.tolist() for v in np.nonzero(peak)), strict=True):
+    hopeful = np.flatnonzero(most >= LEAST_EVIDENCE)
+    for y, x, terms in zip(
+        ys[hopeful].tolist(), xs[hopeful].tolist(), seen[:, hopeful].T, strict=True
+    ):
         # Of less than half of one nobody can say what it is.
         if min(x, y, width - 1 - x, height - 1 - y) < EDGE * d:
             continue
@@ -301,23 +318,15 @@ def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> 
         level = fine[y, x] - 0.5 * max(1.3 * contrast[y, x], 0.3)
         _, labels = cv2.connectedComponents((near > level).astype(np.uint8))
         ys, xs = np.nonzero(labels == labels[y - y0, x - x0])
-        size = float(np.log(max(len(ys) / (np.pi / 4 * d * d), 0.003)))
-        terms = (
-            float(np.log(contrast[y, x])),
-            float(np.log(red.green)),
-            float(covered[y, x]),
-            min(3.0, _length(ys, xs)),
-            size,
-            1.0,
-        )
-        evidence = float(1 / (1 + np.exp(-np.dot(PLATELET, terms))))
-        if evidence < ENOUGH:
+        size = np.log(max(len(ys) / (np.pi / 4 * d * d), SMALLEST))
+        logit = float(np.dot(PLATELET, (*terms, min(3.0, _length(ys, xs)), size, 1.0)))
+        if logit < LEAST_EVIDENCE:
             continue
         # Platelets lie in heaps: what is far from this peak is its neighbour's.
         own = np.hypot(ys + y0 - y, xs + x0 - x) < HEAP_REACH * d
         ys, xs = ys[own] + y0, xs[own] + x0
         box = int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
-        cells.append(Found(box, "platelet", _is_cut(box, t.shape), evidence))
+        cells.append(Found(box, "platelet", _is_cut(box, t.shape), 1 / (1 + math.exp(-logit))))
     return _without_copies(cells, 0.25 * d)
 
 
@@ -334,8 +343,9 @@ def _length(ys: np.ndarray, xs: np.ndarray) -> float:
     """How much longer than wide some pixels lie."""
     if len(ys) < 4:
         return 1.0
-    spread = np.linalg.eigvalsh(np.cov(np.stack([xs, ys]))) + 1 / 12
-    return float(np.sqrt(spread[1] / spread[0]))
+    xx, yy, xy = xs.var() + 1 / 12, ys.var() + 1 / 12, ((xs - xs.mean()) * (ys - ys.mean())).mean()
+    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    return float(np.sqrt((middle + half) / (middle - half)))
 
 
 def _without_copies(cells: list[Found], apart: float) -> list[Found]:
