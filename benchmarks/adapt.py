@@ -73,7 +73,7 @@ def rows_of(ensemble: Ensemble, cells: Cells, others: Cells, draws: int) -> list
             used = draw(cells.labels, per_class, np.random.default_rng(seed))
             rest = np.setdiff1d(every, used)
             # Neither are known here: the laboratory labelled none of them.
-            result = judged(problem, ensemble, cells, nobody, None, [(used, rest)])
+            result = judged(problem, ensemble, cells, nobody, None, made, [(used, rest)])
             began = time.perf_counter()
             fitted = problem.fit(problem.choose(used), used)
             took = time.perf_counter() - began

@@ -21,10 +21,15 @@ from typing import Any
 import numpy as np
 
 from bloodcell import __version__
-from bloodcell.classes import CLASS_NAMES
+from bloodcell.classes import CLASS_NAMES, OTHER
 from bloodcell.data.imaging.colour_constancy import background
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset
+from bloodcell.data.synthetic.out_of_distribution import (
+    HARD,
+    OUT_OF_DISTRIBUTION,
+    make_out_of_distribution,
+)
 from bloodcell.ensemble.adapted_head import (
     AdaptedHead,
     joined,
@@ -82,7 +87,11 @@ DRAWS = 20
 FEW = 5
 # A label is doubted if the other cells say so this clearly.
 DOUBT, SURE = 0.1, 0.7
+# Pictures of each kind that are made of the laboratory's cells; of the kinds hardest to tell.
+PER_KIND, PER_HARD_KIND = 6, 16
 COVERAGE = 0.95
+# Split conformal prediction needs (n + 1)·coverage ≤ n.
+FEWEST_FOR_SETS = 19
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 
 
@@ -142,8 +151,18 @@ def look_at(
         novelty.append(answers.novelty)
         backgrounds.append([background(np.ascontiguousarray(image)) for image in images])
         progress(min(start + BATCH, len(indices)), len(indices), "cells")
+    if not len(indices):
+        return _nobody(ensemble)
     found = [np.concatenate(part) for part in (seen, features, said, before, novelty)]
     return Cells(*found, labels, ids, names, np.concatenate(backgrounds))
+
+
+def _nobody(ensemble: Ensemble) -> Cells:
+    channels = sum(m.channels for m in ensemble.models)
+    wide = channels + sum(m.textures for m in ensemble.models)
+    shapes = ((0, wide), (0, channels), (0, len(CLASS_NAMES)), (0, len(CLASS_NAMES)), (0,))
+    text = np.zeros(0, str)
+    return Cells(*map(np.zeros, shapes), np.zeros(0, int), text, text, np.zeros((0, 3)))
 
 
 def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int:
@@ -230,18 +249,22 @@ def adapt(
     rng = np.random.default_rng(seed)
     home = home_of(parent) if dataset is not None else None
     cells = _laboratory(parent, dataset, home, progress, tta) if dataset is not None else None
-    plain = _unlabelled(parent, unlabelled or [], progress)
+    plain, images = _unlabelled(parent, unlabelled or [], progress)
+    if cells is not None:
+        rows = np.flatnonzero(np.isin(dataset.hashes, cells.ids[cells.labels >= 0]))
+        images = np.concatenate([images, read_images(dataset, rows, parent.size)])
+    artefacts = _artefacts(parent, images, progress)
     warnings: list[str] = []
     found: dict[str, Any] = {"name": name, "parent": parent.name}
     laboratory = _laboratory_name(dataset, cells, warnings)
     if cells is None:
-        adaptation, tables, description = _from_unlabelled(parent, plain, rng)
+        adaptation, tables, description = _from_unlabelled(parent, plain, artefacts, rng)
         warnings.append(
             "Without labelled cells nothing about classes changes: only which cells are recognised."
         )
     else:
         adaptation, tables, description = _from_labelled(
-            parent, home, cells, plain, laboratory, per_class, rng, warnings
+            parent, home, cells, plain, artefacts, laboratory, per_class, rng, warnings
         )
     found |= {"laboratory": laboratory, **adaptation, "warnings": warnings}
     if tta is not None:
@@ -324,18 +347,41 @@ def _laboratory(
     return of_dataset(parent, dataset, indices, progress, tta)
 
 
-def _unlabelled(parent: Ensemble, files: list[File], progress: Progress) -> Cells | None:
+def _artefacts(parent: Ensemble, images: np.ndarray, progress: Progress) -> Cells:
+    """Synthetic pictures of none of the eight, made of cells of the laboratory."""
+    kinds = OUT_OF_DISTRIBUTION if len(images) > 1 else ()
+    shape = (0, parent.size, parent.size, 3)
+    made = np.concatenate(
+        [
+            np.zeros(shape, np.uint8),
+            *(
+                make_out_of_distribution(kind, images, PER_HARD_KIND if kind in HARD else PER_KIND)
+                for kind in kinds
+            ),
+        ]
+    )
+    n = len(made)
+    nameless = np.full(n, "")
+    nothing = np.full(n, OTHER)
+    return look_at(
+        parent, lambda i: made[i], np.arange(n), nothing, nameless, nameless, progress, tta=False
+    )
+
+
+def _unlabelled(
+    parent: Ensemble, files: list[File], progress: Progress
+) -> tuple[Cells | None, np.ndarray]:
     if not files:
-        return None
+        return None, np.zeros((0, parent.size, parent.size, 3), np.uint8)
     shown = classify(parent, files, tta=False, progress=progress)
     images, n = shown.images, len(shown.images)
     if not n:
         raise BadInput(f"None of the {len(files)} photographs could be read: give others.")
     ids = np.array([hashlib.blake2b(i.tobytes(), digest_size=16).hexdigest() for i in images])
     readable = [f for p, f in enumerate(shown.files) if p not in shown.errors]
-    return look_at(
-        parent, lambda i: images[i], np.arange(n), np.full(n, -1), ids, np.array(readable), progress
-    )
+    every, nothing = np.arange(n), np.full(n, OTHER)
+    seen = look_at(parent, lambda i: images[i], every, nothing, ids, np.array(readable), progress)
+    return seen, images
 
 
 def _laboratory_name(dataset: Dataset | None, cells: Cells | None, warnings: list[str]) -> str:
@@ -361,6 +407,7 @@ def _from_labelled(
     home: HomeCells,
     everything: Cells,
     plain: Cells | None,
+    artefacts: Cells,
     laboratory: str,
     per_class: int | None,
     rng: np.random.Generator,
@@ -376,7 +423,7 @@ def _from_labelled(
     rest = np.setdiff1d(every, used)
     held = len(rest) > 0
     folds = [[(used, rest)]] if held else _repeats(labels, rng)
-    results = [judged(problem, parent, cells, others, plain, repeat) for repeat in folds]
+    results = [judged(problem, parent, cells, others, plain, artefacts, repeat) for repeat in folds]
     found: dict[str, Any] = {"used": _counts(labels[used])}
     if results and results[0]:
         found["before"], found["after"] = (
@@ -395,19 +442,10 @@ def _from_labelled(
         )
     if len(others):
         found["other"] = _mean([r["other"] for r in results if r]) or None
+    if len(artefacts):
+        found["synthetic"] = _mean([r["synthetic"] for r in results if r]) or None
     found["curve"], found["label_next"] = _curve(problem, rng)
-    few = [CLASS_NAMES[c] for c in np.unique(labels[used]) if (labels[used] == c).sum() < FEW]
-    if few:
-        warnings.append(
-            f"Fewer than {FEW} cells of {', '.join(few)}: how well these are told here cannot be "
-            "known yet."
-        )
-    absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels[used]]
-    if absent:
-        warnings.append(
-            f"No labelled cell of {', '.join(absent)}: for these the old answer is kept, and "
-            "nothing is known of them in this laboratory."
-        )
+    warnings += _what_cannot_be_known(labels[used])
     choice = problem.choose(used)
     left = problem.left_out(choice, used)
     found["doubtful"] = _doubtful(cells.rows(used), left)
@@ -441,6 +479,7 @@ def _from_labelled(
             np.asarray(choice.beginning),
             np.concatenate([earlier[0], near]),
             np.concatenate([earlier[1], others.features]),
+            np.concatenate([earlier[2], artefacts.features]),
             np.asarray(reach_of(near)),
         )
     )
@@ -461,19 +500,44 @@ def _from_labelled(
     return found, {"adapted.npz": tables, "home.npz": kept.tables()}, description
 
 
+def _what_cannot_be_known(labels: np.ndarray) -> list[str]:
+    """What cells of these labels are too few for, in sentences."""
+    told = []
+    few = [CLASS_NAMES[c] for c in np.unique(labels) if (labels == c).sum() < FEW]
+    if few:
+        told.append(
+            f"Fewer than {FEW} cells of {', '.join(few)}: how well these are told here cannot be "
+            "known yet."
+        )
+    if len(labels) < FEWEST_FOR_SETS:
+        told.append(
+            f"With {len(labels)} labelled cells no prediction set smaller than all eight classes can "
+            f"be promised at {100 * COVERAGE:.0f} %: label {FEWEST_FOR_SETS} or more."
+        )
+    absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels]
+    if absent:
+        told.append(
+            f"No labelled cell of {', '.join(absent)}: for these the old answer is kept, and "
+            "nothing is known of them in this laboratory."
+        )
+    return told
+
+
 def _from_unlabelled(
-    parent: Ensemble, plain: Cells, rng: np.random.Generator
+    parent: Ensemble, plain: Cells, artefacts: Cells, rng: np.random.Generator
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
     halves = np.array_split(rng.permutation(len(plain)), 2)
     threshold = parent.description.novelty.threshold
-    after = np.zeros(len(plain), bool)
-    for part, other in (halves, halves[::-1]):
+    after, refused = np.zeros(len(plain), bool), np.zeros(len(artefacts), bool)
+    for k, (part, other) in enumerate((halves, halves[::-1])):
         if len(other):
-            like = plain.rows(other)
-            near = _usual(like.features)
-            known = plain.novelty[part] / threshold
-            own = plain.features[part]
-            after[part] = laboratory_novelty(known, own, near, near[:0], reach_of(near)) <= 1
+            near = _usual(plain.features[other])
+            made = artefacts.features[1 - k :: 2]
+            known, own = plain.novelty[part] / threshold, plain.features[part]
+            reach = reach_of(near)
+            after[part] = laboratory_novelty(known, own, near, near[:0], made, reach) <= 1
+            known, own = artefacts.novelty[k::2] / threshold, artefacts.features[k::2]
+            refused[k::2] = laboratory_novelty(known, own, near, near[:0], made, reach) > 1
     earlier = _earlier(parent)
     near = _usual(plain.features)
     head = parent.head
@@ -488,6 +552,7 @@ def _from_unlabelled(
             head.beginning if labelled else np.asarray(1.0),
             np.concatenate([earlier[0], near]),
             earlier[1],
+            np.concatenate([earlier[2], artefacts.features]),
             np.asarray(reach_of(near)),
         )
     )
@@ -508,6 +573,7 @@ def _from_unlabelled(
         "unlabelled": len(plain),
         "before": shares(plain.novelty <= threshold),
         "after": shares(after),
+        "synthetic": _refused(artefacts, threshold, refused),
         "how": "each half of the photographs judged by the other",
         "home": None,
         "curve": [],
@@ -523,15 +589,16 @@ def _usual(features: np.ndarray) -> np.ndarray:
     return features[away <= np.quantile(away, 0.95)]
 
 
-def _earlier(parent: Ensemble) -> tuple[np.ndarray, np.ndarray]:
-    width = sum(m.channels for m in parent.models)
+def _earlier(parent: Ensemble) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells, others and artefacts of the laboratories that the parent was adapted to."""
     if parent.head is None:
-        return np.zeros((0, width)), np.zeros((0, width))
-    return parent.head.cells.astype(np.float64), parent.head.others.astype(np.float64)
+        return (np.zeros((0, sum(m.channels for m in parent.models))),) * 3
+    head = parent.head
+    return tuple(t.astype(np.float64) for t in (head.cells, head.others, head.artefacts))
 
 
 def _tables(head: AdaptedHead) -> dict[str, np.ndarray]:
-    wide = ("cells", "others")
+    wide = ("cells", "others", "artefacts")
     return {
         key: np.asarray(value, np.float16 if key in wide else np.float32)
         for key, value in vars(head).items()
@@ -563,6 +630,7 @@ def judged(
     cells: Cells,
     others: Cells,
     plain: Cells | None,
+    artefacts: Cells,
     folds: list[tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, Any]:
     """What parent and head say of cells that the head was not fitted on; nothing if none can be."""
@@ -571,7 +639,7 @@ def judged(
     threshold = parent.description.novelty.threshold
     every = np.concatenate([to for _, to in folds])
     after, recognised = [], []
-    refused = []
+    refused: dict[str, list[np.ndarray]] = {"other": [], "synthetic": []}
     for rows, to in folds:
         choice = problem.choose(rows)
         p = probabilities_of(problem.predict(choice, rows, to))
@@ -580,13 +648,17 @@ def judged(
         if plain is not None:
             near = np.concatenate([near, _usual(plain.features)])
         reach = reach_of(near)
-        # Of the cells that are none of the eight, each half is judged without itself.
-        for part in (slice(0, None, 2), slice(1, None, 2)):
-            known = others.features[1 - part.start :: 2]
-            own, said = others.features[part], others.novelty[part] / threshold
-            refused.append(laboratory_novelty(said, own, near, known, reach) > 1)
-        said = cells.novelty[to] / threshold
-        now = laboratory_novelty(said, cells.features[to], near, others.features, reach)
+        # Of what is none of the eight, each half is judged without itself.
+        for key, strange in (("other", others), ("synthetic", artefacts)):
+            gone = np.zeros(len(strange), bool)
+            for k in (0, 1):
+                half = strange.features[1 - k :: 2]
+                known = (half, artefacts.features) if key == "other" else (others.features, half)
+                own, said = strange.features[k::2], strange.novelty[k::2] / threshold
+                gone[k::2] = laboratory_novelty(said, own, near, *known, reach) > 1
+            refused[key].append(gone)
+        said, own = cells.novelty[to] / threshold, cells.features[to]
+        now = laboratory_novelty(said, own, near, others.features, artefacts.features, reach)
         recognised.append(now <= 1)
     p_after, p_before = np.concatenate(after), cells.before[every]
     labels = cells.labels[every]
@@ -603,13 +675,21 @@ def judged(
             ),
         },
     }
-    if len(others):
-        found["other"] = {
-            "n": len(others),
-            "refused_before": float((others.novelty > threshold).mean()),
-            "refused_after": float(np.concatenate(refused).mean()),
-        }
+    for key, strange in (("other", others), ("synthetic", artefacts)):
+        if len(strange):
+            found[key] = _refused(strange, threshold, np.concatenate(refused[key]))
     return found
+
+
+def _refused(strange: Cells, threshold: float, after: np.ndarray) -> dict[str, Any] | None:
+    """Shares of what is none of the eight that are refused; None if there is nothing of it."""
+    if not len(strange):
+        return None
+    return {
+        "n": len(strange),
+        "refused_before": float((strange.novelty > threshold).mean()),
+        "refused_after": float(after.mean()),
+    }
 
 
 def _scores(
@@ -787,6 +867,14 @@ def card_of(found: dict[str, Any]) -> str:
                 f"{100 * low:.1f} to {100 * high:.1f} |"
             )
         lines += ["", f"Measured: {found['how']}, n = {found['after']['n']}.", ""]
+    for key, words in (("other", "labelled as none of the eight"), ("synthetic", "synthetic")):
+        if shares := found.get(key):
+            lines += [
+                f"Refused of {shares['n']} pictures that are {words}: "
+                f"{100 * shares['refused_before']:.1f} % before, "
+                f"{100 * shares['refused_after']:.1f} % after.",
+                "",
+            ]
     if found["home"]:
         home = found["home"]
         lines += [

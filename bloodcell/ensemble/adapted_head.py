@@ -34,6 +34,8 @@ RECOGNISED_SHARE = 0.97
 # With few cells the largest distance seen is no limit yet.
 MARGIN = 1.15
 NEIGHBOURS = 3
+# So many times nearer to an artefact than to a cell: it is made of cells and lies among them.
+CLEARLY = 1.5
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class AdaptedHead:
         cells: float16, n×F: the members' features of the laboratory's cells, each member's of
             length 1 over the root of their number.
         others: float16, m×F: likewise, of those that are none of the eight.
+        artefacts: float16, a×F: likewise, of synthetic pictures made of the laboratory's cells;
+            earlier files have none.
         reach: float32, (): the distance to cells of the laboratory up to which one is like them.
     """
 
@@ -57,6 +61,7 @@ class AdaptedHead:
     beginning: np.ndarray
     cells: np.ndarray
     others: np.ndarray
+    artefacts: np.ndarray
     reach: np.ndarray
 
     @classmethod
@@ -72,6 +77,7 @@ class AdaptedHead:
             BadInput: one is missing, or holds what it cannot.
         """
         classes = len(CLASS_NAMES)
+        tables = {"artefacts": np.zeros((0, channels), np.float16), **tables}
         shapes = {
             "middle": [(0,), (width,)],
             "spread": [(0,), (width,)],
@@ -80,6 +86,7 @@ class AdaptedHead:
             "beginning": [()],
             "cells": None,
             "others": None,
+            "artefacts": None,
             "reach": [()],
         }
         for key, allowed in shapes.items():
@@ -135,29 +142,38 @@ class AdaptedHead:
             parents: float, n: what the parent says. threshold: above which it refuses.
             features: of each member, n×C.
         """
+        rows, reach = joined(features), float(self.reach)
         return threshold * laboratory_novelty(
-            parents / threshold, joined(features), self.cells, self.others, float(self.reach)
+            parents / threshold, rows, self.cells, self.others, self.artefacts, reach
         )
 
 
 def laboratory_novelty(
-    parents: np.ndarray, rows: np.ndarray, cells: np.ndarray, others: np.ndarray, reach: float
+    parents: np.ndarray,
+    rows: np.ndarray,
+    cells: np.ndarray,
+    others: np.ndarray,
+    artefacts: np.ndarray,
+    reach: float,
 ) -> np.ndarray:
     """Novelty in units of the threshold: the parent's, lower where a cell is like the laboratory's.
 
     A cell that lies nearer to one that was labelled as none of the eight is refused, although the
-    parent may recognise it.
+    parent may recognise it; so is what lies clearly nearer to an artefact. Without these, to be
+    like the laboratory's cells would be enough for whatever is made under the same light.
 
     Args:
-        parents: float, n, in units of the threshold. rows, cells, others: see `joined`.
+        parents: float, n, in units of the threshold. rows, cells, others, artefacts: see `joined`.
     """
     if not len(cells):
         return parents
     found = np.minimum(parents, strangeness(rows, cells, reach))
-    if len(others):
-        to_others = np.maximum(_distance(rows, others, 1), 1e-9)
-        ratio = _distance(rows, cells, 1) / to_others
-        found = np.where((ratio > 1) & (to_others <= 2 * reach), np.maximum(found, ratio), found)
+    nearest = _distance(rows, cells, 1)
+    for like, factor in ((others, 1.0), (artefacts, CLEARLY)):
+        if len(like):
+            away = np.maximum(_distance(rows, like, 1), 1e-9)
+            ratio = nearest / (factor * away)
+            found = np.where((ratio > 1) & (away <= 2 * reach), np.maximum(found, ratio), found)
     return found
 
 

@@ -142,11 +142,14 @@ def test_a_cell_is_like_the_laboratorys_unless_it_is_far_or_nearer_to_others():
     reach = reach_of(cells[:30])
     far = np.full(40, 9.0)
     assert (strangeness(cells[30:], cells[:30], reach) <= 1).mean() >= 0.8
-    assert (laboratory_novelty(far[:3], np.eye(4)[1:], cells[:30], nobody, reach) > 1).all()
+    none = (nobody, nobody, reach)
+    assert (laboratory_novelty(far[:3], np.eye(4)[1:], cells[:30], *none) > 1).all()
     # The parent recognises them, the laboratory has labelled them as none of the eight.
     known = far[:10] * 0
-    assert (laboratory_novelty(known, cells[30:], cells[:30], nobody, reach) <= 1).all()
-    assert (laboratory_novelty(known, cells[30:], cells[:30], cells[30:], reach) > 1).all()
+    assert (laboratory_novelty(known, cells[30:], cells[:30], *none) <= 1).all()
+    labelled, made = (cells[30:], nobody, reach), (nobody, cells[30:], reach)
+    assert (laboratory_novelty(known, cells[30:], cells[:30], *labelled) > 1).all()
+    assert (laboratory_novelty(known, cells[30:], cells[:30], *made) > 1).all()
 
 
 GOOD = {
@@ -168,6 +171,7 @@ GOOD = {
         ("constant", np.zeros(8, int)),
         ("reach", np.asarray(0.0)),
         ("others", None),
+        ("artefacts", np.zeros((2, 5))),
     ],
 )
 def test_a_damaged_head_is_refused(key, value):
@@ -187,6 +191,7 @@ class TestAnEnsemble:
         assert len(found["used"]) == 8
         assert found["before"]["n"] == found["after"]["n"] == 24
         assert found["after"]["balanced_accuracy"] > found["before"]["balanced_accuracy"]
+        assert found["synthetic"]["refused_after"] > 0.5
         for key in ("accuracy", "balanced_accuracy", "ece", "recognised"):
             low, high = found["after"]["intervals"][key]
             assert low <= found["after"][key] <= high
