@@ -72,6 +72,7 @@ __all__ = [
     "FEW",
     "Cells",
     "adapt",
+    "artefacts_of",
     "home_of",
     "judged",
     "look_at",
@@ -100,7 +101,7 @@ class Cells:
     """What the members of an ensemble see and say of n cells.
 
     Attributes:
-        seen: float32, n×D: features and textures of all members. features: float64, n×F.
+        seen: float32, n×D: features and textures of all members. features: float32, n×F.
         said: float64, n×8: their mean. before: float64, n×8: the ensemble's answer.
         novelty: float64, n. labels: int64, n, 0 to 7 or OTHER. ids, names: str, n.
         backgrounds: float, n×3: the empty field.
@@ -145,7 +146,7 @@ def look_at(
         raw = run_members(ensemble.models, images, turned)
         answers = ensemble.calibrate(raw)
         seen.append(np.concatenate(raw.novelty_features, axis=1))
-        features.append(joined(raw.features))
+        features.append(joined(raw.features).astype(np.float32))
         said.append(ensemble.said(raw))
         before.append(answers.probabilities)
         novelty.append(answers.novelty)
@@ -253,7 +254,7 @@ def adapt(
     if cells is not None:
         rows = np.flatnonzero(np.isin(dataset.hashes, cells.ids[cells.labels >= 0]))
         images = np.concatenate([images, read_images(dataset, rows, parent.size)])
-    artefacts = _artefacts(parent, images, progress)
+    artefacts = artefacts_of(parent, images, progress)
     warnings: list[str] = []
     found: dict[str, Any] = {"name": name, "parent": parent.name}
     laboratory = _laboratory_name(dataset, cells, warnings)
@@ -347,7 +348,7 @@ def _laboratory(
     return of_dataset(parent, dataset, indices, progress, tta)
 
 
-def _artefacts(parent: Ensemble, images: np.ndarray, progress: Progress) -> Cells:
+def artefacts_of(parent: Ensemble, images: np.ndarray, progress: Progress) -> Cells:
     """Synthetic pictures of none of the eight, made of cells of the laboratory."""
     kinds = OUT_OF_DISTRIBUTION if len(images) > 1 else ()
     shape = (0, parent.size, parent.size, 3)
@@ -511,7 +512,7 @@ def _what_cannot_be_known(labels: np.ndarray) -> list[str]:
         )
     if len(labels) < FEWEST_FOR_SETS:
         told.append(
-            f"With {len(labels)} labelled cells no prediction set smaller than all eight classes can "
+            f"With {len(labels)} labelled cells no prediction set smaller than all eight can "
             f"be promised at {100 * COVERAGE:.0f} %: label {FEWEST_FOR_SETS} or more."
         )
     absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels]
@@ -632,6 +633,7 @@ def judged(
     plain: Cells | None,
     artefacts: Cells,
     folds: list[tuple[np.ndarray, np.ndarray]],
+    resamples: int = 200,
 ) -> dict[str, Any]:
     """What parent and head say of cells that the head was not fitted on; nothing if none can be."""
     if not folds:
@@ -664,8 +666,8 @@ def judged(
     labels = cells.labels[every]
     pair = paired_difference(labels, p_after.argmax(1), p_before.argmax(1))
     found = {
-        "before": _scores(labels, p_before, cells.novelty[every] <= threshold),
-        "after": _scores(labels, p_after, np.concatenate(recognised)),
+        "before": _scores(labels, p_before, cells.novelty[every] <= threshold, resamples),
+        "after": _scores(labels, p_after, np.concatenate(recognised), resamples),
         "paired": {
             "difference": pair.difference,
             "interval": [pair.low, pair.high],
@@ -693,9 +695,9 @@ def _refused(strange: Cells, threshold: float, after: np.ndarray) -> dict[str, A
 
 
 def _scores(
-    labels: np.ndarray, probabilities: np.ndarray, recognised: np.ndarray
+    labels: np.ndarray, probabilities: np.ndarray, recognised: np.ndarray, resamples: int
 ) -> dict[str, Any]:
-    j = judge(labels, probabilities, resamples=200).to_json()
+    j = judge(labels, probabilities, resamples=resamples).to_json()
     known = int(recognised.sum())
     keys = ("accuracy", "balanced_accuracy", "ece")
     return {

@@ -188,7 +188,7 @@ def joined(features: list[np.ndarray]) -> np.ndarray:
 
 
 def _distance(rows: np.ndarray, cells: np.ndarray, k: int) -> np.ndarray:
-    away = 1.0 - rows @ np.asarray(cells, np.float64).T
+    away = 1.0 - rows @ np.asarray(cells, rows.dtype).T
     k = min(k, len(cells))
     return np.maximum(np.partition(away, k - 1, axis=1)[:, k - 1], 0)
 
@@ -208,7 +208,7 @@ def reach_of(cells: np.ndarray) -> float:
     if len(cells) < 2:
         return 0.05
     k = neighbours_of(len(cells))
-    similar = cells.astype(np.float64) @ cells.T.astype(np.float64)
+    similar = np.asarray(cells, np.float32) @ np.asarray(cells, np.float32).T
     np.fill_diagonal(similar, -np.inf)
     away = 1.0 - np.partition(similar, -k, axis=1)[:, -k]
     return float(max(MARGIN * np.quantile(away, RECOGNISED_SHARE), 1e-4))

@@ -41,7 +41,7 @@ def shot_curve(curve: Sequence[dict[str, Any]], before: float | None = None) -> 
     if before is not None:
         fig.add_hline(before, line={"color": MUTED, "dash": "dash"})
         fig.add_annotation(
-            x=1, xref="paper", xanchor="right", y=before, yanchor="top", showarrow=False,
+            x=0.5, xref="paper", y=before, yanchor="bottom", showarrow=False,
             text="before", font={"color": MUTED},
         )  # fmt: skip
     style(fig, 300)

@@ -49,8 +49,9 @@ WORDS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "ece": "Calibration error",
-    "recognised": "Recognised as one of the eight",
+    "recognised": "Recognised",
 }
+REFUSED = {"other": "Refused of other cells", "synthetic": "Refused of synthetic artefacts"}
 
 
 def parent_of(ensemble: Ensemble, dataset: Dataset) -> str:
@@ -165,34 +166,48 @@ def worth_table(found: dict[str, Any]) -> pd.DataFrame:
         if after.get(key) is not None:
             low_high = interval(tuple(after["intervals"][key]))
             rows.append([words, 100 * before[key], 100 * after[key], low_high])
-    if other := found.get("other"):
-        shares = [100 * other[f"refused_{k}"] for k in ("before", "after")]
-        rows.append(["Refused of none of the eight", *shares, f"n = {other['n']:,}"])
+    for key, words in REFUSED.items():
+        if other := found.get(key):
+            shares = [100 * other[f"refused_{k}"] for k in ("before", "after")]
+            rows.append([words, *shares, f"n = {other['n']:,}"])
     if home := found.get("home"):
         low_high = interval(tuple(home["after_interval"]))
-        rows.append(
-            ["At home: balanced accuracy", 100 * home["before"], 100 * home["after"], low_high]
-        )
-    return pd.DataFrame(rows, columns=["", "before", "after", "95 % interval, after"])
+        rows.append(["At home", 100 * home["before"], 100 * home["after"], low_high])
+    return pd.DataFrame(rows, columns=["", "before", "after", "95 %"])
 
 
 def show_worth(ensemble: Ensemble, dataset: Dataset | None, found: dict[str, Any]) -> None:
     """What adapting was worth, what to label next, and labels to look at again."""
     st.markdown(
         f"**{plain(ensemble.name)}** is {plain(str(found['parent']))} adapted to "
-        f"{plain(str(found['laboratory']))}. Measured {found.get('how', '')}, each cell unturned."
+        f"{plain(str(found['laboratory']))}. Measured: {found.get('how', '')}."
     )
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([11, 9], gap="medium")
     with left:
-        number = st.column_config.NumberColumn(format="%.1f %%", width="small")
+        number = st.column_config.NumberColumn(format="%.1f %%", width=70)
         st.dataframe(
             worth_table(found),
             hide_index=True,
             key="adapt_worth",
-            column_config={"before": number, "after": number},
+            column_config={
+                "before": number,
+                "after": number,
+                "95 %": st.column_config.TextColumn(
+                    width=110,
+                    help="Interval of what is after. At home: balanced accuracy on cells of the "
+                    "dataset that the networks were trained on, each left out in turn. Synthetic "
+                    "artefacts are made of the photographs themselves: two cells, half of one "
+                    "blended with something else, another scale, text, noise.",
+                ),
+            },
         )
         if pair := found.get("paired"):
-            st.caption(f"{pair['verdict']} (p = {pair['p']:.2g}).")
+            st.caption(f"{pair['verdict'][:1].upper()}{pair['verdict'][1:]} (p = {pair['p']:.2g}).")
+        if dataset is not None:
+            st.caption(
+                "Doubtful cells are labelled first, so these are harder than the rest, before and "
+                "after."
+            )
     with right:
         if found.get("curve"):
             before = (found.get("before") or {}).get("balanced_accuracy")
