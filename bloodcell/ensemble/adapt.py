@@ -35,6 +35,7 @@ from bloodcell.ensemble.adapted_head import (
     joined,
     laboratory_novelty,
     reach_of,
+    strangeness_left_out,
     to_bytes,
 )
 from bloodcell.ensemble.bundle import Bundle, file_checksums, new_ensemble, write_zip
@@ -496,6 +497,7 @@ def _from_labelled(
             "n": len(used),
         },
         "light": _light(parent, cells.backgrounds),
+        "novelty": _novelty(parent, near),
         "home": "home.npz",
     }
     return found, {"adapted.npz": tables, "home.npz": kept.tables()}, description
@@ -529,17 +531,17 @@ def _from_unlabelled(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
     halves = np.array_split(rng.permutation(len(plain)), 2)
     threshold = parent.description.novelty.threshold
+    earlier = _earlier(parent)
     after, refused = np.zeros(len(plain), bool), np.zeros(len(artefacts), bool)
     for k, (part, other) in enumerate((halves, halves[::-1])):
         if len(other):
-            near = _usual(plain.features[other])
+            near = np.concatenate([earlier[0], _usual(plain.features[other])])
             made = artefacts.features[1 - k :: 2]
             known, own = plain.novelty[part] / threshold, plain.features[part]
             reach = reach_of(near)
             after[part] = laboratory_novelty(known, own, near, near[:0], made, reach) <= 1
             known, own = artefacts.novelty[k::2] / threshold, artefacts.features[k::2]
             refused[k::2] = laboratory_novelty(known, own, near, near[:0], made, reach) > 1
-    earlier = _earlier(parent)
     near = _usual(plain.features)
     head = parent.head
     nothing = np.zeros(0)
@@ -579,7 +581,8 @@ def _from_unlabelled(
         "home": None,
         "curve": [],
     }
-    return found, {"adapted.npz": tables}, {"light": _light(parent, plain.backgrounds)}
+    changes = {"light": _light(parent, plain.backgrounds), "novelty": _novelty(parent, near)}
+    return found, {"adapted.npz": tables}, changes
 
 
 def _usual(features: np.ndarray) -> np.ndarray:
@@ -612,7 +615,18 @@ def _light(parent: Ensemble, backgrounds: np.ndarray) -> dict[str, Any] | None:
     if light is None:
         return None
     found = light.model_dump(mode="json", exclude_unset=True)
-    return found | {"known": [*(found.get("known") or []), *lights_of(backgrounds)]}
+    middle = [float(v) for v in np.median(backgrounds, axis=0)]
+    return found | {"known": [*(found.get("known") or []), *lights_of(backgrounds), middle]}
+
+
+def _novelty(parent: Ensemble, near: np.ndarray) -> dict[str, Any]:
+    """The parent's, with what share of the laboratory's cells stays below a novelty."""
+    novelty = parent.description.novelty
+    own = novelty.threshold * strangeness_left_out(near)
+    levels = [
+        [share, max(level, float(np.quantile(own, share)))] for share, level in novelty.levels
+    ]
+    return novelty.model_dump(mode="json", exclude_unset=True) | {"levels": levels}
 
 
 def _repeats(

@@ -22,6 +22,7 @@ __all__ = [
     "laboratory_novelty",
     "reach_of",
     "strangeness",
+    "strangeness_left_out",
     "to_bytes",
 ]
 
@@ -35,7 +36,7 @@ RECOGNISED_SHARE = 0.97
 MARGIN = 1.15
 NEIGHBOURS = 3
 # So many times nearer to an artefact than to a cell: it is made of cells and lies among them.
-CLEARLY = 1.5
+CLEARLY = 1.8
 
 
 @dataclass(frozen=True)
@@ -203,15 +204,24 @@ def neighbours_of(count: int) -> int:
     return max(1, min(NEIGHBOURS, count // 8))
 
 
+def _left_out(cells: np.ndarray) -> np.ndarray:
+    """The distance of each of some cells to the others of them."""
+    k = neighbours_of(len(cells))
+    similar = np.asarray(cells, np.float32) @ np.asarray(cells, np.float32).T
+    np.fill_diagonal(similar, -np.inf)
+    return 1.0 - np.partition(similar, -k, axis=1)[:, -k]
+
+
+def strangeness_left_out(cells: np.ndarray) -> np.ndarray:
+    """How unlike a laboratory's other cells each of its cells is; see `strangeness`."""
+    return _left_out(cells) / reach_of(cells) if len(cells) > 1 else np.zeros(len(cells))
+
+
 def reach_of(cells: np.ndarray) -> float:
     """The distance that most cells of a laboratory keep to each other, each left out in turn."""
     if len(cells) < 2:
         return 0.05
-    k = neighbours_of(len(cells))
-    similar = np.asarray(cells, np.float32) @ np.asarray(cells, np.float32).T
-    np.fill_diagonal(similar, -np.inf)
-    away = 1.0 - np.partition(similar, -k, axis=1)[:, -k]
-    return float(max(MARGIN * np.quantile(away, RECOGNISED_SHARE), 1e-4))
+    return float(max(MARGIN * np.quantile(_left_out(cells), RECOGNISED_SHARE), 1e-4))
 
 
 def to_bytes(tables: dict[str, np.ndarray]) -> bytes:

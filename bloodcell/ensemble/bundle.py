@@ -214,9 +214,10 @@ def write_zip(folder: Path, target: Path) -> None:
             name = file.relative_to(folder).as_posix()
             if _KNOWN.fullmatch(name):
                 entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                # Weights and tables hardly shrink: packing them is most of the time.
-                dense = name.endswith((".tflite", ".npz"))
-                entry.compress_type = zipfile.ZIP_STORED if dense else zipfile.ZIP_DEFLATED
+                # Weights hardly shrink: packing them is most of the time. A ``.npz`` is packed, so
+                # that in a zip that was cut off it is not taken for the zip itself.
+                stored = name.endswith(".tflite")
+                entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
                 packed.writestr(entry, file.read_bytes())
 
 

@@ -178,9 +178,10 @@ def worth_table(found: dict[str, Any]) -> pd.DataFrame:
 
 def show_worth(ensemble: Ensemble, dataset: Dataset | None, found: dict[str, Any]) -> None:
     """What adapting was worth, what to label next, and labels to look at again."""
+    to = plain(str(found["laboratory"])) if found["used"] else "photographs without labels"
     st.markdown(
-        f"**{plain(ensemble.name)}** is {plain(str(found['parent']))} adapted to "
-        f"{plain(str(found['laboratory']))}. Measured: {found.get('how', '')}."
+        f"**{plain(ensemble.name)}** is {plain(str(found['parent']))} adapted to {to}. Measured: "
+        f"{found.get('how', '')}."
     )
     left, right = st.columns([11, 9], gap="medium")
     with left:
@@ -203,7 +204,7 @@ def show_worth(ensemble: Ensemble, dataset: Dataset | None, found: dict[str, Any
         )
         if pair := found.get("paired"):
             st.caption(f"{pair['verdict'][:1].upper()}{pair['verdict'][1:]} (p = {pair['p']:.2g}).")
-        if dataset is not None:
+        if found["used"]:
             st.caption(
                 "Doubtful cells are labelled first, so these are harder than the rest, before and "
                 "after."

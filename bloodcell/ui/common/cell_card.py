@@ -144,6 +144,14 @@ def _verdict(cell: Cell, description: Description) -> None:
         )
     if not cell.recognised:
         return
+    if description.conformal.threshold == 0:
+        n = f" on {description.conformal.n:,} cells" if description.conformal.n else ""
+        st.markdown(
+            f"**Could also be:** any class, as a prediction set that keeps its promise needs 19 "
+            f"cells or more and this one rests{n or ' on fewer'}."
+        )
+        st.markdown(f"**Recognised** as one of the eight: {against}")
+        return
     others = could_be(cell.probabilities, cell.prediction_set)
     coverage = f"{100 * description.conformal.coverage:.0f} %"
     if others:
@@ -207,6 +215,9 @@ def _votes(cell: Cell, description: Description) -> None:
     st.markdown("\n".join(lines), unsafe_allow_html=True)
     votes = {int(p.argmax()) for p in cell.members}
     agree = ""
-    if len(cell.members) > 1:
+    adapted = description.adapted
+    if adapted is not None and adapted.used:
+        agree = f"The answer is that of a head fitted to {plain(adapted.laboratory)}. "
+    elif len(cell.members) > 1:
         agree = "All networks agree. " if len(votes) == 1 else "The networks **disagree**. "
     st.caption(f"{agree}Each network alone, before calibration.")
