@@ -31,6 +31,8 @@ def show_import_job() -> None:
         if isinstance(job.result, Dataset):
             name, n = job.result.name, len(job.result)
             set_active("datasets", name)
+            # What came in is what one wants to see next, not the form again.
+            st.session_state["view"] = VIEWS[0]
             st.session_state[IMPORTED] = f"Imported {n:,} images as {plain(name)}."
         st.rerun()
     if text := st.session_state.pop(IMPORTED, None):
