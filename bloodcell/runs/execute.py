@@ -142,8 +142,9 @@ class RunWriter:
         now = time.monotonic()
         if self.reason is None and now - self._asked > 0.2:
             self._asked = now
-            if self.run.stop_path.exists():
-                self.reason = "a stop was asked for"
+            with contextlib.suppress(FileNotFoundError):
+                said = self.run.stop_path.read_text(encoding="utf-8", errors="replace")
+                self.reason = said.strip()[:300] or "a stop was asked for"
         if self.reason is not None:
             self.status["state"] = "stopping"
         return self.reason

@@ -13,7 +13,7 @@ import psutil
 
 from bloodcell.augment.policy import Policy
 from bloodcell.errors import BadInput, NameTaken
-from bloodcell.files import write_json
+from bloodcell.files import write_json, write_text
 from bloodcell.runs.execute import DETACHED
 from bloodcell.runs.lock import hold
 from bloodcell.runs.preflight import check_config, seen_before
@@ -95,13 +95,14 @@ def spawn(workspace: Workspace, verb: list[str], log: Path, *flags: str) -> int:
     return process.pid
 
 
-def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
+def ask_to_stop(run: Run, wait_s: float = 0.0, reason: str = "") -> str:
     """Ask a run to stop after its current batch; returns its state then.
 
     A run that waits is stopped at once. For one that does not run there is nothing to do.
 
     Args:
         wait_s: seconds to wait for its end.
+        reason: what its status says then, where it is not a person who asks.
     """
     if run.status()["state"] == "queued":
         run.stop_path.touch()
@@ -110,7 +111,8 @@ def ask_to_stop(run: Run, wait_s: float = 0.0) -> str:
             status = {**run.status(), "state": "stopped", "reason": "stopped before it began"}
             write_json(run.status_path, status)
     if run.status()["state"] in ACTIVE:
-        run.stop_path.touch()
+        # Of no words it is made also where the disk is full.
+        write_text(run.stop_path, reason) if reason else run.stop_path.touch()
     return wait_for_end(run, wait_s)
 
 

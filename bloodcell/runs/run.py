@@ -2,7 +2,8 @@
 
 ``artifacts/runs/ID/`` holds ``config.json status.json metrics.jsonl train.log checkpoint/
 model.keras model.tflite predictions.npz``. The page and the command line only read it; the
-process that carries the run out is its only writer, but for ``stop`` (a request to stop).
+process that carries the run out is its only writer, but for ``stop`` (a request to stop, with the
+reason if it is not a person's).
 """
 
 import hashlib
@@ -38,6 +39,7 @@ _RECORD: dict[str, type] = {
     "config": dict, "policy": dict, "dataset_fingerprint": str, "curation_fingerprint": str,
     "environment": dict, "started_from": str, "taught_by": str, "weights_sha256": str,
     "history": list, "trackers": list, "mirrors": list, "duplicate_of": str,
+    "sweep": dict,
 }  # fmt: skip
 # Of an epoch: what every version has written, what later ones have added, and shares among them.
 _MEASURED = (

@@ -2,9 +2,9 @@
 
 ``python -m bloodcell queue --supervise`` is the process; :func:`wake` starts it where runs wait.
 It outlives the browser, the server and the terminal, there is one to a workspace (by a lock),
-and it ends when nobody waits and no cluster has to be asked what became of a job. All it knows it
-reads from disk at every step, so that after a kill the next one goes on; a run that goes on has
-no need of it.
+and it ends when nobody waits, no sweep goes on and no cluster has to be asked what became of a
+job. All it knows it reads from disk at every step, so that after a kill the next one goes on; a
+run that goes on has no need of it.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ from bloodcell.runs.queue import (
     write_order,
 )
 from bloodcell.runs.run import Run
+from bloodcell.runs.trials import advance, is_sweeping
 from bloodcell.workspace import Workspace
 
 __all__ = ["is_supervised", "supervise", "wake"]
@@ -50,7 +51,8 @@ def wake(workspace: Workspace) -> int | None:
 
     Call it where somebody asks for runs to be started, never where they are looked at.
     """
-    if not waiting(workspace) and not any(make(workspace).given() for make in ENGINES.values()):
+    given = any(make(workspace).given() for make in ENGINES.values())
+    if not waiting(workspace) and not given and not is_sweeping(workspace):
         return None
     with locked(workspace.queue / "supervisor", 0) as free:
         if not free:
@@ -75,9 +77,11 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
             # Not under the lock of the queue: a cluster may take its time to answer.
             for engine in engines.values():
                 engine.watch()
+            sweeping = advance(workspace)
             with queue_lock(workspace):
                 waits = _start_next(workspace, engines)
-                if not waits and not any(engine.given() for engine in engines.values()):
+                given = any(engine.given() for engine in engines.values())
+                if not waits and not given and not sweeping:
                     # Let go of before the queue is: whoever queues a run from now on finds no
                     # supervisor and starts one.
                     stack.close()

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,6 +101,20 @@ def train(
             metavar="laboratory", help="Queue a run for each laboratory, which is its test part."
         ),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUES",
+            help="Look for good values: learning-rate=1e-4:1e-3:log or policy=gentle,strong; may "
+            "be repeated. Choices alone without --trials: all combinations.",
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="With --sweep: how many runs.")] = None,
+    sweep_name: Annotated[str | None, typer.Option(help="With --sweep: what to call it.")] = None,
+    pruning: Annotated[
+        bool,
+        typer.Option(help="With --sweep: stop trials that are worse than the median."),
+    ] = True,
     tracker: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,13 +137,14 @@ def train(
     from bloodcell.data.split import check_by
     from bloodcell.data.split_choice import chosen_rule
     from bloodcell.data.store.dataset import open_dataset
-    from bloodcell.runs import sweep
+    from bloodcell.runs import sweep as several
     from bloodcell.runs.lifecycle import prepare_all
     from bloodcell.runs.queue import check_engine
     from bloodcell.runs.tracker import parse_tracker
     from bloodcell.training.config import make_config
 
     given = dict(context.params)
+    asked = {"dataset": dataset, "preset": preset}
     for key in (
         "dataset",
         "preset",
@@ -141,8 +156,14 @@ def train(
         "detach",
         "as_json",
         "leave_one_out",
+        "sweep",
+        "trials",
+        "sweep_name",
+        "pruning",
     ):
         given.pop(key)
+    several_asked = members or folds is not None or seeds is not None or leave_one_out is not None
+    _check_sweep_words(sweep, trials, sweep_name, several=several_asked or bool(tracker))
     opened = open_dataset(context.obj, dataset)
     rule = chosen_rule(opened)
     # A seed of its own draws anew, in the shares that were chosen for the dataset.
@@ -150,18 +171,22 @@ def train(
     given["split_seed"] = rule.seed if split_seed is None else split_seed
     given["split_by"] = split_by or rule.by
     given["split_hold_out"] = rule.hold_out if split_hold_out is None else split_hold_out
+    if sweep:
+        given |= asked
+        _sweep(context.obj, opened, sweep, trials, sweep_name, pruning, engine, given, as_json)
+        return
     if members:
-        configs = sweep.members(dataset, preset, **given)
+        configs = several.members(dataset, preset, **given)
     else:
         configs = [make_config(dataset, preset, **given)]
     if folds is not None:
-        configs = [c for one in configs for c in sweep.k_folds(one, folds)]
+        configs = [c for one in configs for c in several.k_folds(one, folds)]
     if leave_one_out is not None:
         check_by(leave_one_out, "")
         named = sorted(set(opened.origin(leave_one_out)) - {""})
-        configs = [c for one in configs for c in sweep.leave_one_out(one, leave_one_out, named)]
+        configs = [c for one in configs for c in several.leave_one_out(one, leave_one_out, named)]
     if seeds is not None:
-        configs = [c for one in configs for c in sweep.seeds(one, seeds)]
+        configs = [c for one in configs for c in several.seeds(one, seeds)]
     trackers = [parse_tracker(text) for text in tracker or []]
     if engine is not None:
         check_engine(engine)
@@ -169,12 +194,58 @@ def train(
     made = prepare_all(context.obj, configs, trackers=trackers)
     for words in warnings:
         print(f"warning: {words}", file=sys.stderr)
-    if members or folds is not None or seeds is not None or leave_one_out is not None:
+    if several_asked:
         _queue(context.obj, made, engine)
         rows = [run.summary() for run in made]
         show(rows, as_json, "\n".join(f"{r['id']} {r['state']}" for r in rows))
     else:
         _execute_or_queue(context.obj, made[0], detach or engine is not None, as_json, engine)
+
+
+def _check_sweep_words(
+    axes: list[str] | None, trials: int | None, name: str | None, *, several: bool
+) -> None:
+    """Raise BadInput for options of `train` that do not go together."""
+    if not axes and (trials is not None or name is not None):
+        raise BadInput("--trials and --sweep-name go with --sweep: say what is to be varied.")
+    if axes and several:
+        raise BadInput(
+            "--sweep goes with none of --members, --folds, --seeds, --leave-one-out and --tracker: "
+            "vary the backbone or the seed by --sweep, or give up the other."
+        )
+
+
+def _sweep(
+    workspace: Workspace,
+    dataset: "Dataset",
+    axes: list[str],
+    trials: int | None,
+    name: str | None,
+    pruning: bool,
+    engine: str | None,
+    given: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """Begin a sweep, whose runs the queue makes one after the other."""
+    from bloodcell.runs.trials import make_sweep, parse_space, remove_sweep
+    from bloodcell.training.config import TrainConfig
+
+    preset = given.pop("preset", None) or "fast"
+    space = parse_space(axes)
+    made = make_sweep(
+        workspace, space, str(given.pop("dataset")), preset, trials,
+        name=name or "", pruning=pruning, engine=engine, **given,
+    )  # fmt: skip
+    try:
+        configs = [TrainConfig.from_json(dict(base)) for base in made.base.values()]
+        for words in _check_launch(workspace, dataset, configs):
+            print(f"warning: {words}", file=sys.stderr)
+    except BloodCellError:
+        remove_sweep(workspace, made.name)
+        raise
+    start_waiting(workspace)
+    found = {"name": made.name, "trials": made.trials, "state": made.state, "grid": made.grid}
+    show(found, as_json, f"{made.name}: {made.trials} trials; see `python -m bloodcell sweeps`")
 
 
 def _check_launch(
@@ -257,6 +328,88 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     for problem in damaged_runs(context.obj):
         print(f"warning: {problem}", file=sys.stderr)
     show(found, as_json, table(rows, head) if rows else "No runs yet.")
+
+
+@app.command()
+def sweeps(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="To see its trials.")
+    ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Make no more trials, and stop those that go on.")
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--resume", help="Go on with one that stopped.")] = False,
+    trials: Annotated[int | None, typer.Option(help="So many in all from now on.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the sweeps, or the trials of one, best first; stop it or let it go on."""
+    from bloodcell.runs.trials import (
+        change_sweep,
+        list_sweeps,
+        open_sweep,
+        resume_sweep,
+        stop_sweep,
+        trials_of,
+    )
+
+    if name is None:
+        found = [
+            {
+                "name": sweep.name,
+                "state": sweep.state,
+                "trials": sweep.trials,
+                "made": len(made := trials_of(context.obj, sweep)),
+                "complete": sum(t.state == "complete" for t in made),
+                "best": min((t.value for t in made if t.state == "complete"), default=None),
+                "reason": sweep.reason,
+            }
+            for sweep in list_sweeps(context.obj)
+        ]
+        lines = [list(row.values()) for row in found]
+        text = table(lines, list(found[0])) if found else "No sweeps yet."
+        show(found, as_json, text)
+        return
+    if trials is not None:
+        change_sweep(context.obj, name, trials=trials)
+    if stop:
+        stop_sweep(context.obj, open_sweep(context.obj, name))
+    elif go_on or trials is not None:
+        resume_sweep(context.obj, open_sweep(context.obj, name))
+        start_waiting(context.obj)
+    sweep = open_sweep(context.obj, name)
+    made = sorted(
+        trials_of(context.obj, sweep),
+        key=lambda t: (t.state != "complete", t.value is None, t.value, t.number),
+    )
+    keys = [axis.key for axis in sweep.axes]
+    rows = [
+        {
+            "number": t.number,
+            "id": t.run.id,
+            "state": t.state,
+            "epochs": len(t.losses),
+            "val_loss": t.value,
+            "val_accuracy": t.accuracy,
+            "values": t.values,
+        }
+        for t in made
+    ]
+    text = table(
+        [
+            [
+                *(r[k] for k in ("number", "id", "state", "epochs")),
+                None if r["val_loss"] is None else f"{r['val_loss']:.4f}",
+                None if r["val_accuracy"] is None else f"{100 * r['val_accuracy']:.2f} %",
+                *(r["values"].get(k) for k in keys),
+            ]
+            for r in rows
+        ],
+        ["trial", "id", "state", "epochs", "val loss", "val accuracy", *keys],
+    )
+    head = f"{sweep.name}: {sweep.state}, {len(made)} of {sweep.trials} trials. {sweep.reason}"
+    found = {"name": sweep.name, "state": sweep.state, "reason": sweep.reason, "trials": rows}
+    show(found, as_json, f"{head.strip()}\n{text}")
 
 
 @app.command()
