@@ -26,6 +26,7 @@ from bloodcell.verbs import (
     augment,
     classify,
     data,
+    doctor,
     ensembles,
     library,
     queue,
@@ -44,7 +45,7 @@ app = typer.Typer(
     epilog="For research use only. Not a medical device.",
 )
 
-for _verbs in (data, augment, library, runs, queue, ensembles, classify, smear, agreement):
+for _verbs in (data, augment, library, runs, queue, ensembles, classify, smear, agreement, doctor):
     app.add_typer(_verbs.app)
 
 # Typer brings its own copy of click along in some versions; this is its ClickException in all.

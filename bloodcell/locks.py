@@ -16,8 +16,13 @@ EVERY_S = 0.02
 CHANGE_S = 10.0
 
 
-def acquire(file: IO) -> bool:
-    """Lock an open file for this process without waiting; False if another one holds it."""
+def acquire(file: IO, *, shared: bool = False) -> bool:
+    """Lock an open file for this process without waiting; False if another one holds it.
+
+    Args:
+        shared: only as long as nobody holds it alone. NFS gives no other to a file that was opened
+            for reading.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -26,7 +31,8 @@ def acquire(file: IO) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
@@ -53,7 +59,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock on `path`; nothing is made or changed."""
     try:
         with path.open("r") as file:
-            return not acquire(file)
+            return not acquire(file, shared=True)
     except OSError:
         return False
 

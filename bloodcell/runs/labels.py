@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
 from bloodcell.locks import changing
+from bloodcell.runs.remembered import remembered
 from bloodcell.runs.run import Run
 
 __all__ = ["Labels", "read_labels", "write_labels"]
@@ -50,11 +52,16 @@ def read_labels(run: Run) -> Labels:
     Raises:
         BadInput: the file is damaged.
     """
-    if not run.labels_path.exists():
+    try:
+        return remembered(run.labels_path, _read)
+    except FileNotFoundError:
         return Labels()
-    found = read_json(run.labels_path)
+
+
+def _read(path: Path) -> Labels:
+    found = read_json(path)
     if not isinstance(found, dict):
-        raise BadInput(f"{run.labels_path} holds no labels: remove it and label the run again.")
+        raise BadInput(f"{path} holds no labels: remove it and label the run again.")
     known = {f.name for f in dataclasses.fields(Labels)}
     return Labels(**{k: v for k, v in found.items() if k in known})
 

@@ -12,6 +12,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,21 @@ from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
 from bloodcell.files import load_array, new_folder, read_json, write_array, write_json
 from bloodcell.runs.process import is_alive, is_recent
+from bloodcell.runs.remembered import remembered
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
 from bloodcell.workspace import Workspace
 
-__all__ = ["ACTIVE", "STATES", "Run", "create_run", "damaged_runs", "list_runs", "open_run"]
+__all__ = [
+    "ACTIVE",
+    "STATES",
+    "Outline",
+    "Run",
+    "create_run",
+    "damaged_runs",
+    "list_runs",
+    "open_run",
+]
 
 # The files that a run is used by, with the sha256 that each had when it was written.
 CHECKSUMS = "checksums.json"
@@ -119,23 +130,7 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """All of ``config.json``: the config, its policy, and where the run was made."""
-        record = read_json(self.config_path)
-        needed = {"config", "policy", "dataset_fingerprint", "curation_fingerprint"}
-        if not isinstance(record, dict) or not needed <= set(record):
-            raise BadInput(
-                f"{self.config_path} lacks {', '.join(sorted(needed))}: restore the run from a "
-                "copy or remove its folder."
-            )
-        wrong = [k for k, kind in _RECORD.items() if not isinstance(record.get(k, kind()), kind)]
-        trackers = record.get("trackers") or record.get("mirrors") or []
-        if not wrong and not all(_is_tracker(t) for t in trackers):
-            wrong = ["trackers"]
-        if wrong:
-            raise BadInput(
-                f"{self.config_path} holds {str(record[wrong[0]])[:60]!r} for {wrong[0]}: restore "
-                "the run from a copy or remove its folder."
-            )
-        return record
+        return dict(remembered(self.config_path, _read_record))
 
     def seen(self) -> np.ndarray:
         """bytes (S32): identities of images that its initial weights saw, beyond its own parts."""
@@ -144,30 +139,14 @@ class Run:
         return load_array(self.seen_path)
 
     def config(self) -> TrainConfig:
-        config = self.record()["config"]
-        try:
-            return TrainConfig.from_json(config)
-        except BadInput as error:
-            raise BadInput(f"{self.config_path}: {error}") from error
+        return remembered(self.config_path, _read_config)
 
     def policy(self) -> Policy:
         return policy_from_json(self.record()["policy"], str(self.config_path))
 
     def status(self) -> dict[str, Any]:
         """``status.json`` with the state as it really is: "lost" if its process is gone."""
-        status = read_json(self.status_path)
-        if not isinstance(status, dict) or status.get("state") not in STATES:
-            raise BadInput(
-                f"{self.status_path} holds no state of {', '.join(STATES)}: restore the run from "
-                "a copy or remove its folder."
-            )
-        wrong = [k for k in _NUMBERS if not _is_number(status.get(k, 0), none=True)]
-        wrong += [k for k in _TEXTS if not isinstance(status.get(k, ""), str)]
-        if wrong:
-            raise BadInput(
-                f"{self.status_path} holds {str(status[wrong[0]])[:60]!r} for {wrong[0]}: restore "
-                "the run from a copy or remove its folder."
-            )
+        status = dict(remembered(self.status_path, _read_status))
         if status["state"] in ACTIVE and not is_alive(status):
             status["state"] = "lost"
             status["reason"] = "its process ended without a word"
@@ -190,26 +169,21 @@ class Run:
         Raises:
             BadInput: a line is no record of its epoch.
         """
-        if not self.metrics_path.exists():
+        try:
+            return _read_metrics(self.metrics_path)
+        except FileNotFoundError:
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-        found = []
-        for number, line in enumerate(lines, 1):
-            try:
-                # A number of very many digits is a ValueError of Python itself.
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise self._no_record(number, f"it is not JSON ({error})") from error
-            if problem := _problem_of(record, number):
-                raise self._no_record(number, problem)
-            found.append(record)
-        return found
 
-    def _no_record(self, number: int, problem: str) -> BadInput:
-        return BadInput(
-            f"{self.metrics_path} has no record of epoch {number} in line {number}: {problem}; "
-            f"`python -m bloodcell resume {self.id}` writes it anew from the checkpoint."
-        )
+    def outline(self) -> "Outline":
+        """What a list shows of :meth:`metrics`, and no more, so that it can be kept in mind.
+
+        Raises:
+            BadInput: as there.
+        """
+        try:
+            return remembered(self.metrics_path, _read_outline)
+        except FileNotFoundError:
+            return Outline()
 
     def predictions(self) -> dict[str, np.ndarray]:
         """The exported model's answers: identities, labels, probabilities of both parts.
@@ -278,20 +252,113 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """One row of ``runs --json``; `val_accuracy` is that of the exported (best) epoch."""
-        config, status, metrics = self.config(), self.status(), self.metrics()
-        best = min(metrics, key=selection_loss, default=None)
+        config, status, outline = self.config(), self.status(), self.outline()
         return {
             "id": self.id,
             "state": status["state"],
             "backbone": config.backbone,
             "dataset": Path(config.dataset).name,
-            "epoch": len(metrics),
+            "epoch": len(outline.losses),
             "epochs": config.epochs,
-            "val_accuracy": best and best["val_accuracy"],
-            "val_images": best and sum(map(sum, best.get("val_confusion", []))),
-            "seconds": round(sum(m["seconds"] for m in metrics), 1),
+            "val_accuracy": outline.accuracy,
+            "val_images": outline.images,
+            "seconds": outline.seconds,
             "reason": status.get("reason", ""),
         }
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The epochs of a run in short.
+
+    Attributes:
+        losses: what each epoch is judged by.
+        accuracy, images: of the validation part at the best epoch; None before the first.
+        seconds: of training.
+    """
+
+    losses: tuple[float, ...] = ()
+    accuracy: float | None = None
+    images: int | None = None
+    seconds: float = 0.0
+
+
+def _read_outline(path: Path) -> Outline:
+    metrics = _read_metrics(path)
+    best = min(metrics, key=selection_loss, default=None)
+    return Outline(
+        tuple(map(selection_loss, metrics)),
+        best and best["val_accuracy"],
+        best and sum(map(sum, best.get("val_confusion", []))),
+        round(sum(m["seconds"] for m in metrics), 1),
+    )
+
+
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            # A number of very many digits is a ValueError of Python itself.
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _no_record(path, number, f"it is not JSON ({error})") from error
+        if problem := _problem_of(record, number):
+            raise _no_record(path, number, problem)
+        found.append(record)
+    return found
+
+
+def _no_record(path: Path, number: int, problem: str) -> BadInput:
+    return BadInput(
+        f"{path} has no record of epoch {number} in line {number}: {problem}; "
+        f"`python -m bloodcell resume {path.parent.name}` writes it anew from the checkpoint."
+    )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    needed = {"config", "policy", "dataset_fingerprint", "curation_fingerprint"}
+    if not isinstance(record, dict) or not needed <= set(record):
+        raise BadInput(
+            f"{path} lacks {', '.join(sorted(needed))}: restore the run from a "
+            "copy or remove its folder."
+        )
+    wrong = [k for k, kind in _RECORD.items() if not isinstance(record.get(k, kind()), kind)]
+    trackers = record.get("trackers") or record.get("mirrors") or []
+    if not wrong and not all(_is_tracker(t) for t in trackers):
+        wrong = ["trackers"]
+    if wrong:
+        raise BadInput(
+            f"{path} holds {str(record[wrong[0]])[:60]!r} for {wrong[0]}: restore "
+            "the run from a copy or remove its folder."
+        )
+    return record
+
+
+def _read_config(path: Path) -> TrainConfig:
+    config = remembered(path, _read_record)["config"]
+    try:
+        return TrainConfig.from_json(config)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def _read_status(path: Path) -> dict[str, Any]:
+    status = read_json(path)
+    if not isinstance(status, dict) or status.get("state") not in STATES:
+        raise BadInput(
+            f"{path} holds no state of {', '.join(STATES)}: restore the run from "
+            "a copy or remove its folder."
+        )
+    wrong = [k for k in _NUMBERS if not _is_number(status.get(k, 0), none=True)]
+    wrong += [k for k in _TEXTS if not isinstance(status.get(k, ""), str)]
+    if wrong:
+        raise BadInput(
+            f"{path} holds {str(status[wrong[0]])[:60]!r} for {wrong[0]}: restore "
+            "the run from a copy or remove its folder."
+        )
+    return status
 
 
 # What predictions hold of each part: n, n and n×8.
@@ -301,8 +368,7 @@ _ANSWERS = ("ids", "labels", "probabilities")
 def _is_number(value: Any, *, none: bool = False) -> bool:
     if value is None:
         return none
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and -_MOST <= value <= _MOST
+    return type(value) in (int, float) and -_MOST <= value <= _MOST
 
 
 def _is_tracker(value: Any) -> bool:
@@ -329,8 +395,10 @@ def _problem_of_confusion(record: dict[str, Any]) -> str:
     matrix, k = record["val_confusion"], len(CLASS_NAMES)
     sound = isinstance(matrix, list) and len(matrix) == k
     sound = sound and all(isinstance(row, list) and len(row) == k for row in matrix)
-    sound = sound and all(type(n) is int and 0 <= n <= _MOST for row in matrix for n in row)
-    if not sound or not (total := sum(map(sum, matrix))):
+    # By the quickest words there are: a long list of runs has a million of these numbers.
+    counts = list(chain.from_iterable(matrix)) if sound else []
+    sound = set(map(type, counts)) == {int} and min(counts) >= 0 and max(counts) <= _MOST
+    if not sound or not (total := sum(counts)):
         return "its val_confusion is no table of counts"
     # Told twice: a digit that changed in one of them is noticed.
     right = sum(matrix[i][i] for i in range(k)) / total
@@ -396,7 +464,7 @@ def damaged_runs(workspace: Workspace) -> list[str]:
 def _damage(run: Run) -> str:
     """Why a run cannot be read, or ""."""
     try:
-        run.config(), run.status(), run.metrics()
+        run.config(), run.status(), run.outline()
     except BadInput as error:
         return str(error)
     except OSError as error:

@@ -24,7 +24,6 @@ from bloodcell.runs.preflight import check_config
 from bloodcell.runs.queue import cancel, check_engine, enqueue, read_order, settings, slots_of
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig, make_config
-from bloodcell.training.schedule import selection_loss
 from bloodcell.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
@@ -356,19 +355,18 @@ def trials_of(workspace: Workspace, sweep: Sweep) -> list[Trial]:
 
 
 def _trial(run: Run, record: Mapping[str, Any]) -> Trial:
-    status, metrics = run.status(), run.metrics()
+    status, outline = run.status(), run.outline()
     words = {"queued": "waiting", "finished": "complete", "stopped": "stopped"}
     state = "running" if status["state"] in ACTIVE else words.get(status["state"], "failed")
     if state == "stopped" and status.get("reason", "").startswith(PRUNED):
         state = "pruned"
-    best = min(metrics, key=selection_loss, default=None)
     return Trial(
         run,
         int(record["number"]),
         dict(record["values"]),
         state,
-        tuple(selection_loss(m) for m in metrics),
-        best and best["val_accuracy"],
+        outline.losses,
+        outline.accuracy,
     )
 
 

@@ -15,6 +15,7 @@ from bloodcell.locks import locked
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.queue import enqueue, waiting
 from bloodcell.runs.run import list_runs, open_run
+from bloodcell.runs.trials import advance
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
 
@@ -198,3 +199,45 @@ def test_where_one_may_only_read_every_verb_on_runs_is_one_sentence(
         assert "\n" not in str(caught.value)
     for verb in (("runs",), ("queue",), ("trash",)):
         app(["--home", str(demo_copy), *verb], standalone_mode=False)
+
+
+def test_a_sweep_is_begun_listed_stopped_and_resumed(
+    idle: Path, say: Say, capsys: pytest.CaptureFixture[str]
+):
+    made = say(
+        idle, "train", "--dataset", "demo", *TINY, "--sweep", "dropout=0,0.2",
+        "--sweep", "policy=gentle,strong", "--sweep-name", "first",
+    )  # fmt: skip
+    assert made == {"name": "first", "trials": 4, "state": "active", "grid": True}
+    assert advance(Workspace(idle))
+    (row,) = say(idle, "sweeps")
+    assert (row["made"], row["complete"], row["best"]) == (1, 0, None)
+    assert say(idle, "sweeps", "first", "--stop")["state"] == "stopped"
+    assert say(idle, "queue")["waiting"] == []
+    told = say(idle, "sweeps", "first", "--resume")
+    assert told["trials"][0]["values"] == {"dropout": 0.0, "policy": "gentle"}
+    assert say(idle, "queue")["waiting"] == [told["trials"][0]["id"]]
+    app(["--home", str(idle), "sweeps", "first"], standalone_mode=False)
+    assert "first: active, 1 of 4 trials." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--dataset", "demo", *TINY, "--sweep", "seed=1,2", "--members"),
+        ("train", "--dataset", "demo", *TINY, "--trials", 3),
+        ("train", "--dataset", "demo", *TINY, "--sweep", "dropout=0:5", "--trials", 3),
+        ("train", "--dataset", "demo", *TINY, "--engine", "nowhere"),
+        ("queue", "--engine", "nowhere"),
+        ("queue", "--set", "partition=gpu"),
+        ("queue", "--engine", "slurm", "--set", "colour=red"),
+    ],
+)
+def test_a_sweep_or_an_engine_that_cannot_be_leaves_everything_as_it_was(
+    idle: Path, say: Say, words: tuple
+):
+    with pytest.raises(BadInput):
+        say(idle, *words)
+    assert list_runs(Workspace(idle)) == []
+    assert say(idle, "sweeps") == []
+    assert say(idle, "queue")["engine"] == "local"
