@@ -12,6 +12,7 @@ them has few classes); and what home loses. The networks run once a cell, unturn
 
 import argparse
 import time
+from functools import reduce
 
 import numpy as np
 
@@ -54,12 +55,7 @@ def laboratories(
                 found[laboratory or name] = cells.rows(enough), made
     some = [o for o in others if len(o)]
     empty = next(iter(found.values()))[0].rows(np.arange(0))
-    return found, _joined(some) if some else empty
-
-
-def _joined(parts: list[Cells]) -> Cells:
-    keys = Cells.__dataclass_fields__
-    return Cells(*(np.concatenate([getattr(p, k) for p in parts]) for k in keys))
+    return found, reduce(Cells.and_also, some, empty)
 
 
 def rows_of(

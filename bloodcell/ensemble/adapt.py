@@ -124,6 +124,10 @@ class Cells:
     def rows(self, rows: np.ndarray) -> "Cells":
         return Cells(*(getattr(self, k)[rows] for k in self.__dataclass_fields__))
 
+    def and_also(self, more: "Cells") -> "Cells":
+        both = ((getattr(self, k), getattr(more, k)) for k in self.__dataclass_fields__)
+        return Cells(*map(np.concatenate, both))
+
 
 def look_at(
     ensemble: Ensemble,
@@ -259,11 +263,21 @@ def adapt(
     warnings: list[str] = []
     found: dict[str, Any] = {"name": name, "parent": parent.name}
     laboratory = _laboratory_name(dataset, cells, warnings)
-    if cells is None:
-        adaptation, tables, description = _from_unlabelled(parent, plain, artefacts, rng)
+    kinds = np.zeros(0, int) if cells is None else np.unique(cells.labels[cells.labels >= 0])
+    if len(kinds) == 1:
+        # A head that knows the laboratory by one class calls nearly all of its cells that.
+        warnings.append(
+            f"All labelled cells are {CLASS_NAMES[kinds[0]]}: nothing about classes changes until "
+            "another class is labelled, only which cells are recognised."
+        )
+        alone = cells.rows(cells.labels >= 0)
+        cells, plain = None, alone if plain is None else plain.and_also(alone)
+    elif cells is None:
         warnings.append(
             "Without labelled cells nothing about classes changes: only which cells are recognised."
         )
+    if cells is None:
+        adaptation, tables, description = _from_unlabelled(parent, plain, artefacts, rng)
     else:
         adaptation, tables, description = _from_labelled(
             parent, home, cells, plain, artefacts, laboratory, per_class, rng, warnings
@@ -520,8 +534,8 @@ def _what_cannot_be_known(labels: np.ndarray) -> list[str]:
     absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels]
     if absent:
         told.append(
-            f"No labelled cell of {', '.join(absent)}: for these the old answer is kept, and "
-            "nothing is known of them in this laboratory."
+            f"No labelled cell of {', '.join(absent)}: nothing is known of these here, and where "
+            "they occur they may be taken for a class that was labelled."
         )
     return told
 

@@ -87,20 +87,21 @@ class Problem:
             )
             for view in home
         }
-        self._solved: dict[Choice, tuple[np.ndarray, np.ndarray]] = {}
+        self._solved: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
         self.choices = [Choice(*found) for found in product(home, STRENGTHS, BEGINNINGS)]
 
     def _given_home(self, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
         """Of the new cells: what home says (n×8), and their kernel that is left (n×n)."""
-        if choice not in self._solved:
+        key = (choice.view, choice.strength)
+        if key not in self._solved:
             among, across, within = self._kernels[choice.view]
             among = among.copy()
             among[np.diag_indices(len(among))] += choice.strength * self._noise
             solved = np.linalg.solve(among, across.T).T
-            targets = self._home_truth - choice.beginning * self._home_said
             left = within - solved @ across.T
-            self._solved[choice] = solved @ targets, (left + left.T) / 2
-        return self._solved[choice]
+            self._solved[key] = solved, (left + left.T) / 2
+        solved, left = self._solved[key]
+        return solved @ (self._home_truth - choice.beginning * self._home_said), left
 
     def _solve(self, choice: Choice, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Dual coefficients (n×8) of some new cells, and the inverse of their system."""

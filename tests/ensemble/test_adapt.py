@@ -236,6 +236,18 @@ class TestAnEnsemble:
             wider.predict(images).probabilities, parent.predict(images).probabilities
         )
 
+    def test_one_class_alone_changes_no_answer(self, workspace):
+        violet = open_dataset(workspace, "violet")
+        with new_dataset(workspace, "alone", (48, 48), "drawn", "none") as writer:
+            for image in violet.images[violet.labels == 2]:
+                writer.add(image, 2, f"{len(writer)}.png")
+        parent = open_ensemble(workspace, "first")
+        found = adapt(workspace, parent, "one", open_dataset(workspace, "alone"))
+        assert found["used"] == {}
+        assert "All labelled cells are erythroblast" in found["warnings"][0]
+        answers = [e.predict(violet.images[:]) for e in (parent, open_ensemble(workspace, "one"))]
+        np.testing.assert_array_equal(answers[0].probabilities, answers[1].probabilities)
+
     def test_cells_of_home_are_there_from_the_beginning_and_can_be_made_again(self, workspace):
         first = home_of(open_ensemble(workspace, "first"))
         count = write_home(workspace.ensembles / "first", open_dataset(workspace, "demo"))

@@ -64,7 +64,7 @@ def test_cells_are_labelled_undone_skipped_and_adapted_to(app: AppTest, home: Pa
     text = words(app)
     assert "**Our\\-lab** is first adapted to Our lab" in text
     assert "**The rest, adapted.** 5 files" in text
-    assert "for these the old answer is kept" in text
+    assert "nothing is known of these here" in text
     # Again from its parent, not from itself.
     assert app.button(key="adapt").label == "Adapt first"
 
