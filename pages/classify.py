@@ -242,8 +242,18 @@ def show_label_view(ensemble: Ensemble, kept: Photographs | None) -> None:
     worth = adapting.measured(ensemble, dataset)
     if worth is not None:
         adapting.show_worth(ensemble, dataset, worth)
-        if dataset is not None:
-            adapting.show_changes(ensemble, adapting.before(ensemble), dataset, job.result)
+        parent = adapting.before(ensemble)
+        if dataset is not None and parent is not None:
+            its = batch.seen_job(parent, dataset)
+            if not wait_for(its):
+                return
+            adapting.show_changes(
+                ensemble,
+                ensemble.calibrate(job.result),
+                parent,
+                parent.calibrate(its.result),
+                dataset,
+            )
 
 
 heading(

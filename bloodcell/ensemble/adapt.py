@@ -41,7 +41,7 @@ from bloodcell.ensemble.adapted_head import (
 from bloodcell.ensemble.bundle import Bundle, file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.classify import File, classify
 from bloodcell.ensemble.description import read_description
-from bloodcell.ensemble.ensemble import BATCH, Ensemble, run_members
+from bloodcell.ensemble.ensemble import BATCH, Ensemble
 from bloodcell.ensemble.fit_head import (
     HOME_WEIGHT,
     Problem,
@@ -59,6 +59,7 @@ from bloodcell.ensemble.home_cells import (
     features_among,
     home_cells,
 )
+from bloodcell.ensemble.shift import find_shift
 from bloodcell.ensemble.training_statistics import lights_of
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -148,7 +149,7 @@ def look_at(
     seen, features, said, before, novelty, backgrounds = [], [], [], [], [], []
     for start in range(0, len(indices), BATCH):
         images = read(indices[start : start + BATCH])
-        raw = run_members(ensemble.models, images, turned)
+        raw = ensemble.run(images, turned)
         answers = ensemble.calibrate(raw)
         seen.append(np.concatenate(raw.novelty_features, axis=1))
         features.append(joined(raw.features).astype(np.float32))
@@ -255,7 +256,10 @@ def adapt(
     rng = np.random.default_rng(seed)
     home = home_of(parent) if dataset is not None else None
     cells = _laboratory(parent, dataset, home, progress, tta) if dataset is not None else None
-    plain, images = _unlabelled(parent, unlabelled or [], progress)
+    given = parent
+    parent, plain, novelty, images = _unlabelled(
+        parent, unlabelled or [], dataset is None, progress
+    )
     if cells is not None:
         rows = np.flatnonzero(np.isin(dataset.hashes, cells.ids[cells.labels >= 0]))
         images = np.concatenate([images, read_images(dataset, rows, parent.size)])
@@ -272,12 +276,19 @@ def adapt(
         )
         alone = cells.rows(cells.labels >= 0)
         cells, plain = None, alone if plain is None else plain.and_also(alone)
+        novelty = np.concatenate([novelty, alone.novelty])
     elif cells is None:
         warnings.append(
             "Without labelled cells nothing about classes changes: only which cells are recognised."
         )
+    if parent is not given:
+        old, new = (parent.description.balance, parent.description.light.background[1])
+        warnings.append(
+            f"White balance: an empty field of RGB {' '.join(f'{v:.0f}' for v in old)} is brought "
+            f"to {' '.join(f'{v:.0f}' for v in new)}, that of the training photographs."
+        )
     if cells is None:
-        adaptation, tables, description = _from_unlabelled(parent, plain, artefacts, rng)
+        adaptation, tables, description = _from_unlabelled(parent, plain, novelty, artefacts, rng)
     else:
         adaptation, tables, description = _from_labelled(
             parent, home, cells, plain, artefacts, laboratory, per_class, rng, warnings
@@ -385,19 +396,30 @@ def artefacts_of(parent: Ensemble, images: np.ndarray, progress: Progress) -> Ce
 
 
 def _unlabelled(
-    parent: Ensemble, files: list[File], progress: Progress
-) -> tuple[Cells | None, np.ndarray]:
+    parent: Ensemble, files: list[File], light: bool, progress: Progress
+) -> tuple[Ensemble, Cells | None, np.ndarray, np.ndarray]:
+    """Look at photographs without labels.
+
+    Args:
+        light: fit the white balance to them, where theirs is another light than the parent knows.
+
+    Returns:
+        The parent in that light; what it sees; the parent's own novelty of each, n; the images.
+    """
     if not files:
-        return None, np.zeros((0, parent.size, parent.size, 3), np.uint8)
+        return parent, None, np.zeros(0), np.zeros((0, parent.size, parent.size, 3), np.uint8)
     shown = classify(parent, files, tta=False, progress=progress)
     images, n = shown.images, len(shown.images)
     if not n:
         raise BadInput(f"None of the {len(files)} photographs could be read: give others.")
     ids = np.array([hashlib.blake2b(i.tobytes(), digest_size=16).hexdigest() for i in images])
     readable = [f for p, f in enumerate(shown.files) if p not in shown.errors]
+    shift = find_shift(parent, shown.backgrounds, shown.answers.novelty)
+    if light and parent.description.balance is None and shift is not None and shift.other_light:
+        parent = parent.in_light(shift.background)
     every, nothing = np.arange(n), np.full(n, OTHER)
     seen = look_at(parent, lambda i: images[i], every, nothing, ids, np.array(readable), progress)
-    return seen, images
+    return parent, seen, shown.answers.novelty, images
 
 
 def _laboratory_name(dataset: Dataset | None, cells: Cells | None, warnings: list[str]) -> str:
@@ -541,7 +563,11 @@ def _what_cannot_be_known(labels: np.ndarray) -> list[str]:
 
 
 def _from_unlabelled(
-    parent: Ensemble, plain: Cells, artefacts: Cells, rng: np.random.Generator
+    parent: Ensemble,
+    plain: Cells,
+    novelty: np.ndarray,
+    artefacts: Cells,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
     halves = np.array_split(rng.permutation(len(plain)), 2)
     threshold = parent.description.novelty.threshold
@@ -588,7 +614,7 @@ def _from_unlabelled(
     found = {
         "used": {},
         "unlabelled": len(plain),
-        "before": shares(plain.novelty <= threshold),
+        "before": shares(novelty <= threshold),
         "after": shares(after),
         "synthetic": _refused(artefacts, threshold, refused),
         "how": "each half of the photographs judged by the other",
@@ -596,6 +622,8 @@ def _from_unlabelled(
         "curve": [],
     }
     changes = {"light": _light(parent, plain.backgrounds), "novelty": _novelty(parent, near)}
+    if parent.description.balance is not None:
+        changes["balance"] = parent.description.balance
     return found, {"adapted.npz": tables}, changes
 
 

@@ -260,6 +260,8 @@ class Description(_Part):
         field, light: not there in earlier ensembles.
         weighting: "found on validation" or "given".
         left_out: runs that weighed nothing.
+        balance: the empty field of the laboratory, brought to that of the training photographs
+            before anything is looked at; None: photographs are looked at as they are.
         home: file of the cells that an adaptation keeps; None if it has none yet.
         adapted: to another laboratory; None if it was not.
     """
@@ -285,6 +287,7 @@ class Description(_Part):
     left_out: tuple[Text, ...] = ()
     trained_on: TrainedOn
     measured: Measured
+    balance: Annotated[Colour | None, _expected("a colour of 0 to 255 or null")] = None
     home: Text | None = None
     adapted: Adaptation | None = None
     files: Annotated[dict[Text, Text], _expected("an object of names and checksums")]

@@ -1,11 +1,13 @@
 """An ensemble at work: several classifiers, one calibrated answer. No TensorFlow needed."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bloodcell.data.imaging.colour_constancy import from_laboratory
 from bloodcell.data.imaging.resize import resized
 from bloodcell.ensemble.adapted_head import AdaptedHead
 from bloodcell.ensemble.bundle import Bundle
@@ -25,7 +27,6 @@ __all__ = [
     "Raw",
     "open_ensemble",
     "run_members",
-    "seen_by",
 ]
 
 BATCH = 32
@@ -103,32 +104,6 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         maps.append(plain.maps)
         novelty_features.append(np.concatenate([plain.features, plain.textures], axis=1))
     return Raw(np.stack(probabilities), features, maps, novelty_features)
-
-
-def seen_by(
-    models: list[LiteModel],
-    read: Callable[[np.ndarray], np.ndarray],
-    indices: np.ndarray,
-    progress: Progress = silent,
-) -> Raw:
-    """Run every member once on at least one image that `read` fetches a batch at a time, unturned.
-
-    Ensembles of the same members answer from it without running them again.
-    """
-    parts = []
-    for start in range(0, len(indices), BATCH):
-        parts.append(run_members(models, read(indices[start : start + BATCH]), tta=False))
-        progress(min(start + BATCH, len(indices)), len(indices), "cells")
-
-    def each(key: str) -> list[np.ndarray]:
-        return [np.concatenate(p) for p in zip(*(getattr(r, key) for r in parts), strict=True)]
-
-    return Raw(
-        np.concatenate([p.probabilities for p in parts], axis=1),
-        each("features"),
-        each("maps"),
-        each("novelty_features"),
-    )
 
 
 class Ensemble:
@@ -242,6 +217,44 @@ class Ensemble:
             )
         return found.astype(str)
 
+    def in_light(self, laboratory: np.ndarray) -> "Ensemble":
+        """The same for a laboratory whose empty field has another colour, float, 3."""
+        changed = copy(self)
+        changed.description = self.description.changed(balance=tuple(map(float, laboratory)))
+        return changed
+
+    def run(self, images: np.ndarray, tta: bool) -> Raw:
+        """What the members say of one batch, uint8, n×S×S×3, in the light that they know."""
+        balance, light = self.description.balance, self.description.light
+        if balance is not None and light is not None:
+            images = from_laboratory(images, np.array(balance), np.array(light.background[1]))
+        return run_members(self.models, images, tta)
+
+    def look(
+        self,
+        read: Callable[[np.ndarray], np.ndarray],
+        indices: np.ndarray,
+        progress: Progress = silent,
+    ) -> Raw:
+        """Run every member once on at least one image that `read` fetches, unturned.
+
+        Ensembles of the same members and light answer from it without running them again.
+        """
+        parts = []
+        for start in range(0, len(indices), BATCH):
+            parts.append(self.run(read(indices[start : start + BATCH]), tta=False))
+            progress(min(start + BATCH, len(indices)), len(indices), "cells")
+
+        def each(key: str) -> list[np.ndarray]:
+            return [np.concatenate(p) for p in zip(*(getattr(r, key) for r in parts), strict=True)]
+
+        return Raw(
+            np.concatenate([p.probabilities for p in parts], axis=1),
+            each("features"),
+            each("maps"),
+            each("novelty_features"),
+        )
+
     def said(self, raw: Raw) -> np.ndarray:
         """The members' mean by their weights, n×8, before any head of a laboratory."""
         return np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
@@ -315,7 +328,7 @@ class Ensemble:
         parts = []
         for start in range(0, len(indices), BATCH):
             batch = read(indices[start : start + BATCH])
-            parts.append(self.calibrate(run_members(self.models, batch, use_tta)))
+            parts.append(self.calibrate(self.run(batch, use_tta)))
             progress(min(start + BATCH, len(indices)), len(indices), "images")
         if not parts:
             empty = np.zeros((0, self.size, self.size, 3), np.uint8)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bloodcell.ensemble.ensemble import Ensemble, run_members
+from bloodcell.ensemble.ensemble import Ensemble
 
 __all__ = ["Similar", "similar_cells"]
 
@@ -35,7 +35,7 @@ def similar_cells(ensemble: Ensemble, image: np.ndarray, count: int = 6) -> list
     if "known.npy" not in ensemble.description.files:
         return []
     identities = ensemble.bundle.array("known.npy").astype(str)
-    found = run_members(ensemble.models, image[None], False).features
+    found = ensemble.run(image[None], False).features
     total = ensemble.similarity(found, len(identities))
     if total is None:
         return []

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from bloodcell.data.imaging.colour_constancy import background
-from bloodcell.ensemble.ensemble import Ensemble, run_members
+from bloodcell.ensemble.ensemble import Ensemble
 
 __all__ = [
     "PASSES",
@@ -156,7 +156,7 @@ def find_evidence(ensemble: Ensemble, image: np.ndarray) -> Evidence:
         image: uint8, S×S×3, S the ensemble's input size.
     """
     parts, shown = hide(image)
-    raw = run_members(ensemble.models, shown, tta=False)
+    raw = ensemble.run(shown, tta=False)
     # Not calibrated: the temperature would only stretch the odds.
     mean = np.tensordot(ensemble.weights / ensemble.weights.sum(), raw.probabilities, axes=1)
     return Evidence(spread_out(parts, mean), [spread_out(parts, p) for p in raw.probabilities])

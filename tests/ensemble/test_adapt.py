@@ -232,9 +232,15 @@ class TestAnEnsemble:
         assert found["used"] == {}
         assert found["after"]["recognised"] >= found["before"]["recognised"]
         wider = open_ensemble(workspace, "wider")
+        assert not wider.head.labelled
+        # The violet lamp is balanced, the light of home is left alone.
+        assert wider.description.balance is not None
+        at_home = open_dataset(workspace, "demo").images[:24]
         np.testing.assert_array_equal(
-            wider.predict(images).probabilities, parent.predict(images).probabilities
+            wider.predict(at_home).probabilities, parent.predict(at_home).probabilities
         )
+        one, all_ = (wider.predict(images[:n]).probabilities[0] for n in (1, 24))
+        np.testing.assert_allclose(one, all_, atol=1e-6)
 
     def test_one_class_alone_changes_no_answer(self, workspace):
         violet = open_dataset(workspace, "violet")

@@ -8,7 +8,7 @@ for each channel that brings this background to another one undoes what those ch
 import cv2
 import numpy as np
 
-__all__ = ["agreed_backgrounds", "background", "balanced"]
+__all__ = ["agreed_backgrounds", "background", "balanced", "from_laboratory"]
 
 # Darker than this share of the lightest pixels is no empty field.
 BRIGHT = 0.72
@@ -90,3 +90,25 @@ def balanced(images: np.ndarray, backgrounds: np.ndarray, wanted: np.ndarray) ->
     for i, (image, gain) in enumerate(zip(images, gains, strict=True)):
         found[i] = np.clip(np.round(image * gain), 0, 255)
     return found
+
+
+def from_laboratory(images: np.ndarray, laboratory: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Photographs of a laboratory under the light of the training images; others as they are.
+
+    One whose background is that of neither has a cell that fills it, and counts as the
+    laboratory's. What becomes of a photograph does not depend on those beside it.
+
+    Args:
+        images: uint8, n×S×S×3.
+        laboratory, wanted: float, 3: the backgrounds of the laboratory and of the training images.
+
+    Returns:
+        uint8, n×S×S×3.
+    """
+    found = np.array([background(np.ascontiguousarray(i)) for i in images], np.float32)
+    found = found.reshape(-1, 3)
+    at_home = (np.abs(found / np.maximum(wanted, 1) - 1) <= ODD).all(1)
+    odd = (np.abs(found / np.maximum(laboratory, 1) - 1) > ODD).any(1)
+    found[odd] = laboratory
+    found[at_home] = wanted
+    return balanced(images, found, wanted)

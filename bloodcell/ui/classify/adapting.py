@@ -14,7 +14,7 @@ from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.labelling import waiting_cells
 from bloodcell.ensemble.adapt import FEW, adapt
 from bloodcell.ensemble.classify import Classified
-from bloodcell.ensemble.ensemble import Answers, Ensemble, Raw
+from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.progress import Progress
 from bloodcell.ui.classify.answers import (
     show_answers_table,
@@ -255,9 +255,7 @@ def _show_doubtful(dataset: Dataset, doubtful: list[dict[str, Any]]) -> None:
             st.rerun()
 
 
-def _classified(
-    ensemble: Ensemble, dataset: Dataset, rows: np.ndarray, all_: Answers
-) -> Classified:
+def _classified(dataset: Dataset, rows: np.ndarray, all_: Answers) -> Classified:
     """The answers for some cells of a batch, as for files that were dropped."""
     height = dataset.size[0]
     answers = Answers(
@@ -284,23 +282,22 @@ def said(answers: Answers, row: int) -> str:
     return title(int(answers.labels[row])) if answers.recognised[row] else "None of the eight"
 
 
-def show_changes(ensemble: Ensemble, parent: Ensemble | None, dataset: Dataset, raw: Raw) -> None:
+def show_changes(
+    ensemble: Ensemble, now: Answers, parent: Ensemble, was: Answers, dataset: Dataset
+) -> None:
     """The cells that have no label, classified by the adapted ensemble, and what is new in that.
 
     Args:
-        parent: what they are held against; None if it is not there any more.
-        raw: what the members see of all cells of the dataset.
+        now, was: what the ensemble and its parent say of all cells of the dataset.
     """
     rows = waiting_cells(dataset)
     if not len(rows):
         return
-    now = ensemble.calibrate(raw)
-    found = _classified(ensemble, dataset, rows, now)
+    found = _classified(dataset, rows, now)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**The rest, adapted.** {summary(found)}", width="stretch")
         show_downloads(ensemble, found, [])
-    if parent is not None:
-        _show_changed(dataset, rows, now, parent.calibrate(raw), parent.name)
+    _show_changed(dataset, rows, now, was, parent.name)
     threshold = ensemble.description.novelty.threshold
     with st.expander(f"All {len(rows):,} answers"):
         position = show_answers_table(found, threshold, f"rest_{dataset.fingerprint[:12]}")

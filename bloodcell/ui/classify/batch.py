@@ -1,5 +1,7 @@
 """Whose cells are labelled, by whom: kept from what was dropped, or kept before."""
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -10,7 +12,7 @@ from bloodcell.data.readers.inputs import content_of
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.labelling import keep_cells, labelling_datasets, labelling_name
 from bloodcell.ensemble.classify import Classified
-from bloodcell.ensemble.ensemble import Ensemble, Raw, seen_by
+from bloodcell.ensemble.ensemble import Ensemble, Raw
 from bloodcell.progress import Progress
 from bloodcell.ui.classify.photographs import Photographs
 from bloodcell.ui.common.errors import attempt, show_problem
@@ -134,21 +136,20 @@ def keep_one(image: np.ndarray, file: str, laboratory: str) -> tuple[Dataset, in
 
 def seen_job(ensemble: Ensemble, dataset: Dataset) -> Job:
     """What the members see of each cell of a batch, worked out once; its result is a Raw."""
-    members = tuple(
-        ensemble.description.files.get(m.file, m.file) for m in ensemble.description.members
-    )
-    key = (str(dataset.path), dataset.fingerprint, members)
-    kept = st.session_state.get(SEEN)
-    if kept is not None and kept[0] == key and kept[1].state in ("running", "done"):
-        return kept[1]
-    if kept is not None:
-        kept[1].stop()
+    description = ensemble.description
+    members = tuple(description.files.get(m.file, m.file) for m in description.members)
+    key = (str(dataset.path), dataset.fingerprint, members, description.balance)
+    jobs: dict[Any, Job] = st.session_state.setdefault(SEEN, {})
+    job = jobs.pop(key, None)
+    if job is None or job.state in ("failed", "stopped"):
 
-    def work(progress: Progress) -> Raw:
-        rows = np.arange(len(dataset))
-        read = lambda i: read_images(dataset, i, ensemble.size)  # noqa: E731
-        return seen_by(ensemble.models, read, rows, progress)
+        def work(progress: Progress) -> Raw:
+            rows = np.arange(len(dataset))
+            return ensemble.look(lambda i: read_images(dataset, i, ensemble.size), rows, progress)
 
-    job = Job(f"Looking at {len(dataset):,} cells", work)
-    st.session_state[SEEN] = (key, job)
+        job = Job(f"Looking at {len(dataset):,} cells", work)
+    jobs[key] = job
+    # An ensemble, and what it is held against.
+    while len(jobs) > 2:
+        jobs.pop(next(iter(jobs))).stop()
     return job

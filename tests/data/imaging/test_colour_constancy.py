@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from bloodcell.data.imaging.colour_constancy import agreed_backgrounds, background, balanced
+from bloodcell.data.imaging.colour_constancy import (
+    agreed_backgrounds,
+    background,
+    balanced,
+    from_laboratory,
+)
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 
 
@@ -52,3 +57,17 @@ def test_one_photograph_agrees_with_those_beside_it():
     full = np.full((1, 32, 32, 3), 90, np.uint8)
     others = np.full((5, 3), 230, np.float32)
     np.testing.assert_array_equal(agreed_backgrounds(full, others), others[:1])
+
+
+def test_the_light_of_a_laboratory_is_balanced_and_that_of_home_is_left_alone():
+    home, there = (250, 228, 202), (150, 170, 190)
+    full = np.full((80, 80, 3), (60, 30, 90), np.uint8)
+    images = np.stack([field(home), field(there), full])
+    found = from_laboratory(images, np.array(there), np.array(home))
+    np.testing.assert_array_equal(found[0], images[0])
+    assert background(found[1]) == pytest.approx(home, abs=4)
+    # A cell that fills its photograph is taken for one of the laboratory.
+    assert found[2, 0, 0] == pytest.approx(full[0, 0] * np.array(home) / there, abs=1)
+    np.testing.assert_array_equal(
+        from_laboratory(images[1:2], np.array(there), np.array(home))[0], found[1]
+    )
