@@ -28,6 +28,10 @@ FEWEST = 2
 EXPLAINED = 0.2
 # Between the field and what lies in it Otsu's threshold is too far inside: cells have soft rims.
 OUTLINE = 0.75
+# A face is round too: a red cell is not wider than this share of its photograph, nor as dark as
+# this, in green and in red light.
+WIDEST = 0.55
+DARKEST_GREEN, DARKEST_RED = 0.8, 0.6
 # People draw a box around the rim, the outline here lies on its slope.
 BOX = 1.07
 
@@ -56,6 +60,11 @@ def find_ruler(image: np.ndarray) -> Ruler | None:
     Returns:
         None where nothing looks like red cells.
     """
+    found = _finest(image)
+    return found if found and found.diameter <= WIDEST * min(image.shape[:2]) else None
+
+
+def _finest(image: np.ndarray) -> Ruler | None:
     best: Ruler | None = None
     longest = max(image.shape[:2])
     side = WINDOW
@@ -88,7 +97,7 @@ def _window(image: np.ndarray, zoom: float) -> np.ndarray:
 def _measured(image: np.ndarray) -> Ruler | None:
     found = densities(cv2.GaussianBlur(image, (0, 0), 1.0))
     red = red_cells(found)
-    if red is None:
+    if red is None or red.green > DARKEST_GREEN or red.red > DARKEST_RED:
         return None
     outline = _outlines(found, red)
     if outline is None:
