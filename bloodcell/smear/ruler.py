@@ -23,6 +23,9 @@ RADII = 5 * 1.1 ** np.arange(0, 38)
 SEEN = 0.45
 # Below this radius in pixels a finer look is taken if the photograph has one.
 FINE = 9.0
+# Circles of so many steps in radius beside the best are asked as well, and how much each counts.
+SPAN = 2
+NEIGHBOURS = (1, 2, 3, 2, 1)
 # Fewer circles than this, or less of all outlines explained, is no field of red cells.
 FEWEST = 2
 EXPLAINED = 0.2
@@ -41,7 +44,8 @@ class Ruler:
     """What the red cells of a photograph say.
 
     Attributes:
-        diameter: of a red cell, pixels of the photograph; the median of those seen.
+        diameter: of a red cell, pixels of the photograph; the median, weighed by how much of each
+            outline is seen.
         cells: how many were seen.
         explained: share of all outlines that lie on circles of about this size, 0 to 1.
     """
@@ -103,20 +107,26 @@ def _measured(image: np.ndarray) -> Ruler | None:
     if outline is None:
         return None
     points, inward = outline
-    best: tuple[float, float, np.ndarray] | None = None
-    for radius in RADII[max(image.shape[:2]) / 2.5 > RADII]:
-        centres, votes = _circles(points, inward, float(radius), image.shape[:2])
-        worth = float(votes.sum())
-        if len(votes) and (best is None or worth > best[0]):
-            best = worth, float(radius), centres
-    if best is None:
+    radii = RADII[max(image.shape[:2]) / 2.5 > RADII]
+    circles = [_circles(points, inward, float(r), image.shape[:2]) for r in radii]
+    worth = np.array([votes.sum() for _, votes in circles])
+    if not worth.any():
         return None
-    worth, radius, centres = best
-    widths = [_width(points, inward, centre, radius) for centre in centres]
-    share = worth / len(points)
-    if len(widths) < FEWEST or share < EXPLAINED:
+    # One radius alone may be lucky: cells differ in width by far more than a step.
+    best = int(np.convolve(worth, NEIGHBOURS, "same").argmax())
+    share = float(worth[max(0, best - 1) : best + 2].max()) / len(points)
+    near = range(max(0, best - SPAN), min(len(radii), best + SPAN + 1))
+    widths, seen = [], []
+    for k in near:
+        widths += [_width(points, inward, c, float(radii[k])) for c in circles[k][0]]
+        seen += (circles[k][1] / radii[k]).tolist()
+    count = len(circles[best][0])
+    if count < FEWEST or share < EXPLAINED:
         return None
-    return Ruler(float(np.median(widths)), len(widths), min(1.0, share))
+    order = np.argsort(widths)
+    below = np.cumsum(np.array(seen)[order])
+    middle = order[np.searchsorted(below, below[-1] / 2)]
+    return Ruler(float(widths[middle]), count, min(1.0, share))
 
 
 def _outlines(found: Densities, red: RedCells) -> tuple[np.ndarray, np.ndarray] | None:
