@@ -51,7 +51,7 @@ EDGE, HEAP_REACH = 0.05, 0.3
 # dark red cells), how much red cell is around, length by width, area (logarithm), and a constant.
 PLATELET = (3.79, 5.59, -7.04, -2.15, -0.91, 14.4)
 # The evidence that is enough: measured by benchmarks.smear, where more would miss and less invent.
-ENOUGH = 0.4
+ENOUGH = 0.35
 LEAST_EVIDENCE = math.log(ENOUGH / (1 - ENOUGH))
 # The least area of one, in those of a red cell.
 SMALLEST = 0.003
