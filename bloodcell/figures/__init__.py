@@ -14,6 +14,7 @@ from bloodcell.figures.evaluation import (
 from bloodcell.figures.prediction import differential, field_of_view, probabilities_bar
 from bloodcell.figures.robustness import corruption_curves, external_accuracy
 from bloodcell.figures.smear import smear_photograph
+from bloodcell.figures.sweep import parallel_coordinates, sweep_history, sweep_importance
 from bloodcell.figures.theme import ACCENT, CLASS_COLOURS, CONFIG, RUN_COLOURS, SHORT_TITLES, style
 from bloodcell.figures.training import learning_curves, learning_rate_curve, recall_by_epoch
 
@@ -34,6 +35,7 @@ __all__ = [
     "learning_rate_curve",
     "members_figure",
     "metric_intervals",
+    "parallel_coordinates",
     "precision_recall_figure",
     "probabilities_bar",
     "recall_by_epoch",
@@ -43,4 +45,6 @@ __all__ = [
     "shot_curve",
     "smear_photograph",
     "style",
+    "sweep_history",
+    "sweep_importance",
 ]

@@ -38,6 +38,8 @@ __all__ = ["DETACHED", "RunWriter", "execute", "same_dataset"]
 # Set in the environment of a process that `bloodcell.runs.launch.start` made.
 DETACHED = "BLOODCELL_DETACHED"
 HEARTBEAT_S = 2.0
+# Of many runs whose folders lie on one file server.
+CLUSTER_HEARTBEAT_S = 5.0
 # A run that is told again and again to make room before it has done one batch will never end.
 MOST_IN_VAIN = 3
 PREDICT_BATCH = 64
@@ -78,8 +80,8 @@ class RunWriter:
             # A copy: the training adds to it meanwhile.
             write_json(self.run.status_path, dict(self.status))
 
-    def keep_beating(self) -> None:
-        while not self._ended.wait(HEARTBEAT_S):
+    def keep_beating(self, every_s: float = HEARTBEAT_S) -> None:
+        while not self._ended.wait(every_s):
             # A full disk must not end the heart: the next beat may find room again.
             with contextlib.suppress(OSError, NoSpace):
                 self.beat()
@@ -221,7 +223,8 @@ def execute(
 
         writer = RunWriter(run, log)
         writer.beat()
-        threading.Thread(target=writer.keep_beating, daemon=True).start()
+        every_s = HEARTBEAT_S if requeue is None else CLUSTER_HEARTBEAT_S
+        threading.Thread(target=writer.keep_beating, args=(every_s,), daemon=True).start()
         try:
             with _signals(writer, scheduled=requeue is not None):
                 state, reason = _train(workspace, run, writer)

@@ -8,6 +8,7 @@ reason if it is not a person's).
 
 import hashlib
 import json
+import platform
 import secrets
 import time
 from dataclasses import dataclass
@@ -21,8 +22,15 @@ import numpy as np
 from bloodcell.augment.policy import Policy, policy_from_json
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput
-from bloodcell.files import load_array, new_folder, read_json, write_array, write_json
-from bloodcell.runs.process import is_alive, is_recent
+from bloodcell.files import (
+    load_array,
+    new_folder,
+    read_json,
+    temporary_beside,
+    write_array,
+    write_json,
+)
+from bloodcell.runs.process import SILENCE_S, is_alive, is_recent
 from bloodcell.runs.remembered import remembered
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
@@ -147,7 +155,10 @@ class Run:
     def status(self) -> dict[str, Any]:
         """``status.json`` with the state as it really is: "lost" if its process is gone."""
         status = dict(remembered(self.status_path, _read_status))
-        if status["state"] in ACTIVE and not is_alive(status):
+        alive = status["state"] not in ACTIVE or is_alive(status)
+        if not alive and status.get("host", platform.node()) != platform.node():
+            alive = _was_just_written(self.status_path)
+        if not alive:
             status["state"] = "lost"
             status["reason"] = "its process ended without a word"
         elif (
@@ -359,6 +370,35 @@ def _read_status(path: Path) -> dict[str, Any]:
             "the run from a copy or remove its folder."
         )
     return status
+
+
+# Files of runs elsewhere that have been found to be silent, as they were then.
+_silent: dict[Path, int] = {}
+
+
+def _was_just_written(path: Path) -> bool:
+    """Whether a file was written a moment ago by the clock of its file server.
+
+    Asked of a run whose heartbeat is old by our clock, or to come: it is another machine's that
+    wrote it, and one of the two may be wrong.
+    """
+    try:
+        written = path.stat()
+        if _silent.get(path) == written.st_mtime_ns:
+            return False
+        probe = temporary_beside(path)
+        try:
+            probe.touch()
+            age = probe.stat().st_mtime - written.st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError:
+        # One may only read there, or it is gone: our clock has to do.
+        return False
+    if 0 <= age < SILENCE_S:
+        return True
+    _silent[path] = written.st_mtime_ns
+    return False
 
 
 # What predictions hold of each part: n, n and n×8.

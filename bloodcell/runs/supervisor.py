@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from bloodcell.errors import BloodCellError, Offline
+from bloodcell.errors import BloodCellError, NameTaken, Offline
 from bloodcell.files import write_json
 from bloodcell.locks import is_locked, locked
 from bloodcell.runs.engines import ENGINES, Engine
@@ -100,10 +100,13 @@ def _start_next(workspace: Workspace, engines: Mapping[str, Engine]) -> bool:
         free = (engine.slots or slots) - len(engaged(workspace, name))
         for run in runs[: max(free, 0)]:
             _log(f"starts {run.id}" + ("" if name == "local" else f" by {name}"))
-            if not _submit(run, engine.submit):
-                # It does not answer: the others need not ask as well.
+            try:
+                if _submit(run, engine.submit):
+                    started.add(run.id)
+            except Offline as error:
+                # The others need not ask as well.
+                _log(f"{run.id} waits on: {error}")
                 break
-            started.add(run.id)
     # Written after the start: if this process is killed in between, the next one finds the run
     # listed, and looks after it until its process speaks up.
     order = read_order(workspace)
@@ -117,11 +120,16 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> bool:
     """Start a run; one that cannot be started must not keep the others waiting.
 
     Returns:
-        False if what should carry it out does not answer: then it waits on.
+        False if it waits on, as what carried it out before is still ending.
+
+    Raises:
+        Offline: what should carry it out does not answer.
     """
     try:
         submit(run)
-    except Offline as error:
+    except Offline:
+        raise
+    except NameTaken as error:
         _log(f"{run.id} waits on: {error}")
         return False
     except (BloodCellError, OSError) as error:

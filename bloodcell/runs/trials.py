@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import read_json, write_json
-from bloodcell.locks import changing
+from bloodcell.locks import changing, locked
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.preflight import check_config
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import optuna
 
 __all__ = [
+    "MOST_TRIALS",
     "Axis",
     "Sweep",
     "Trial",
@@ -229,6 +230,8 @@ def make_sweep(
         BadInput: a value is out of range, or Optuna is needed and missing.
         NameTaken: there is a sweep of that name.
     """
+    if not axes:
+        raise BadInput("A sweep varies nothing: give at least one line such as dropout=0:0.4.")
     if engine is not None:
         check_engine(engine)
     grid = trials is None and all(axis.choices for axis in axes)
@@ -444,15 +447,22 @@ def importances(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
 def advance(workspace: Workspace) -> bool:
     """Stop hopeless trials and queue the next ones; whether a sweep goes on.
 
-    Called by the supervisor every few seconds.
+    Called by the supervisor every second, and where a sweep begins.
     """
+    names = workspace.names("sweeps")
+    if not names:
+        return False
     going = False
-    for name in workspace.names("sweeps"):
-        try:
-            sweep = open_sweep(workspace, name)
-            going = (sweep.state == "active" and _advance(workspace, sweep)) or going
-        except (BloodCellError, OSError) as error:
-            _give_up(workspace, name, str(error))
+    with locked(workspace.queue / "sweeps", 0) as got:
+        if not got:
+            # Somebody else does it just now.
+            return True
+        for name in names:
+            try:
+                sweep = open_sweep(workspace, name)
+                going = (sweep.state == "active" and _advance(workspace, sweep)) or going
+            except (BloodCellError, OSError) as error:
+                _give_up(workspace, name, str(error))
     return going
 
 

@@ -245,6 +245,7 @@ class TestClockSetBack:
     def test_a_heartbeat_from_the_future_on_another_machine_is_none(self, three: list[Run]):
         said = {"state": "running", "host": "elsewhere", "pid": 1, "heartbeat": time.time() + 3600}
         three[0].status_path.write_text(json.dumps(said))
+        os.utime(three[0].status_path, (time.time() - 3600,) * 2)
         assert three[0].status()["state"] == "lost"
 
     def test_the_order_of_the_queue_knows_no_time(self, workspace: Workspace, three: list[Run]):

@@ -180,6 +180,20 @@ class TestStates:
         say(finished, host="elsewhere", pid=1)
         assert finished.status()["state"] == "running"
         say(finished, host="elsewhere", pid=1, heartbeat=time.time() - 3600)
+        os.utime(finished.status_path, (time.time() - 3600,) * 2)
+        assert finished.status()["state"] == "lost"
+
+    @pytest.mark.parametrize("wrong", [-3600, 3600])
+    def test_a_machine_whose_clock_is_wrong_is_alive_by_that_of_the_file_server(
+        self, finished: Run, wrong: float, monkeypatch: pytest.MonkeyPatch
+    ):
+        say(finished, host="elsewhere", pid=1, heartbeat=time.time() + wrong)
+        assert finished.status()["state"] == "running"
+        os.utime(finished.status_path, (time.time() - 300,) * 2)
+        assert finished.status()["state"] == "lost"
+        assert [p.name for p in finished.path.iterdir() if "tmp" in p.name] == []
+        # Silent once, it is not asked about again.
+        monkeypatch.setattr(Path, "touch", lambda path: pytest.fail("asked again"))
         assert finished.status()["state"] == "lost"
 
     def test_a_process_that_never_spoke_up_is_lost_after_a_while(self, finished: Run):

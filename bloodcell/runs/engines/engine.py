@@ -33,7 +33,8 @@ class Engine:
         1970) and ``engine``.
 
         Raises:
-            BloodCellError: it is being carried out already, or cannot be.
+            BloodCellError: it cannot be carried out.
+            NameTaken: it is being carried out, or what did it before is still ending; it waits on.
             Offline: what carries it out does not answer; the run waits on.
         """
         raise NotImplementedError

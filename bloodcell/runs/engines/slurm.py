@@ -28,11 +28,13 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.workspace import Workspace
 
 __all__ = [
+    "MOST_SLOTS",
     "Seen",
     "Slurm",
     "SlurmSettings",
     "change_slurm",
     "describe_end",
+    "describe_job",
     "parse_details",
     "parse_squeue",
     "slurm_settings",
@@ -297,11 +299,26 @@ def describe_end(job: str, seen: Seen, settings: SlurmSettings, *, began: bool) 
             f"saved: give a longer grace {change} grace={2 * settings.grace}`, then {saved}",
         ),
     }
+    if code.isdigit() and int(code) > 128:
+        # As a shell, and srun, say it of their children.
+        signal = str(int(code) - 128)
     if seen.state == "FAILED" and signal not in ("", "0"):
         return "failed", f"{where} was ended by signal {signal}: {saved}"
     if seen.state == "FAILED":
         return "failed", f"{where} ended with exit code {code or '?'}, see train.log and slurm/"
     return ends.get(seen.state, ("failed", f"{where} ended in Slurm as {seen.state}: {saved}"))
+
+
+def describe_job(run: Run) -> str:
+    """Where a run is at Slurm, as far as that was seen; "" if it is not there."""
+    job = _job_of(run)
+    if job is None:
+        return ""
+    state, reason, node = (str(job.get(key) or "") for key in ("state", "reason", "node"))
+    where = f" on {node}" if node else ""
+    why = f" ({reason})" if reason else ""
+    words = "waits" if state in WAITING else state.lower().replace("_", " ")
+    return f"Slurm job {job['job']}: {words}{where}{why}"
 
 
 class Slurm(Engine):
@@ -328,6 +345,9 @@ class Slurm(Engine):
         settings = slurm_settings(self.workspace)
         check_slurm(settings)
         there = parse_squeue(_squeue(f"--name={run.id}", f"--user={getpass.getuser()}"))
+        if ending := [job for job, seen in there.items() if seen.state in RUNNING]:
+            # Slurm may be about to begin it once more.
+            raise NameTaken(f"Slurm job {ending[0]} of run {run.id} is still ending: wait for it.")
         with hold(run):
             run.stop_path.unlink(missing_ok=True)
             status = run.status()
@@ -499,8 +519,6 @@ def _submit(workspace: Workspace, run: Run, settings: SlurmSettings) -> str:
         mem=f"{max(int(settings.memory * 1024), 1)}M",
         cpus_per_task=settings.cpus,
         signal_delay_s=settings.grace,
-        # After what is still ending of the same run.
-        dependency="singleton",
         additional_parameters={"requeue": True},
         **more,
     )

@@ -21,6 +21,7 @@ from bloodcell.ui.training.run_list import (
     name_run,
     table_height,
 )
+from bloodcell.ui.training.sweeps import show_sweeps
 
 __all__ = ["describe_difference", "describe_spread", "name_runs", "score_table", "show_comparison"]
 
@@ -251,6 +252,7 @@ def show_comparison(runs: list[Run]) -> None:
     if not runs:
         st.info("No runs yet. Start some, then compare them here.", icon=":material/info:")
         return
+    show_sweeps()
     chosen = _choose_runs(runs)
     if len(chosen) < 2:
         st.caption("Select two or more runs in the table.")

@@ -20,6 +20,7 @@ from bloodcell.runs.queue import edit, engaged, enqueue, settings, slots_of, wai
 from bloodcell.runs.run import Run, list_runs, open_run
 from bloodcell.runs.supervisor import wake
 from bloodcell.runs.sweep import k_folds, leave_one_out, members, seeds
+from bloodcell.runs.trials import MOST_TRIALS, advance, make_sweep, parse_space, trials_of
 from bloodcell.training.config import (
     FIELDS,
     PRESETS,
@@ -33,6 +34,7 @@ from bloodcell.ui.common.dataset_index import dataset_index
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import no_pictures, percent
 from bloodcell.ui.common.state import active_dataset, workspace
+from bloodcell.ui.training.engine_choice import show_engine_choice
 from bloodcell.ui.training.estimate import show_estimate
 from bloodcell.ui.training.preflight import find_split_checks, show_checks
 
@@ -84,6 +86,7 @@ KINDS = {
     "seeds": "Several seeds",
     "folds": "Cross-validation",
     "laboratories": "Leave one laboratory out",
+    "sweep": "Sweep",
 }
 KIND_HELP = {
     "one": "",
@@ -93,7 +96,11 @@ KIND_HELP = {
     "same test part.",
     "laboratories": "One run for each laboratory, which is its test part: how the network would do "
     "in a laboratory that it never saw.",
+    "sweep": "Trials with other values look for the lowest validation loss; hopeless ones are "
+    "stopped. The test part is never looked at.",
 }
+AXES_KEY = "train_axes"
+AXES = "learning-rate=1e-4:1e-2:log\npolicy=gentle,strong"
 
 
 @dataclass(frozen=True)
@@ -477,6 +484,17 @@ def _choose_what() -> tuple[str, int]:
             persist_state="session",
             width=180,
         )
+    elif what == "sweep":
+        number = st.number_input(
+            "Trials", 2, MOST_TRIALS, 12, key="train_trials", persist_state="session", width=180
+        )
+        st.text_area(
+            "What to vary, a line each",
+            AXES,
+            key=AXES_KEY,
+            persist_state="session",
+            help="A range, KEY=LOW:HIGH or KEY=LOW:HIGH:log, or choices, KEY=VALUE,VALUE.",
+        )
     if KIND_HELP[what]:
         st.caption(KIND_HELP[what])
     return what, int(number)
@@ -570,6 +588,23 @@ def _launch(configs: list[TrainConfig], what: str, name: str, tags: tuple[str, .
     return _start_queue(runs)
 
 
+def _launch_sweep(config: TrainConfig, trials: int) -> Run:
+    """Begin a sweep around a config, which gives all that is not varied; its first run.
+
+    Raises:
+        BadInput: what is to be varied cannot be read or is out of range.
+    """
+    lines = str(st.session_state.get(AXES_KEY, "")).splitlines()
+    plain = make_config(config.dataset, config.preset, backbone=config.backbone).to_json()
+    given = {k: v for k, v in config.to_json().items() if v != plain[k]}
+    given["backbone"] = config.backbone
+    axes = parse_space([line for line in lines if line.strip()])
+    sweep = make_sweep(workspace(), axes, config.dataset, config.preset, trials, **given)
+    advance(workspace())
+    wake(workspace())
+    return trials_of(workspace(), sweep)[0].run
+
+
 def _start_queue(runs: list[Run]) -> Run:
     enqueue(workspace(), runs)
     wake(workspace())
@@ -594,7 +629,8 @@ def draw_launch_form() -> Run | None:
     with show_errors():
         dataset = open_dataset(workspace(), name)
         configs, missing = _read_configs(dataset, prefill, what, number)
-        label, tags = _edit_labels(prefill, run, what)
+        # The trials of a sweep have its name as their tag.
+        label, tags = ("", ()) if what == "sweep" else _edit_labels(prefill, run, what)
         first = configs[0]
         index = dataset_index(dataset, rule=first.split_rule)
         estimates, speeds = show_estimate(configs, index)
@@ -609,14 +645,18 @@ def draw_launch_form() -> Run | None:
             _runs_ahead(run),
         )
         ready = show_checks(checks)
+        if how != "edit":
+            show_engine_choice()
         if st.button(
-            _start_label(len(configs), how),
+            "Start the sweep" if what == "sweep" else _start_label(len(configs), how),
             type="primary",
             icon=":material/save:" if how == "edit" else ":material/play_arrow:",
             disabled=not ready,
             key="start",
         ):
-            if run is None:
+            if what == "sweep":
+                started = _launch_sweep(configs[0], number)
+            elif run is None:
                 started = _launch(configs, what, label, tags)
             elif how == "edit":
                 edit(workspace(), run, **_changed_values(run, first, prefill.values))

@@ -19,6 +19,7 @@ from bloodcell.figures import (
     recall_by_epoch,
 )
 from bloodcell.files import format_bytes
+from bloodcell.runs.engines.slurm import describe_job
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss
@@ -51,6 +52,9 @@ def show_progress(
     config: TrainConfig, status: dict[str, Any], metrics: list[dict[str, Any]]
 ) -> None:
     """Progress bars of the run and of the epoch while it is running."""
+    if is_starting(status) and status.get("engine", "local") != "local":
+        # It may take days; what it waits for is said above.
+        return
     if is_starting(status):
         st.progress(0.0, text="Loading TensorFlow, which takes about ten seconds")
         return
@@ -347,6 +351,8 @@ def show_live(run: Run) -> None:
     with show_errors():
         config, status, metrics = run.config(), run.status(), run.metrics()
         _show_reason(config, status, metrics)
+        if job := describe_job(run):
+            st.caption(f":material/dns: {no_pictures(job)}")
         show_progress(config, status, metrics)
         show_numbers(run, config, status, metrics)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from bloodcell.runs.queue import cancel, change_settings, move, settings, waiting
+from bloodcell.runs.engines.slurm import MOST_SLOTS, Slurm, change_slurm
+from bloodcell.runs.queue import cancel, change_settings, move, settings, slots_of, waiting
 from bloodcell.runs.run import Run
 from bloodcell.runs.supervisor import is_supervised, wake
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
@@ -23,9 +24,12 @@ def _edit(run: Run) -> None:
     st.session_state[VIEW] = NEW_RUN
 
 
-def _set_slots() -> None:
-    slots = int(st.session_state["queue_slots"])
-    change_settings(workspace(), slots=slots)
+def _set_slots(engine: str) -> None:
+    slots = int(st.session_state[f"queue_slots_{engine}"])
+    if engine == Slurm.name:
+        change_slurm(workspace(), slots=slots)
+    else:
+        change_settings(workspace(), slots=slots)
 
 
 def show_queue() -> None:
@@ -35,20 +39,25 @@ def show_queue() -> None:
     if not runs:
         return
     with st.container(border=True, key="queue"), show_errors():
+        engine = settings(workspace()).engine
+        at = "" if engine == "local" else f" for {engine.capitalize()}"
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown(f"**Queue: {len(runs)} {'runs' if len(runs) > 1 else 'run'} waiting**")
+            st.markdown(f"**Queue: {len(runs)} {'runs' if len(runs) > 1 else 'run'} waiting{at}**")
             st.number_input(
                 "Queue slots",
                 1,
-                64,
-                settings(workspace()).slots,
-                key="queue_slots",
+                64 if engine == "local" else MOST_SLOTS,
+                slots_of(workspace(), engine),
+                key=f"queue_slots_{engine}",
                 width=150,
-                help="How many runs train at the same time. On two CPU cores one is fastest.",
+                help="How many runs train at the same time. On two CPU cores one is fastest."
+                if engine == "local"
+                else "How many runs are with the cluster at the same time, waiting or running.",
                 on_change=attempt,
                 args=(
                     PROBLEM,
                     _set_slots,
+                    engine,
                 ),
             )
         if not is_supervised(workspace()):

@@ -48,6 +48,7 @@ def test_one_job_that_has_ended():
         (Seen("NODE_FAIL", node="n3"), True, "failed", "on n3 was lost with its node"),
         (Seen("PREEMPTED"), True, "stopped", "make room"),
         (Seen("FAILED", exit_code="0:9"), True, "failed", "ended by signal 9"),
+        (Seen("FAILED", exit_code="137:0"), True, "failed", "ended by signal 9"),
         (Seen("FAILED", exit_code="1:0"), True, "failed", "exit code 1"),
         (Seen("COMPLETED"), True, "lost", "without a word"),
         (Seen(""), True, "lost", "does not know"),
