@@ -19,11 +19,13 @@ import numpy as np
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import open_dataset
-from bloodcell.ensemble.adapt import Cells, artefacts_of, home_of, judged, of_dataset, problem_of
+from bloodcell.ensemble.adapt import home_of, problem_of
+from bloodcell.ensemble.adapt_worth import judged
 from bloodcell.ensemble.adapted_head import laboratory_novelty, reach_of
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.ensemble.fit_head import balanced_accuracy, draw
 from bloodcell.ensemble.home_cells import HOME
+from bloodcell.ensemble.laboratory_cells import Cells, artefacts_of, of_dataset
 from bloodcell.progress import to_stderr
 from bloodcell.workspace import open_workspace
 

@@ -12,8 +12,6 @@ is chosen again without the cells that are judged.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +20,22 @@ import numpy as np
 
 from bloodcell import __version__
 from bloodcell.classes import CLASS_NAMES, OTHER
-from bloodcell.data.imaging.colour_constancy import background
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import Dataset
-from bloodcell.data.synthetic.out_of_distribution import (
-    HARD,
-    OUT_OF_DISTRIBUTION,
-    make_out_of_distribution,
+from bloodcell.ensemble.adapt_worth import (
+    FEW,
+    FOLDS,
+    REPEATS,
+    at_home,
+    curve_of,
+    doubtful_labels,
+    judged,
+    mean_of,
+    refused_shares,
+    repeated_folds,
 )
 from bloodcell.ensemble.adapted_head import (
     AdaptedHead,
-    joined,
     laboratory_novelty,
     reach_of,
     strangeness_left_out,
@@ -41,14 +44,11 @@ from bloodcell.ensemble.adapted_head import (
 from bloodcell.ensemble.bundle import Bundle, file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.classify import File, classify
 from bloodcell.ensemble.description import read_description
-from bloodcell.ensemble.ensemble import BATCH, Ensemble
+from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.ensemble.fit_head import (
     HOME_WEIGHT,
     Problem,
-    balance,
-    balanced_accuracy,
     draw,
-    folds_of,
     probabilities_of,
 )
 from bloodcell.ensemble.home_cells import (
@@ -59,117 +59,23 @@ from bloodcell.ensemble.home_cells import (
     features_among,
     home_cells,
 )
+from bloodcell.ensemble.laboratory_cells import Cells, artefacts_of, look_at, of_dataset, usual
 from bloodcell.ensemble.shift import find_shift
 from bloodcell.ensemble.training_statistics import lights_of
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
-from bloodcell.evaluation.intervals import paired_difference, wilson
-from bloodcell.evaluation.metrics import judge
+from bloodcell.evaluation.intervals import wilson
 from bloodcell.files import CHECKSUM, new_folder, replacing, write_json, write_text
 from bloodcell.locks import changing
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
-__all__ = [
-    "FEW",
-    "Cells",
-    "adapt",
-    "artefacts_of",
-    "home_of",
-    "judged",
-    "look_at",
-    "of_dataset",
-    "problem_of",
-    "write_home",
-]
+__all__ = ["adapt", "home_of", "problem_of", "write_home"]
 
-FOLDS, REPEATS = 5, 4
-CURVE = (1, 3, 5, 10, 20, 50)
-DRAWS = 20
-# Fewer cells of a class say too little of it to be reported as a figure of that class.
-FEW = 5
-# A label is doubted if the other cells say so this clearly.
-DOUBT, SURE = 0.1, 0.7
-# Pictures of each kind that are made of the laboratory's cells; of the kinds hardest to tell.
-PER_KIND, PER_HARD_KIND = 6, 16
 COVERAGE = 0.95
 # Split conformal prediction needs (n + 1)·coverage ≤ n.
 FEWEST_FOR_SETS = 19
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
-
-
-@dataclass(frozen=True)
-class Cells:
-    """What the members of an ensemble see and say of n cells.
-
-    Attributes:
-        seen: float32, n×D: features and textures of all members. features: float32, n×F.
-        said: float64, n×8: their mean. before: float64, n×8: the ensemble's answer.
-        novelty: float64, n. labels: int64, n, 0 to 7 or OTHER. ids, names: str, n.
-        backgrounds: float, n×3: the empty field.
-    """
-
-    seen: np.ndarray
-    features: np.ndarray
-    said: np.ndarray
-    before: np.ndarray
-    novelty: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    names: np.ndarray
-    backgrounds: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, rows: np.ndarray) -> "Cells":
-        return Cells(*(getattr(self, k)[rows] for k in self.__dataclass_fields__))
-
-    def and_also(self, more: "Cells") -> "Cells":
-        both = ((getattr(self, k), getattr(more, k)) for k in self.__dataclass_fields__)
-        return Cells(*map(np.concatenate, both))
-
-
-def look_at(
-    ensemble: Ensemble,
-    read: Callable[[np.ndarray], np.ndarray],
-    indices: np.ndarray,
-    labels: np.ndarray,
-    ids: np.ndarray,
-    names: np.ndarray,
-    progress: Progress = silent,
-    tta: bool | None = None,
-) -> Cells:
-    """Run the members on some images once; `labels`, `ids` and `names` are those of `indices`.
-
-    Args:
-        tta: average `said` and `before` over flips and turns; None: as the ensemble does.
-    """
-    turned = ensemble.description.tta if tta is None else tta
-    seen, features, said, before, novelty, backgrounds = [], [], [], [], [], []
-    for start in range(0, len(indices), BATCH):
-        images = read(indices[start : start + BATCH])
-        raw = ensemble.run(images, turned)
-        answers = ensemble.calibrate(raw)
-        seen.append(np.concatenate(raw.novelty_features, axis=1))
-        features.append(joined(raw.features).astype(np.float32))
-        said.append(ensemble.said(raw))
-        before.append(answers.probabilities)
-        novelty.append(answers.novelty)
-        backgrounds.append([background(np.ascontiguousarray(image)) for image in images])
-        progress(min(start + BATCH, len(indices)), len(indices), "cells")
-    if not len(indices):
-        return _nobody(ensemble)
-    found = [np.concatenate(part) for part in (seen, features, said, before, novelty)]
-    return Cells(*found, labels, ids, names, np.concatenate(backgrounds))
-
-
-def _nobody(ensemble: Ensemble) -> Cells:
-    channels = sum(m.channels for m in ensemble.models)
-    wide = channels + sum(m.textures for m in ensemble.models)
-    shapes = ((0, wide), (0, channels), (0, len(CLASS_NAMES)), (0, len(CLASS_NAMES)), (0,))
-    text = np.zeros(0, str)
-    return Cells(*map(np.zeros, shapes), np.zeros(0, int), text, text, np.zeros((0, 3)))
 
 
 def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int:
@@ -326,26 +232,6 @@ def home_of(ensemble: Ensemble) -> HomeCells:
     return HomeCells.read(ensemble.bundle.arrays(file), where, len(features_among(ensemble.models)))
 
 
-def of_dataset(
-    ensemble: Ensemble,
-    dataset: Dataset,
-    indices: np.ndarray,
-    progress: Progress,
-    tta: bool | None = None,
-) -> Cells:
-    names = dataset.items["name"].to_numpy(dtype=object).astype(str)
-    return look_at(
-        ensemble,
-        lambda i: read_images(dataset, i, ensemble.size),
-        indices,
-        dataset.labels[indices],
-        dataset.hashes[indices].astype(str),
-        names[indices],
-        progress,
-        tta,
-    )
-
-
 def problem_of(home: HomeCells, cells: Cells) -> Problem:
     """Labelled cells of a laboratory beside cells of home, ready to be fitted."""
     return Problem(
@@ -372,27 +258,6 @@ def _laboratory(
             "laboratory with cells of the eight classes."
         )
     return of_dataset(parent, dataset, indices, progress, tta)
-
-
-def artefacts_of(parent: Ensemble, images: np.ndarray, progress: Progress) -> Cells:
-    """Synthetic pictures of none of the eight, made of cells of the laboratory."""
-    kinds = OUT_OF_DISTRIBUTION if len(images) > 1 else ()
-    shape = (0, parent.size, parent.size, 3)
-    made = np.concatenate(
-        [
-            np.zeros(shape, np.uint8),
-            *(
-                make_out_of_distribution(kind, images, PER_HARD_KIND if kind in HARD else PER_KIND)
-                for kind in kinds
-            ),
-        ]
-    )
-    n = len(made)
-    nameless = np.full(n, "")
-    nothing = np.full(n, OTHER)
-    return look_at(
-        parent, lambda i: made[i], np.arange(n), nothing, nameless, nameless, progress, tta=False
-    )
 
 
 def _unlabelled(
@@ -435,11 +300,6 @@ def _laboratory_name(dataset: Dataset | None, cells: Cells | None, warnings: lis
     return " + ".join(names)[:64] or dataset.name[:64]
 
 
-def _temperature(problem: Problem, choice: Any, rows: np.ndarray) -> float:
-    left = probabilities_of(problem.left_out(choice, rows))
-    return fit_temperature(problem.labels[rows], left)
-
-
 def _from_labelled(
     parent: Ensemble,
     home: HomeCells,
@@ -460,12 +320,12 @@ def _from_labelled(
     used = every if per_class is None else draw(labels, per_class, rng)
     rest = np.setdiff1d(every, used)
     held = len(rest) > 0
-    folds = [[(used, rest)]] if held else _repeats(labels, rng)
+    folds = [[(used, rest)]] if held else repeated_folds(labels, rng)
     results = [judged(problem, parent, cells, others, plain, artefacts, repeat) for repeat in folds]
     found: dict[str, Any] = {"used": _counts(labels[used])}
     if results and results[0]:
         found["before"], found["after"] = (
-            _mean([r[k] for r in results]) for k in ("before", "after")
+            mean_of([r[k] for r in results]) for k in ("before", "after")
         )
         found["paired"] = results[0]["paired"]
         found["how"] = (
@@ -479,14 +339,14 @@ def _from_labelled(
             "With one cell of each class nothing can be measured: label two or more of a class."
         )
     if len(others):
-        found["other"] = _mean([r["other"] for r in results if r]) or None
+        found["other"] = mean_of([r["other"] for r in results if r]) or None
     if len(artefacts):
-        found["synthetic"] = _mean([r["synthetic"] for r in results if r]) or None
-    found["curve"], found["label_next"] = _curve(problem, rng)
+        found["synthetic"] = mean_of([r["synthetic"] for r in results if r]) or None
+    found["curve"], found["label_next"] = curve_of(problem, rng)
     warnings += _what_cannot_be_known(labels[used])
     choice = problem.choose(used)
     left = problem.left_out(choice, used)
-    found["doubtful"] = _doubtful(cells.rows(used), left)
+    found["doubtful"] = doubtful_labels(cells.rows(used), left)
     if found["doubtful"]:
         warnings.append(
             f"{len(found['doubtful'])} of {len(used)} labels look wrong to the other cells: look "
@@ -494,7 +354,7 @@ def _from_labelled(
         )
     fitted = problem.fit(choice, used)
     there = home.laboratory == HOME
-    found["home"] = _at_home(home.labels[there], home.said[there], fitted.home_scores[there])
+    found["home"] = at_home(home.labels[there], home.said[there], fitted.home_scores[there])
     if found["home"]["after"] < found["home"]["before"] - 0.01:
         warnings.append("At home more than one point is lost: keep the parent for cells of home.")
     found["chosen"] = {
@@ -507,7 +367,7 @@ def _from_labelled(
     calibrated = apply_temperature(probabilities, temperature)
     earlier = _earlier(parent)
     own_cells = cells.features[used]
-    near = own_cells if plain is None else np.concatenate([own_cells, _usual(plain.features)])
+    near = own_cells if plain is None else np.concatenate([own_cells, usual(plain.features)])
     tables = _tables(
         AdaptedHead(
             home.middle,
@@ -575,14 +435,14 @@ def _from_unlabelled(
     after, refused = np.zeros(len(plain), bool), np.zeros(len(artefacts), bool)
     for k, (part, other) in enumerate((halves, halves[::-1])):
         if len(other):
-            near = np.concatenate([earlier[0], _usual(plain.features[other])])
+            near = np.concatenate([earlier[0], usual(plain.features[other])])
             made = artefacts.features[1 - k :: 2]
             known, own = plain.novelty[part] / threshold, plain.features[part]
             reach = reach_of(near)
             after[part] = laboratory_novelty(known, own, near, near[:0], made, reach) <= 1
             known, own = artefacts.novelty[k::2] / threshold, artefacts.features[k::2]
             refused[k::2] = laboratory_novelty(known, own, near, near[:0], made, reach) > 1
-    near = _usual(plain.features)
+    near = usual(plain.features)
     head = parent.head
     nothing = np.zeros(0)
     labelled = head is not None and head.labelled
@@ -616,7 +476,7 @@ def _from_unlabelled(
         "unlabelled": len(plain),
         "before": shares(novelty <= threshold),
         "after": shares(after),
-        "synthetic": _refused(artefacts, threshold, refused),
+        "synthetic": refused_shares(artefacts, threshold, refused),
         "how": "each half of the photographs judged by the other",
         "home": None,
         "curve": [],
@@ -625,14 +485,6 @@ def _from_unlabelled(
     if parent.description.balance is not None:
         changes["balance"] = parent.description.balance
     return found, {"adapted.npz": tables}, changes
-
-
-def _usual(features: np.ndarray) -> np.ndarray:
-    """The cells but for the strangest twentieth, which may be debris or no cell at all."""
-    if len(features) < 20:
-        return features
-    away = 1 - np.partition(features @ features.T, -4, axis=1)[:, -4]
-    return features[away <= np.quantile(away, 0.95)]
 
 
 def _earlier(parent: Ensemble) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -669,186 +521,6 @@ def _novelty(parent: Ensemble, near: np.ndarray) -> dict[str, Any]:
         [share, max(level, float(np.quantile(own, share)))] for share, level in novelty.levels
     ]
     return novelty.model_dump(mode="json", exclude_unset=True) | {"levels": levels}
-
-
-def _repeats(
-    labels: np.ndarray, rng: np.random.Generator
-) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    every = np.arange(len(labels))
-    return [
-        [(np.setdiff1d(every, fold), fold) for fold in folds_of(labels, FOLDS, rng)]
-        for _ in range(REPEATS)
-    ]
-
-
-def judged(
-    problem: Problem,
-    parent: Ensemble,
-    cells: Cells,
-    others: Cells,
-    plain: Cells | None,
-    artefacts: Cells,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    resamples: int = 200,
-) -> dict[str, Any]:
-    """What parent and head say of cells that the head was not fitted on; nothing if none can be."""
-    if not folds:
-        return {}
-    threshold = parent.description.novelty.threshold
-    every = np.concatenate([to for _, to in folds])
-    after, recognised = [], []
-    refused: dict[str, list[np.ndarray]] = {"other": [], "synthetic": []}
-    for rows, to in folds:
-        choice = problem.choose(rows)
-        p = probabilities_of(problem.predict(choice, rows, to))
-        after.append(apply_temperature(p, _temperature(problem, choice, rows)))
-        near = cells.features[rows]
-        if plain is not None:
-            near = np.concatenate([near, _usual(plain.features)])
-        reach = reach_of(near)
-        # Of what is none of the eight, each half is judged without itself.
-        for key, strange in (("other", others), ("synthetic", artefacts)):
-            gone = np.zeros(len(strange), bool)
-            for k in (0, 1):
-                half = strange.features[1 - k :: 2]
-                known = (half, artefacts.features) if key == "other" else (others.features, half)
-                own, said = strange.features[k::2], strange.novelty[k::2] / threshold
-                gone[k::2] = laboratory_novelty(said, own, near, *known, reach) > 1
-            refused[key].append(gone)
-        said, own = cells.novelty[to] / threshold, cells.features[to]
-        now = laboratory_novelty(said, own, near, others.features, artefacts.features, reach)
-        recognised.append(now <= 1)
-    p_after, p_before = np.concatenate(after), cells.before[every]
-    labels = cells.labels[every]
-    pair = paired_difference(labels, p_after.argmax(1), p_before.argmax(1))
-    found = {
-        "before": _scores(labels, p_before, cells.novelty[every] <= threshold, resamples),
-        "after": _scores(labels, p_after, np.concatenate(recognised), resamples),
-        "paired": {
-            "difference": pair.difference,
-            "interval": [pair.low, pair.high],
-            "p": pair.p_value,
-            "verdict": pair.verdict.replace("the first", "the adapted one").replace(
-                "the second", "the parent"
-            ),
-        },
-    }
-    for key, strange in (("other", others), ("synthetic", artefacts)):
-        if len(strange):
-            found[key] = _refused(strange, threshold, np.concatenate(refused[key]))
-    return found
-
-
-def _refused(strange: Cells, threshold: float, after: np.ndarray) -> dict[str, Any] | None:
-    """Shares of what is none of the eight that are refused; None if there is nothing of it."""
-    if not len(strange):
-        return None
-    return {
-        "n": len(strange),
-        "refused_before": float((strange.novelty > threshold).mean()),
-        "refused_after": float(after.mean()),
-    }
-
-
-def _scores(
-    labels: np.ndarray, probabilities: np.ndarray, recognised: np.ndarray, resamples: int
-) -> dict[str, Any]:
-    j = judge(labels, probabilities, resamples=resamples).to_json()
-    known = int(recognised.sum())
-    keys = ("accuracy", "balanced_accuracy", "ece")
-    return {
-        "n": len(labels),
-        **{k: j[k] for k in keys},
-        "recognised": known / len(labels),
-        "intervals": {
-            **{k: j["intervals"][k] for k in keys},
-            "recognised": list(wilson(known, len(labels))),
-        },
-        "recall": {row["name"]: row["recall"] for row in j["per_class"] if row["n"]},
-    }
-
-
-def _mean(found: list[Any]) -> Any:
-    """The mean of equally made documents, number by number."""
-    if not found:
-        return None
-    first = found[0]
-    if isinstance(first, dict):
-        return {k: _mean([f[k] for f in found if k in f]) for k in first}
-    if isinstance(first, list):
-        return [_mean(list(v)) for v in zip(*found, strict=True)]
-    return type(first)(np.mean(found))
-
-
-def _curve(problem: Problem, rng: np.random.Generator) -> tuple[list[dict[str, Any]], str | None]:
-    """Balanced accuracy on the rest after 1, 3, 5, ... cells a class; the class to label next."""
-    labels, found = problem.labels, []
-    counts = np.bincount(labels, minlength=len(CLASS_NAMES))
-    recalls: list[np.ndarray] = []
-    for per_class in CURVE:
-        # On the rest there must be something to judge of at least half of the classes.
-        if (counts > per_class).sum() * 2 < (counts > 0).sum():
-            break
-        values, each = [], []
-        for _ in range(DRAWS):
-            rows = draw(labels, per_class, rng)
-            rest = np.setdiff1d(np.arange(len(labels)), rows)
-            said = problem.predict(problem.choose(rows), rows, rest).argmax(1)
-            values.append(balanced_accuracy(labels[rest], said))
-            right, all_ = (
-                np.bincount(labels[rest], w, len(CLASS_NAMES)) for w in (said == labels[rest], None)
-            )
-            each.append(np.divide(right, all_, out=np.full(len(right), np.nan), where=all_ > 0))
-        # A class of which no cell was left has no recall.
-        recalls.append(np.ma.masked_invalid(each).mean(0).filled(np.nan))
-        found.append(
-            {
-                "per_class": per_class,
-                "balanced_accuracy": float(np.mean(values)),
-                "interval": [float(q) for q in np.quantile(values, (0.025, 0.975))],
-            }
-        )
-    return found, _label_next(recalls)
-
-
-def _label_next(recalls: list[np.ndarray]) -> str | None:
-    """The class that gained most by the last step of the curve, of those that have most to gain."""
-    if not recalls:
-        return None
-    last = recalls[-1]
-    gain = np.minimum(1 - last, last - recalls[-2] if len(recalls) > 1 else 1 - last)
-    return CLASS_NAMES[int(np.nanargmax(gain))] if np.isfinite(gain).any() else None
-
-
-def _doubtful(cells: Cells, left: np.ndarray) -> list[dict[str, Any]]:
-    """Cells whose label the other cells speak against, the clearest first."""
-    if len(cells) < 2 * FEW:
-        return []
-    p = probabilities_of(left)
-    given = p[np.arange(len(cells)), cells.labels]
-    rows = np.flatnonzero((given < DOUBT) & (p.max(1) > SURE))
-    return [
-        {
-            "name": str(cells.names[i]),
-            "id": str(cells.ids[i]),
-            "label": CLASS_NAMES[cells.labels[i]],
-            "rather": CLASS_NAMES[int(p[i].argmax())],
-            "probability": float(p[i].max()),
-        }
-        for i in rows[np.argsort(given[rows])]
-    ]
-
-
-def _at_home(labels: np.ndarray, said: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-    labels = labels.astype(np.int64)
-    weights = balance(labels)
-    values = {}
-    for key, found in (("before", said), ("after", scores)):
-        right = found.argmax(1) == labels
-        share = float((weights * right).mean())
-        values[key] = share
-        values[f"{key}_interval"] = list(wilson(min(share, 1.0) * len(labels), len(labels)))
-    return {**values, "n": len(labels), "measure": "balanced_accuracy"}
 
 
 def _counts(labels: np.ndarray) -> dict[str, int]:

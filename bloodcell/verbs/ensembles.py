@@ -302,6 +302,10 @@ def adapt(
             before = f"{100 * found['before'][key]:.1f} %"
             after = f"{100 * found['after'][key]:.1f} %"
             rows.append([key, before, after, f"{100 * low:.1f} to {100 * high:.1f}"])
+    for key, words in (("other", "other refused"), ("synthetic", "synthetic refused")):
+        if shares := found.get(key):
+            both = (f"{100 * shares[f'refused_{k}']:.1f} %" for k in ("before", "after"))
+            rows.append([words, *both, f"n = {shares['n']}"])
     at_home = found["home"]
     if at_home:
         rows.append(["at home", *(f"{100 * at_home[k]:.1f} %" for k in ("before", "after")), ""])

@@ -12,7 +12,8 @@ from bloodcell.classes import CLASSES, OTHER, class_id, title
 from bloodcell.data.imaging.cropping import Crop
 from bloodcell.data.store.dataset import Dataset
 from bloodcell.data.store.labelling import waiting_cells
-from bloodcell.ensemble.adapt import FEW, adapt
+from bloodcell.ensemble.adapt import adapt
+from bloodcell.ensemble.adapt_worth import FEW
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ensemble.ensemble import Answers, Ensemble
 from bloodcell.progress import Progress
