@@ -1,5 +1,6 @@
 """Make an ensemble of finished runs: everything is fitted on validation images alone."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -10,30 +11,23 @@ from typing import Any, Literal
 import numpy as np
 
 from bloodcell import __version__
+from bloodcell.augment.policy import NO_STAINS
+from bloodcell.augment.stain_transfer import Stains
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import read_images
+from bloodcell.data.stains import measure_stains
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.ensemble.adapted_head import to_bytes
 from bloodcell.ensemble.bundle import file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
-from bloodcell.ensemble.ensemble import BATCH, run_members
+from bloodcell.ensemble.ensemble import BATCH, DECIMALS, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.home_cells import PER_CLASS, evenly, features_among, home_cells
-from bloodcell.ensemble.novelty import (
-    DISTANCE_SHARE,
-    NEIGHBOURS,
-    REFUSED_SHARE,
-    basis_of,
-    detect,
-    fit_detector,
-    neighbour_distance,
-    novelty_of,
-    scaled,
-    unit,
-)
+from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
+from bloodcell.ensemble.refusal import Cells, fit_refusal
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -50,13 +44,15 @@ METHOD = (
     "distance to the k-th nearest known cell, "
     "and a detector of synthetic out-of-distribution images"
 )
+OF_OTHERS = ", and one of cells labelled other"
 COVERAGE = 0.95
 # Those that a reader of the evaluation may choose from.
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 FOUND = "found"
 KNOWN_PER_CLASS = 250
-# Of the known cells, so many are shown to the detector under other lamps.
-EXPOSED = 2000
+# Where they come from several laboratories.
+KNOWN_PER_LABORATORY = 125
+MOST_OTHERS = 600
 
 
 def compose(
@@ -100,7 +96,7 @@ def compose(
     validation, train, seen = common_images(dataset, runs)
     labels = dataset.labels
     truth = labels[validation]
-    known = train[evenly(labels[train], KNOWN_PER_CLASS)]
+    known = _known_cells(dataset, train)
     models = _models(runs, name)
     probabilities, novelty_features = _run(models, dataset, validation, tta, progress, "validation")
     apart = calibration_part(dataset.hashes[validation])
@@ -124,11 +120,10 @@ def compose(
             (folder / "members" / f"{model.name}.tflite").write_bytes(run.read_litert())
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, run, model, float(share), accuracy))
-        _, of_known = _run(models, dataset, known, False, progress, "known cells")
-        cells = read_images(dataset, known[:: max(1, len(known) // EXPOSED)], dataset.size[0])
-        exposed = expose(models, cells, 0, progress)
-        novelty = _novelty(folder, members, models, novelty_features, fit, of_known, *exposed)
-        novelty = novelty[calibration]
+        novelty, refusal = _refuse(
+            folder, dataset, runs, models, members, known, validation, novelty_features, fit,
+            calibration, progress,
+        )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
@@ -146,13 +141,7 @@ def compose(
             "members": members,
             "temperature": temperature,
             "tta": tta,
-            "novelty": {
-                "method": METHOD,
-                "neighbours": NEIGHBOURS,
-                # strictly above the quantile, so that at most the share is refused
-                "threshold": float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher")),
-                "levels": novelty_levels(novelty),
-            },
+            "novelty": {**refusal, "levels": novelty_levels(novelty)},
             **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
             "conformal": _conformal(truth[calibration], calibrated[calibration], bool(apart.any())),
             "weighting": "found on validation" if weights == FOUND else "given",
@@ -201,38 +190,74 @@ def _run(
     )
 
 
-def _novelty(
+def _refuse(
     folder: Path,
-    members: list[dict[str, Any]],
+    dataset: Dataset,
+    runs: list[Run],
     models: list[LiteModel],
+    members: list[dict[str, Any]],
+    known: np.ndarray,
+    validation: np.ndarray,
     novelty_features: list[np.ndarray],
     fit: np.ndarray,
-    of_known: list[np.ndarray],
-    lamps: list[np.ndarray],
-    out_of_distribution: list[np.ndarray],
-) -> np.ndarray:
-    """Novelty of the validation images; writes each member's known cells and its detector.
+    calibration: np.ndarray,
+    progress: Progress,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Fit and write what is refused; novelty of the calibration images, and what is said of it."""
+    _, of_known = _run(models, dataset, known, False, progress, "known cells")
+    cells = read_images(dataset, known, dataset.size[0])
+    varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
+    strange, method = [artificial], METHOD
+    if len(others := _common_others(dataset, runs)):
+        strange.append(_run(models, dataset, others, False, progress, "other cells")[1])
+        method += OF_OTHERS
+    place = dataset.origin("laboratory")
+    channels = [model.channels for model in models]
+    refusal, novelty, left_out = fit_refusal(
+        Cells(
+            of_known, varied, novelty_features, strange, fit, place[known], place[validation],
+            channels,
+        ),
+        lambda done, total: progress(done, total, "laboratories left out in turn"),
+    )  # fmt: skip
+    for member, found in zip(members, refusal, strict=True):
+        write_array(folder / member["basis"], found.basis)
+        write_array(folder / member["features"], found.rows)
+        write_array(folder / member["detector"], found.detectors)
+        member["novelty_scale"] = found.scale
+    novelty = novelty[calibration]
+    # Strictly above the quantile, so that at most the share is refused; and so rounded, since an
+    # answer has so many digits.
+    limit = float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher"))
+    limit = math.ceil(limit * 10**DECIMALS) / 10**DECIMALS
+    return novelty, {
+        "method": method,
+        "neighbours": NEIGHBOURS,
+        "threshold": max(limit, 1.0) if left_out else limit,
+        "laboratories": [asdict(found) for found in left_out],
+    }
 
-    Args:
-        fit: bool, n: the images by which distances and detectors are scaled.
-    """
-    distances, detections = [], []
-    for i, (m, model) in enumerate(zip(members, models, strict=True)):
-        rows = unit(of_known[i][:, : model.channels])
-        basis = basis_of(rows)
-        rows = (rows @ basis.astype(np.float32)).astype(np.float16)
-        write_array(folder / m["basis"], basis)
-        write_array(folder / m["features"], rows)
-        distance = neighbour_distance(
-            novelty_features[i][:, : model.channels], rows, NEIGHBOURS, basis
-        )
-        m["novelty_scale"] = float(max(np.quantile(distance[fit], 1 - DISTANCE_SHARE), 1e-6))
-        distances.append(distance / m["novelty_scale"])
-        cells = np.concatenate([of_known[i], lamps[i]])
-        detector = scaled(fit_detector(cells, out_of_distribution[i]), novelty_features[i][fit])
-        write_array(folder / m["detector"], detector)
-        detections.append(detect(novelty_features[i], detector))
-    return novelty_of(distances, detections)
+
+def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:
+    """Training images that are kept as known: some of each class, and of each laboratory."""
+    labels, place = dataset.labels[train], dataset.origin("laboratory")[train].astype(str)
+    names, codes = np.unique(place, return_inverse=True)
+    if len(names) == 1:
+        return train[evenly(labels, KNOWN_PER_CLASS)]
+    return train[evenly(labels * len(names) + codes, KNOWN_PER_LABORATORY)]
+
+
+def _common_others(dataset: Dataset, runs: list[Run]) -> np.ndarray:
+    """Cells labelled as none of the eight that every run had for training, at most MOST_OTHERS."""
+    parts = [set(run.config().split_rule.split(dataset).others("train")) for run in runs]
+    found = np.array(sorted(set.intersection(*parts)), np.int64)
+    return found[:: -(-len(found) // MOST_OTHERS)] if len(found) else found
+
+
+def _stains(dataset: Dataset, known: np.ndarray) -> Stains:
+    """Those of the laboratories of the known images; none, for those built in, if it is one."""
+    found = measure_stains(dataset, known)
+    return found if len(found) > 1 else NO_STAINS
 
 
 def _write_home(
@@ -264,7 +289,7 @@ def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:
 def _member(
     workspace: Workspace, run: Run, model: LiteModel, share: float, accuracy: float
 ) -> dict[str, Any]:
-    """A member's entry; :func:`_novelty` adds its scale."""
+    """A member's entry; :func:`_refuse` adds its scale."""
     return {
         "name": model.name,
         "file": f"members/{model.name}.tflite",

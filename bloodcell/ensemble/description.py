@@ -109,11 +109,21 @@ class Member(_Part):
     recipe: Any = None
 
 
+class LaboratoryLeftOut(_Part):
+    """What would be refused of a laboratory whose cells had not been looked at."""
+
+    name: Text
+    n: _number(0, MOST_ROWS, "a whole number from 0", int)
+    refused: Share
+
+
 class Novelty(_Part):
     """From which distance on an image is none of the eight.
 
     Attributes:
         levels: [share, novelty that this share of known cells stays below].
+        laboratories: those that were left out in turn when the limit was chosen: of their ``n``
+            cells the share ``refused``.
     """
 
     method: Text
@@ -124,6 +134,7 @@ class Novelty(_Part):
         Field(max_length=MOST_ROWS),
         _expected("a list of [share, novelty]"),
     ] = ()
+    laboratories: tuple[LaboratoryLeftOut, ...] = ()
 
 
 class Cut(_Part):

@@ -168,15 +168,16 @@ class Ensemble:
 
     def _detector(self, member: Member, model: LiteModel) -> np.ndarray:
         found = self.bundle.array(member.detector)
-        # Earlier ensembles look at the features alone.
+        # One is kept as a row. Earlier ensembles look at the features alone.
         lengths = {model.channels + 1, model.channels + model.textures + 1}
-        sound = found.ndim == 1 and len(found) in lengths and found.dtype.kind == "f"
+        sound = found.ndim in (1, 2) and found.dtype.kind == "f" and found.size > 0
+        sound = sound and found.shape[-1] in lengths
         if not sound or not (np.abs(found.astype(np.float64)) < LARGEST).all():
             raise BadInput(
                 f"{self.bundle.path}: {member.detector} holds {found.dtype} {found.shape}, "
                 f"expected {max(lengths)} numbers below {LARGEST:g}: make the ensemble again."
             )
-        return found
+        return np.atleast_2d(found)
 
     @property
     def name(self) -> str:
@@ -277,7 +278,7 @@ class Ensemble:
             )
         ]
         detections = [
-            detect(found[:, : len(detector) - 1], detector)
+            detect(found[:, : detector.shape[1] - 1], detector)
             for found, detector in zip(raw.novelty_features, self._detectors, strict=False)
         ]
         novelty = novelty_of(distances, detections)

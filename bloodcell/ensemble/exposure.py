@@ -1,12 +1,15 @@
-"""What networks see in cells under other lamps and in synthetic out-of-distribution images.
+"""What networks see in cells under other lamps and stains, and in synthetic pictures of none.
 
 A detector learns from it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from bloodcell.augment.apply import apply
-from bloodcell.augment.policy import Policy, step
+from bloodcell.augment.policy import NO_STAINS, Policy, step
+from bloodcell.augment.stain_transfer import Stains
 from bloodcell.data.synthetic.out_of_distribution import (
     HARD,
     OUT_OF_DISTRIBUTION,
@@ -35,42 +38,56 @@ OTHER_LAMPS = Policy(
         step("jpeg", 0.3, loss=60),
     ),
 )
+# The same cells as other laboratories would show them; the step before would only repeat it.
+OTHER_STAINS = Policy(
+    "other stains",
+    (step("stain_transfer"), *(s for s in OTHER_LAMPS.steps if s.key != "stain")),
+)
 PER_KIND = 400
 # Of those that are hardest to tell.
 PER_HARD_KIND = 2000
 
 
 def expose(
-    models: list[LiteModel], cells: np.ndarray, seed: int = 0, progress: Progress = silent
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Novelty features of cells under other lamps, and of no cells made from them.
+    models: list[LiteModel],
+    cells: np.ndarray,
+    stains: Stains = NO_STAINS,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
+    """Novelty features of cells under other lamps and stains, and of no cells made from them.
 
     Args:
         models: m networks.
         cells: uint8, n×S×S×3, training cells.
+        stains: of the laboratories that they are shown in; empty: those built in.
 
     Returns:
-        m arrays n×(C+T) of the cells, m arrays of what is none; float32.
+        Under other lamps and under other stains, m arrays n×(C+T) each of the same cells; m arrays
+        of what is none; float32.
     """
     usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
     per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
-    done, total = 0, len(cells) + sum(per_kind.values())
-    lamps, out_of_distribution = [], []
-    for start in range(0, len(cells), BATCH):
-        batch = slice(start, start + BATCH)
-        images, _ = apply(OTHER_LAMPS, cells[batch], nothing[batch], rng)
-        lamps.append(run_members(models, images, False).novelty_features)
-        done += len(images)
-        progress(done, total, "out-of-distribution images")
+    done, total = 0, 2 * len(cells) + sum(per_kind.values())
+    varied, out_of_distribution = [], []
+    for policy in (OTHER_LAMPS, replace(OTHER_STAINS, stains=stains)):
+        found = []
+        for start in range(0, len(cells), BATCH):
+            batch = slice(start, start + BATCH)
+            images, _ = apply(policy, cells[batch], nothing[batch], rng)
+            found.append(run_members(models, images, False).novelty_features)
+            done += len(images)
+            progress(done, total, "out-of-distribution images")
+        varied.append(_joined(found))
     for kind, count in per_kind.items():
         for start in range(0, count, BATCH):
             images = make_out_of_distribution(kind, cells, min(BATCH, count - start), seed + start)
             out_of_distribution.append(run_members(models, images, False).novelty_features)
             done += len(images)
             progress(done, total, "out-of-distribution images")
-    return _joined(lamps), _joined(out_of_distribution)
+    return varied, _joined(out_of_distribution)
 
 
 def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:

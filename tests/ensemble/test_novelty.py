@@ -69,7 +69,7 @@ def test_a_detector_is_half_below_0_and_99_percent_below_1_of_known_cells():
 
 def test_the_worse_of_distance_and_detector_counts():
     near, far = np.array([0.2, 3.0]), np.array([2.0, 0.1])
-    np.testing.assert_allclose(novelty_of([near, near], [far, far]), [2.0, 3.0])
+    np.testing.assert_allclose(novelty_of([near, near], [far[:, None], far[:, None]]), [2.0, 3.0])
     np.testing.assert_allclose(novelty_of([near, far], []), [1.1, 1.55])
 
 
@@ -126,5 +126,5 @@ def test_a_detector_of_before_textures_looks_at_the_features_alone(
 def test_the_detector_learns_from_textures_too(trained_home: Path):
     first = open_ensemble(Workspace(trained_home), "first")
     (detector,) = first._detectors
-    assert len(detector) == 257
-    assert np.abs(detector[64:-1]).max() > 0
+    assert detector.shape == (1, 257)
+    assert np.abs(detector[0, 64:-1]).max() > 0

@@ -1,0 +1,146 @@
+"""What an ensemble refuses: distances and detectors of its members, scaled so that 1 is the limit.
+
+Where the cells come from several laboratories, each is left out in turn: distances and detectors
+are made without its cells, and what they then say of its validation cells is what cells of a
+laboratory that nobody knows will get. The limits are raised until, on the mean over the
+laboratories, at most ``REFUSED_ELSEWHERE`` of such cells are refused. The networks themselves have
+seen these laboratories, so it is still a little less than elsewhere.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bloodcell.ensemble.novelty import (
+    DISTANCE_SHARE,
+    NEIGHBOURS,
+    basis_of,
+    detect,
+    fit_detector,
+    neighbour_distance,
+    novelty_of,
+    scaled,
+    unit,
+)
+
+__all__ = ["Cells", "LeftOut", "MemberRefusal", "fit_refusal"]
+
+REFUSED_ELSEWHERE = 0.05
+# With fewer validation cells of a laboratory a quantile of them says nothing.
+FEW = 20
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the m members see in the cells that refusal is fitted on.
+
+    Attributes:
+        known: m arrays k×(C+T): training cells, whose distances count.
+        varied: lists of m arrays k×(C+T): the same cells under other lamps and stains.
+        validation: m arrays n×(C+T).
+        strange: lists of m arrays: what is none of the eight, each list for a detector of its own.
+        fit: bool, n: the validation cells by which all is scaled.
+        known_from, validation_from: object, k and n: laboratories, "" where not known.
+        channels: C of each member.
+    """
+
+    known: list[np.ndarray]
+    varied: list[list[np.ndarray]]
+    validation: list[np.ndarray]
+    strange: list[list[np.ndarray]]
+    fit: np.ndarray
+    known_from: np.ndarray
+    validation_from: np.ndarray
+    channels: list[int]
+
+
+@dataclass(frozen=True)
+class MemberRefusal:
+    """Of one member: ``basis`` C×p and ``rows`` k×p of its known cells, the ``scale`` of its
+    distance, and ``detectors`` d×(C+T+1), scaled."""
+
+    basis: np.ndarray
+    rows: np.ndarray
+    scale: float
+    detectors: np.ndarray
+
+    def said(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(distance, n; detections, n×d), each of its scale."""
+        own = features[:, : len(self.basis)]
+        distance = neighbour_distance(own, self.rows, NEIGHBOURS, self.basis) / self.scale
+        return distance, detect(features, self.detectors)
+
+    def widened(self, margins: np.ndarray) -> "MemberRefusal":
+        """With the limits of the distance and of each detector so many times as high."""
+        detectors = (self.detectors / margins[1:, None]).astype(np.float32)
+        return MemberRefusal(self.basis, self.rows, self.scale * float(margins[0]), detectors)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A laboratory that was left out: of its ``n`` validation cells the share ``refused``."""
+
+    name: str
+    n: int
+    refused: float
+
+
+def fit_refusal(
+    cells: Cells, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[list[MemberRefusal], np.ndarray, list[LeftOut]]:
+    """Fit what is refused.
+
+    Returns:
+        Of each member; novelty of the validation cells, n; and of each laboratory that was left
+        out in turn (none where there are not two with cells enough), whose limit is then 1.
+    """
+    names = [str(n) for n in np.unique(cells.validation_from.astype(str)) if n]
+    counts = {n: int((cells.validation_from == n).sum()) for n in names}
+    apart = [n for n in names if counts[n] >= FEW and (cells.known_from != n).any()]
+    apart = apart if len(apart) > 1 else []
+    progress(0, len(apart) + 1)
+    members = _fit(cells, np.ones(len(cells.known_from), bool), cells.fit)
+    said = {}
+    for done, name in enumerate(apart):
+        progress(done + 1, len(apart) + 1)
+        without = _fit(cells, cells.known_from != name, cells.fit & (cells.validation_from != name))
+        rows = np.flatnonzero(cells.validation_from == name)
+        said[name] = _said(without, [found[rows] for found in cells.validation])
+    if said:
+        highest = [np.quantile(of, 1 - REFUSED_ELSEWHERE, axis=0) for of in said.values()]
+        margins = np.maximum(np.mean(highest, axis=0), 1.0)
+        members = [member.widened(margins) for member in members]
+        said = {name: of / margins for name, of in said.items()}
+    progress(len(apart) + 1, len(apart) + 1)
+    left_out = [LeftOut(n, counts[n], float((of.max(1) > 1).mean())) for n, of in said.items()]
+    distances, detections = zip(
+        *(m.said(found) for m, found in zip(members, cells.validation, strict=True)), strict=True
+    )
+    return members, novelty_of(list(distances), list(detections)), left_out
+
+
+def _said(members: list[MemberRefusal], features: list[np.ndarray]) -> np.ndarray:
+    """n×(1+d): the mean over the members of the distance and of each detector."""
+    both = [
+        np.column_stack(member.said(found)) for member, found in zip(members, features, strict=True)
+    ]
+    return np.mean(both, axis=0)
+
+
+def _fit(cells: Cells, known: np.ndarray, fit: np.ndarray) -> list[MemberRefusal]:
+    """Fitted on some of the known cells, scaled by some of the validation cells."""
+    # Of a dataset of one laboratory and nowhere, leaving it out leaves too little to scale by.
+    fit = fit if fit.any() else cells.fit
+    found = []
+    for i, channels in enumerate(cells.channels):
+        rows = unit(cells.known[i][known][:, :channels])
+        basis = basis_of(rows)
+        rows = (rows @ basis.astype(np.float32)).astype(np.float16)
+        of_fit = cells.validation[i][fit]
+        distance = neighbour_distance(of_fit[:, :channels], rows, NEIGHBOURS, basis)
+        proper = np.concatenate([cells.known[i][known], *(v[i][known] for v in cells.varied)])
+        detectors = [scaled(fit_detector(proper, strange[i]), of_fit) for strange in cells.strange]
+        scale = float(max(np.quantile(distance, 1 - DISTANCE_SHARE), 1e-6))
+        found.append(MemberRefusal(basis, rows, scale, np.stack(detectors)))
+    return found

@@ -1,0 +1,55 @@
+"""What is refused: proper cells of a laboratory that nobody knows are accepted, others are not."""
+
+import numpy as np
+import pytest
+
+from bloodcell.ensemble.refusal import Cells, fit_refusal
+
+CHANNELS, TEXTURES, N = 8, 12, 400
+
+
+def seen(rng: np.random.Generator, n: int, shift: float, strange: float = 0.0) -> np.ndarray:
+    """What a network sees: features near a few directions; textures that move with the stain."""
+    features = np.abs(np.eye(CHANNELS)[rng.integers(0, 3, n)] + rng.normal(0, 0.05, (n, CHANNELS)))
+    textures = rng.normal(0, 1, (n, TEXTURES))
+    textures[:, 0] += shift
+    textures[:, 1] += strange
+    return np.concatenate([features, textures], axis=1).astype(np.float32)
+
+
+def cells(shifts: dict[str, float], rng: np.random.Generator) -> Cells:
+    known = np.concatenate([seen(rng, N, s) for s in shifts.values()])
+    validation = np.concatenate([seen(rng, N, s) for s in shifts.values()])
+    place = np.repeat(np.array(list(shifts), object), N)
+    return Cells(
+        [known], [[known + 0.01]], [validation],
+        [[seen(rng, N, 0, strange=9)], [seen(rng, N, 4, strange=-9)]],
+        rng.random(len(validation)) < 0.5, place, place, [CHANNELS],
+    )  # fmt: skip
+
+
+def test_of_one_laboratory_one_in_a_hundred_is_above_the_scale():
+    rng = np.random.default_rng(0)
+    (member,), novelty, left_out = fit_refusal(cells({"home": 0.0}, rng))
+    assert left_out == []
+    assert 0 < (novelty > 1).mean() < 0.03
+    assert member.detectors.shape == (2, CHANNELS + TEXTURES + 1)
+
+
+def test_the_limits_are_raised_until_laboratories_that_are_left_out_are_accepted():
+    rng = np.random.default_rng(1)
+    given = cells({"a": 0.0, "b": 2.0, "c": 4.0}, rng)
+    (member,), novelty, left_out = fit_refusal(given)
+    assert [(f.name, f.n) for f in left_out] == [("a", N), ("b", N), ("c", N)]
+    assert np.mean([f.refused for f in left_out]) < 0.2
+    assert (novelty > 1).mean() < 0.05
+    for strange in (seen(rng, N, 1, strange=9), seen(rng, N, 4, strange=-9)):
+        distance, detections = member.said(strange)
+        assert (np.maximum(distance, detections.max(1)) > 1).mean() > 0.9
+
+
+@pytest.mark.parametrize("place", ["", "alone"])
+def test_a_laboratory_that_is_not_named_or_alone_is_never_left_out(place: str):
+    rng = np.random.default_rng(2)
+    assert fit_refusal(cells({place: 0.0}, rng))[2] == []
+    assert fit_refusal(cells({"": 0.0, "one": 1.0}, rng))[2] == []
