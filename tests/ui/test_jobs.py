@@ -4,6 +4,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from streamlit.testing.v1 import AppTest
+
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.errors import BadInput
 from bloodcell.progress import Progress
@@ -73,3 +76,22 @@ def test_of_several_who_ask_at_once_one_starts_it():
     assert begun == [1]
     assert shared_job("a key of this test", "", None) is found[0]
     assert shared_job("another key of this test", "", None) is None
+
+
+def two_at_once():
+    import threading
+
+    from bloodcell.ui.common import jobs
+
+    goes_on = threading.Event()
+    both = [jobs.Job("Reading", lambda progress: goes_on.wait(20)) for _ in range(2)]
+    for job in both:
+        jobs.wait_for(job)
+    goes_on.set()
+
+
+def test_two_that_are_waited_for_at_once_are_both_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bloodcell.ui.common.jobs.PATIENCE_S", 0.0)
+    app = AppTest.from_function(two_at_once).run()
+    assert not app.exception
+    assert [button.label for button in app.button] == ["Stop", "Stop"]

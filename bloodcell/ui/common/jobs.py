@@ -5,6 +5,7 @@ share the disk; a visitor who comes back, or another one, finds it where it is),
 at the place of the page where a result belongs, and :func:`cached_job` for what is worth keeping.
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -46,10 +47,13 @@ class Job:
         done, total, what: progress; total is 0 while unknown.
         result: what the work returned.
         error: a sentence, if it failed.
+        number: of no other job of this server.
     """
 
+    _numbers = itertools.count()
+
     def __init__(self, title: str, work: Callable[[Progress], Any]):
-        self.title = title
+        self.title, self.number = title, next(self._numbers)
         self.state = "running"
         self.done, self.total, self.what = 0, 0, ""
         self.result: Any = None
@@ -156,7 +160,11 @@ def show_progress(job: Job) -> None:
     else:
         text = "Starting"
     st.progress(share, text=no_pictures(f"**{job.title}**: {text}"))
-    st.button("Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop)
+    # Two jobs of a page may be at work at once.
+    key = f"stop_job_{job.number}"
+    st.button(
+        "Stop", icon=":material/stop_circle:", disabled=job.stopping, on_click=job.stop, key=key
+    )
 
 
 @st.fragment(run_every=0.5)
