@@ -9,7 +9,10 @@ are no part of it: laboratories report them beside it, for each 100 white cells.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 
@@ -136,6 +139,7 @@ def rumke_table(
     return rows
 
 
+@cache
 def cells_to_tell(share: float, other: float) -> int:
     """How many cells must be counted before finding `share` excludes that `other` is the truth.
 
@@ -151,19 +155,23 @@ def cells_to_tell(share: float, other: float) -> int:
     if share == other or not (0 <= share <= 1 and 0 <= other <= 1):
         raise ValueError(f"expected two different shares of 0 to 1, found {share} and {other}")
 
-    def told(n: int) -> bool:
-        low, high = limits(round(share * n), n)
-        return not low <= other <= high
+    from scipy.stats import beta
 
-    few, many = 1, 2
-    while not told(many):
-        few, many = many, 2 * many
-        if many > MOST_CELLS:
-            return MOST_CELLS
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if told(middle) else (middle, many)
-    # Whole cells make the limits jump a little: go on until they hold for a while.
-    while not all(told(n) for n in range(many, many + max(2, many // 10))):
-        many += 1
-    return many
+    tail = (1 - LEVEL) / 2
+    many = 256
+    while many <= MOST_CELLS:
+        n = np.arange(1, many + 1)
+        count = np.round(share * n)
+        if other > share:
+            told = (count < n) & (beta.ppf(1 - tail, count + 1, np.maximum(n - count, 1)) < other)
+        else:
+            told = (count > 0) & (beta.ppf(tail, np.maximum(count, 1), n - count + 1) > other)
+        # Whole cells make the limits jump a little: they must hold for a while.
+        held = np.cumsum(np.concatenate([[0], told]))
+        first = n[: many // 2]
+        until = first + np.maximum(2, first // 10)
+        lasting = held[until - 1] - held[first - 1] == until - first
+        if lasting.any():
+            return int(first[lasting.argmax()])
+        many *= 4
+    return MOST_CELLS
