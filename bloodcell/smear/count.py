@@ -12,9 +12,9 @@
 One photograph at a time is in memory; of each cell the cut-out is kept that the networks saw.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import cv2
@@ -30,6 +30,7 @@ from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.progress import Progress, silent
 from bloodcell.smear.differential import Differential, differential
 from bloodcell.smear.find import Found, find_cells
+from bloodcell.smear.overlap import View, repeats, view_of
 from bloodcell.smear.ruler import find_ruler
 
 __all__ = ["Cell", "Photograph", "Smear", "agreed", "answered", "count", "counted", "cut_out"]
@@ -55,6 +56,9 @@ class Cell:
         recognised: it is one of the eight.
         novelty: higher is stranger.
         image: uint8, S×S×3: what the networks were shown.
+        doublet: several cells that cannot be told apart.
+        same_as: (photograph, cell) where it was counted already, see
+            :mod:`bloodcell.smear.overlap`.
     """
 
     box: tuple[int, int, int, int]
@@ -66,11 +70,20 @@ class Cell:
     recognised: bool
     novelty: float
     image: np.ndarray = field(repr=False, compare=False)
+    doublet: bool = False
+    same_as: tuple[int, int] | None = None
+
+    @property
+    def apart(self) -> str | None:
+        """Why it is no cell to be counted: ``repeated``, ``cut`` or ``doublet``; else None."""
+        if self.same_as is not None:
+            return "repeated"
+        return "cut" if self.cut else "doublet" if self.doublet else None
 
     @property
     def counted(self) -> str | None:
         """The class that it counts as; None where it is kept apart."""
-        return self.label if self.recognised and not self.cut else None
+        return self.label if self.recognised and self.apart is None else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,6 +94,8 @@ class Cell:
             "recognised": self.recognised,
             "novelty": self.novelty,
             "cut": self.cut,
+            "doublet": self.doublet,
+            "same_as": None if self.same_as is None else list(self.same_as),
         }
 
 
@@ -141,10 +156,13 @@ def counted(cells: Iterable[Cell]) -> Differential:
     """The differential of some cells as the ensemble calls them."""
     cells = list(cells)
     labels = [cell.counted for cell in cells]
+    apart = Counter(cell.apart for cell in cells)
     return differential(
         [label for label in labels if label is not None],
-        refused=sum(not cell.recognised and not cell.cut for cell in cells),
-        cut=sum(cell.cut for cell in cells),
+        refused=sum(not cell.recognised and cell.apart is None for cell in cells),
+        cut=apart["cut"],
+        doublets=apart["doublet"],
+        repeated=apart["repeated"],
     )
 
 
@@ -176,23 +194,44 @@ def count(
             "were: make it again with this version of BloodCell Lab, or leave the light alone."
         )
     scales = _scales(files, progress)
-    photographs = []
+    photographs: list[Photograph] = []
+    views: list[View | None] = []
     for done, (name, content) in enumerate(files):
         progress(done, len(files), "photographs")
         try:
             image = decode_image(content_of(content), name)
         except BloodCellError as error:
             photographs.append(Photograph(_printable(name), error=str(error)))
+            views.append(None)
             continue
         height, width = image.shape[:2]
         scale = scales[done]
         cells: tuple[Cell, ...] = ()
+        view = None
         if scale is not None:
             found = find_cells(image, scale).cells
             cells = answered(ensemble, image, found, scale, tta=tta, wanted=wanted)
+            middles = [one.middle for one in found]
+            view = view_of(image, scale, middles, np.array([cell.image for cell in cells]))
+        views.append(view)
         photographs.append(Photograph(_printable(name), width, height, scale, cells))
     progress(len(files), len(files), "photographs")
-    return Smear(tuple(photographs))
+    return Smear(_once(photographs, repeats(views)))
+
+
+def _once(
+    photographs: list[Photograph], seen: dict[tuple[int, int], tuple[int, int]]
+) -> tuple[Photograph, ...]:
+    """The photographs, with the cells that were seen before marked."""
+    return tuple(
+        replace(
+            photograph,
+            cells=tuple(
+                replace(cell, same_as=seen.get((i, j))) for j, cell in enumerate(photograph.cells)
+            ),
+        )
+        for i, photograph in enumerate(photographs)
+    )
 
 
 def _printable(name: str) -> str:
@@ -270,6 +309,7 @@ def answered(
             bool(answers.recognised[i]),
             float(answers.novelty[i]),
             shown[i],
+            one.doublet,
         )
         for i, one in enumerate(found)
     )

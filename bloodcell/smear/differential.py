@@ -55,6 +55,8 @@ class Differential:
         platelets, erythroblasts: how many of them there were beside the white cells.
         refused: cells that none of the eight classes fits.
         cut: cells that the border of a photograph cuts; they are not counted.
+        doublets: places with several cells that cannot be told apart; they are not counted.
+        repeated: cells that an earlier photograph shows too; they are counted there.
     """
 
     n: int
@@ -63,6 +65,8 @@ class Differential:
     erythroblasts: int
     refused: int = 0
     cut: int = 0
+    doublets: int = 0
+    repeated: int = 0
 
     def per_100(self, count: int) -> float | None:
         """That many for each 100 white cells; None where there is no white cell."""
@@ -87,6 +91,8 @@ class Differential:
             "erythroblasts": self.erythroblasts,
             "refused": self.refused,
             "cut": self.cut,
+            "doublets": self.doublets,
+            "repeated": self.repeated,
         }
 
 
@@ -108,12 +114,19 @@ def limits(count: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     return low, high
 
 
-def differential(labels: Iterable[str], *, refused: int = 0, cut: int = 0) -> Differential:
+def differential(
+    labels: Iterable[str],
+    *,
+    refused: int = 0,
+    cut: int = 0,
+    doublets: int = 0,
+    repeated: int = 0,
+) -> Differential:
     """Count cells.
 
     Args:
         labels: the class name of each cell that counts, platelets and erythroblasts too.
-        refused, cut: how many were kept apart.
+        refused, cut, doublets, repeated: how many were kept apart.
     """
     counts = Counter(labels)
     n = sum(counts[name] for name in WHITE)
@@ -121,7 +134,9 @@ def differential(labels: Iterable[str], *, refused: int = 0, cut: int = 0) -> Di
         name: Share(counts[name], counts[name] / n if n else None, *limits(counts[name], n))
         for name in WHITE
     }
-    return Differential(n, shares, counts["platelet"], counts["erythroblast"], refused, cut)
+    return Differential(
+        n, shares, counts["platelet"], counts["erythroblast"], refused, cut, doublets, repeated
+    )
 
 
 def rumke_table(

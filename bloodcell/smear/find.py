@@ -6,7 +6,7 @@ pixels first, so that every number here is one of biology and none of a microsco
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -32,6 +32,8 @@ LOBES = 0.5
 WIDEST = 2.0
 # Areas above which two nuclei are of two cells; what lies between lobes is a cell, not the field.
 WHOLE = 1.1
+# Longer, in widths of a red cell, or larger, in areas of one, is no single cell.
+LONGEST, LARGEST = 3.4, 9.0
 BETWEEN = 0.4
 # The outline of a cell: rays about its nucleus, steps on each in widths of a red cell, how many
 # steps an edge is wide and a line may bend from ray to ray. Density that is half of a full one;
@@ -65,6 +67,7 @@ class Found:
         box: left, top, right, bottom, pixels of the photograph.
         kind: what its size says.
         cut: the border of the photograph cuts it.
+        doublet: larger than any one cell: several that cannot be told apart.
         evidence: 0 to 1, how much it looks like one.
     """
 
@@ -72,6 +75,7 @@ class Found:
     kind: Literal["white", "platelet"]
     cut: bool
     evidence: float
+    doublet: bool = False
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -129,7 +133,7 @@ def _scaled(cell: Found, by: float, width: int, height: int) -> Found:
     left, top, right, bottom = (by * v for v in cell.box)
     start = max(0, round(left)), max(0, round(top))
     box = *start, min(width, round(right)), min(height, round(bottom))
-    return Found(box, cell.kind, cell.cut, cell.evidence)
+    return replace(cell, box=box)
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -160,7 +164,9 @@ def _whites(s: np.ndarray, thick: np.ndarray, d: float) -> tuple[list[Found], np
         (left, top), (right, bottom) = np.floor(outline.min(0)), np.ceil(outline.max(0))
         box = int(left), int(top), int(right), int(bottom)
         cv2.fillPoly(inside, [outline.round().astype(np.int32)], 1)
-        cells.append(Found(box, "white", _is_cut(box, s.shape), 1.0))
+        area = cv2.contourArea(outline.astype(np.float32))
+        doublet = max(right - left, bottom - top) > LONGEST * d or area > LARGEST * unit
+        cells.append(Found(box, "white", _is_cut(box, s.shape), 1.0, doublet))
     return cells, inside > 0
 
 

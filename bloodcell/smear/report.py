@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bloodcell.classes import CLASSES, class_id
 from bloodcell.smear.differential import Differential, cells_to_tell, rumke_table
-from bloodcell.smear.review import About, Review
+from bloodcell.smear.review import About, Review, apart_text, changes_text
 
 __all__ = ["differential_rows", "smear_html"]
 
@@ -22,6 +22,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; }
   table { break-inside: avoid; } }
 """
+MERGED = " Immature granulocytes are counted as neutrophils."
 ABOUT = (
     ("name", "Smear"),
     ("patient", "Patient"),
@@ -83,14 +84,13 @@ def smear_html(review: Review, about: About, ensemble: str, merged: bool = False
 <h1>Differential of {reviewed.n:,} white cells</h1>
 <p class="note">{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}, by the ensemble
 {html.escape(ensemble)} of BloodCell Lab on {len(review.smear.photographs) - len(unread):,}
-photographs; {review.changed:,} cells were changed in review.
+photographs. Review: {changes_text(review)}.
 For research use only. Not a medical device.</p>
 <table>{facts}</table>
 <h2>White cells</h2>
 <table><tr><th>Class</th><th class="n">Machine</th><th class="n">Reviewed</th>
 <th class="n">Share, %</th><th>95 % limits, %</th></tr>{rows}</table>
-<p>Beside them: {beside}. Kept apart: {reviewed.refused} that none of the eight classes fits,
-{reviewed.cut} that the border of a photograph cuts.</p>
+<p>Beside them: {beside}. {apart_text(reviewed)}{MERGED if merged else ""}</p>
 <h2>What a share in % may truly be, by the number of cells counted</h2>
 <table><tr>{head}</tr>{rumke}</table>
 <p class="note">Exact binomial limits (Clopper and Pearson), 95 %. It takes

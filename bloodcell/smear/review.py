@@ -1,6 +1,7 @@
 """What a reviewer makes of a counted smear: accept, correct, remove, add; and what both counted."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pandas as pd
 
@@ -9,7 +10,16 @@ from bloodcell.csv_files import frame_csv
 from bloodcell.smear.count import Cell, Smear, counted
 from bloodcell.smear.differential import Differential, differential
 
-__all__ = ["REMOVED", "About", "Place", "Review", "cells_csv", "state_of"]
+__all__ = [
+    "REMOVED",
+    "About",
+    "Place",
+    "Review",
+    "apart_text",
+    "cells_csv",
+    "changes_text",
+    "state_of",
+]
 
 REMOVED = "removed"
 OTHER = OTHER_CLASS.name
@@ -36,11 +46,13 @@ class Review:
         smear: as the ensemble counted it.
         decisions: place → a class name, ``other`` or REMOVED.
         added: position of a photograph → cells that the finder did not see.
+        at: when the last of them was made.
     """
 
     smear: Smear
     decisions: dict[Place, str] = field(default_factory=dict)
     added: dict[int, list[Cell]] = field(default_factory=dict)
+    at: datetime | None = None
 
     def cells(self, photograph: int) -> list[Cell]:
         """The cells of one photograph: those that were found, then those that were added."""
@@ -56,6 +68,7 @@ class Review:
 
     def decide(self, place: Place, label: str | None) -> None:
         """Call a cell `label`; None: as the ensemble calls it again."""
+        self.at = datetime.now().astimezone()
         if label is None:
             self.decisions.pop(place, None)
         else:
@@ -63,8 +76,14 @@ class Review:
 
     def add(self, photograph: int, cell: Cell) -> Place:
         """Add a cell that was not found."""
+        self.at = datetime.now().astimezone()
         self.added.setdefault(photograph, []).append(cell)
         return photograph, len(self.cells(photograph)) - 1
+
+    @property
+    def looked_at(self) -> int:
+        """How many cells were accepted, corrected, removed or added."""
+        return len(self.decisions)
 
     @property
     def changed(self) -> int:
@@ -103,14 +122,38 @@ def _merged(cells: list[Cell], decided: dict[int, str], merged: bool) -> Differe
     if merged:
         labels = ["neutrophil" if k == "immature_granulocyte" else k for k in labels]
     others = sum(label == OTHER for label in decided.values())
-    return differential(labels, refused=left.refused + others, cut=left.cut)
+    return differential(
+        labels,
+        refused=left.refused + others,
+        cut=left.cut,
+        doublets=left.doublets,
+        repeated=left.repeated,
+    )
 
 
 def state_of(review: Review, place: Place, cell: Cell) -> str:
-    """What a cell is now: a class name, ``other``, ``cut`` or REMOVED."""
+    """What a cell is now: a class name, ``other``, REMOVED, or why it is apart (Cell.apart)."""
     if (decided := review.decisions.get(place)) is not None:
         return decided
-    return "cut" if cell.cut else cell.counted or OTHER
+    return cell.apart or cell.counted or OTHER
+
+
+def changes_text(review: Review) -> str:
+    """How much a review changed, in words, with the day and time of its last decision."""
+    changed = review.changed
+    words = "1 cell was changed" if changed == 1 else f"{changed:,} cells were changed"
+    if review.at is None:
+        return f"not reviewed yet; {words}"
+    return f"{review.looked_at:,} decided on, {words}, last at {review.at:%Y-%m-%d %H:%M %Z}"
+
+
+def apart_text(told: Differential) -> str:
+    """What was kept apart, in words."""
+    return (
+        f"Kept apart: {told.refused:,} that none of the eight classes fits, {told.cut:,} cut by "
+        f"the border of a photograph, {told.doublets:,} lying together so that they cannot be "
+        f"told apart, {told.repeated:,} that an earlier photograph shows too."
+    )
 
 
 def cells_csv(review: Review) -> str:
@@ -125,7 +168,7 @@ def cells_csv(review: Review) -> str:
             "machine": cell.label,
             "probability": round(cell.probability, 6),
             "recognised": cell.recognised,
-            "cut": cell.cut,
+            "apart": cell.apart or "",
             "reviewed": review.decisions.get(place, ""),
             "counts_as": state_of(review, place, cell),
         }
@@ -140,7 +183,7 @@ def cells_csv(review: Review) -> str:
         "machine",
         "probability",
         "recognised",
-        "cut",
+        "apart",
         "reviewed",
         "counts_as",
     ]

@@ -68,14 +68,34 @@ def test_no_cell_is_a_count_of_none():
     assert told["differential"]["n"] == 0
 
 
-def cell(label: str = "neutrophil", *, cut: bool = False, recognised: bool = True) -> Cell:
+def cell(label: str = "neutrophil", *, cut: bool = False, recognised: bool = True, **more) -> Cell:
     image = np.zeros((1, 1, 3), np.uint8)
-    return Cell((0, 0, 9, 9), "white", cut, label, 1.0, (label,), recognised, 0.0, image)
+    return Cell((0, 0, 9, 9), "white", cut, label, 1.0, (label,), recognised, 0.0, image, **more)
 
 
-def test_cut_and_refused_cells_are_kept_apart():
-    told = counted([cell(), cell(cut=True), cell(recognised=False), cell("platelet")])
+def test_what_is_no_whole_single_new_cell_is_kept_apart():
+    told = counted(
+        [
+            cell(), cell(cut=True), cell(recognised=False), cell("platelet"),
+            cell(doublet=True, recognised=False), cell(same_as=(0, 0), cut=True),
+        ]
+    )  # fmt: skip
     assert (told.n, told.cut, told.refused, told.platelets) == (1, 1, 1, 1)
+    assert (told.doublets, told.repeated) == (1, 1)
+
+
+def test_a_cell_on_overlapping_photographs_counts_once():
+    rng = np.random.default_rng(4)
+    tiles = [draw_field(rng, 160) for _ in range(10)]
+    tiles[1], tiles[7] = (draw_cell(class_id("lymphocyte"), rng, 160) for _ in range(2))
+    rows = [np.concatenate(tiles[i : i + 3], 1) for i in (0, 3)]
+    strip = np.concatenate(rows)
+    elsewhere = np.concatenate([np.hstack(tiles[6:8]), np.hstack(tiles[8:])])
+    files = [("left.png", strip[:, :350]), ("right.png", strip[:, 97:]), ("other.png", elsewhere)]
+    smear = count(Oracle(), [(name, png(np.ascontiguousarray(p))) for name, p in files])
+    left, right, other = ([c for c in p.cells if c.kind == "white"] for p in smear.photographs)
+    assert [c.same_as for c in (*left, *other)] == [None, None]
+    assert [smear.photographs[c.same_as[0]].cells[c.same_as[1]] for c in right] == left
 
 
 def test_photographs_of_one_size_agree_on_a_scale_and_an_odd_one_keeps_its_own():

@@ -52,8 +52,9 @@ def test_the_report_holds_both_counts_and_escapes_what_was_typed():
     assert "&lt;b&gt;7&lt;/b&gt;" in page
     assert "<b>7" not in page
     assert "Differential of 3 white cells" in page
-    assert "1 cells were changed" in page
+    assert "1 decided on, 1 cell was changed, last at 20" in page
     assert "Anna" in page
+    assert "not reviewed yet; 0 cells were changed" in smear_html(reviewed(), About(), "first")
 
 
 def test_the_table_has_a_line_a_cell():

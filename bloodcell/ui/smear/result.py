@@ -8,7 +8,7 @@ import streamlit as st
 from bloodcell.csv_files import frame_csv
 from bloodcell.smear.differential import Differential, cells_to_tell, rumke_table
 from bloodcell.smear.report import differential_rows, smear_html
-from bloodcell.smear.review import About, Review, cells_csv
+from bloodcell.smear.review import About, Review, apart_text, cells_csv, changes_text
 
 __all__ = ["ask_about", "show_differential", "show_rumke"]
 
@@ -34,8 +34,7 @@ def _beside(told: Differential) -> str:
 
     return (
         f"Beside them: {one('platelets', told.platelets)}, "
-        f"{one('erythroblasts', told.erythroblasts)}. Kept apart: {told.refused:,} that none of "
-        f"the eight classes fits, {told.cut:,} cut by the border."
+        f"{one('erythroblasts', told.erythroblasts)}. {apart_text(told)}"
     )
 
 
@@ -46,8 +45,8 @@ def show_differential(review: Review, about: About, ensemble: str) -> None:
     )
     machine, reviewed = review.machine(merged), review.reviewed(merged)
     st.markdown(
-        f"**{reviewed.n:,} white cells** after review, {machine.n:,} by the ensemble alone; "
-        f"{review.changed:,} cells were changed."
+        f"**{reviewed.n:,} white cells** after review, {machine.n:,} by the ensemble alone. "
+        f"Review: {changes_text(review)}."
     )
     rows = pd.DataFrame(differential_rows(machine, reviewed))
     st.dataframe(rows, hide_index=True, width="stretch", key="smear_differential")

@@ -16,22 +16,25 @@ from bloodcell.ui.smear.session import Dropped, chosen_place, photograph
 
 __all__ = ["show_gallery", "show_photograph"]
 
-CUT, REMOVED_TEXT = "Cut by the border", "Removed"
+APART = {
+    "cut": "Cut by the border",
+    "doublet": "Several cells together",
+    "repeated": "On an earlier photograph too",
+    REMOVED: "Removed",
+}
 GREY = "#7d7d86"
 CLICKED, FREE = "smear_clicked", "smear_free"
 PAGE = 60
 
 
 def _title(state: str) -> str:
-    if state == "cut":
-        return CUT
-    if state == REMOVED:
-        return REMOVED_TEXT
+    if state in APART:
+        return APART[state]
     return "None of the eight" if state == OTHER_CLASS.name else LABELS[label_id(state)].title
 
 
 def _colour(state: str) -> str:
-    return GREY if state in ("cut", REMOVED) else LABELS[label_id(state)].colour
+    return GREY if state in APART else LABELS[label_id(state)].colour
 
 
 def show_photograph(ensemble: Ensemble, dropped: Dropped, review: Review) -> None:
