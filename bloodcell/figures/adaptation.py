@@ -23,6 +23,7 @@ def shot_curve(curve: Sequence[dict[str, Any]], before: float | None = None) -> 
     fig.add_scatter(
         x=[*x, *x[::-1]],
         y=[*high, *low[::-1]],
+        mode="lines",
         fill="toself",
         fillcolor=rgba(ACCENT, 0.18),
         line={"width": 0},
