@@ -14,7 +14,17 @@ ALL = [*CORE, *PAGES]
 
 # What each part may import, besides itself and the ground everything stands on. In the order
 # of docs/architecture.md: nothing below imports anything above.
-GROUND = {"classes", "csv_files", "errors", "files", "locks", "workspace", "progress", "quiet"}
+GROUND = {
+    "classes",
+    "csv_files",
+    "errors",
+    "files",
+    "locks",
+    "workspace",
+    "progress",
+    "quiet",
+    "people",
+}
 MAY_IMPORT = {
     "augment": set(),
     "data": {"augment"},

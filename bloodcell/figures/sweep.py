@@ -1,10 +1,12 @@
 """A sweep: how its trials came out, which setting mattered, and which values go together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from bloodcell.figures.theme import ACCENT, MUTED, style
 
@@ -54,8 +56,8 @@ def sweep_history(table: pd.DataFrame, *, title: str = "") -> go.Figure:
         )  # fmt: skip
     style(fig, 320, title=title)
     fig.update_xaxes(title="Trial", rangemode="tozero")
-    if title:
-        fig.update_layout(margin={"t": 70})
+    # Below: above, it runs into the title on a narrow page.
+    fig.update_layout(legend={"yanchor": "top", "y": -0.28})
     return fig
 
 
@@ -93,44 +95,63 @@ def parallel_coordinates(
         keys: the settings, in the order of the axes.
         logs: those of them whose axis is logarithmic.
     """
-    known = table[table["val_loss"].notna()]
-    axes = [_axis(known[key], key, key in logs) for key in keys]
-    axes.append({"label": "validation loss", "values": known["val_loss"]})
-    fig = go.Figure(
-        go.Parcoords(
-            line={"color": known["val_loss"], "colorscale": SCALE, "showscale": False},
-            dimensions=axes,
-            labelfont={"size": 13},
-            tickfont={"size": 12, "color": MUTED},
-            rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
+    known = table[table["val_loss"].notna()].sort_values("val_loss", ascending=False)
+    axes = [_axis(known[key], key.replace("_", " "), key in logs) for key in keys]
+    axes.append(_axis(known["val_loss"], "validation loss", False))
+    fig = go.Figure()
+    # The best is drawn last, over the others.
+    ranks = np.linspace(1.0, 0.0, max(len(known), 1))
+    for row, rank in enumerate(ranks[: len(known)]):
+        label = known["label"].iloc[row] if "label" in known else ""
+        fig.add_scatter(
+            x=list(range(len(axes))),
+            y=[axis.places[row] for axis in axes],
+            mode="lines+markers",
+            line={"color": sample_colorscale(SCALE, [float(rank)])[0], "width": 3 - 1.5 * rank},
+            marker={"size": 6},
+            hovertemplate=f"{label}<br>loss {known['val_loss'].iloc[row]:.4f}<extra></extra>",
+            showlegend=False,
         )
+    style(fig, 360, title=title)
+    for place, axis in enumerate(axes):
+        fig.add_vline(x=place, line={"color": MUTED, "width": 1})
+        for height, text in axis.ticks:
+            # Beyond the ends of the axis, where no line runs.
+            fig.add_annotation(
+                x=place, y=height, text=text, showarrow=False, yshift=13 if height >= 0.5 else -13,
+                font={"size": 12, "color": MUTED},
+            )  # fmt: skip
+    fig.update_xaxes(
+        tickvals=list(range(len(axes))),
+        ticktext=[axis.label for axis in axes],
+        range=[-0.35, len(axes) - 0.65],
+        showgrid=False,
+        fixedrange=True,
     )
-    style(fig, 340, title=title)
-    fig.update_layout(margin={"l": 70, "r": 50, "t": 110 if title else 50, "b": 24})
+    fig.update_yaxes(visible=False, range=[-0.12, 1.12], fixedrange=True)
     return fig
 
 
-def _axis(values: pd.Series, key: str, log: bool) -> dict:
-    label = key.replace("_", " ")
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+@dataclass(frozen=True)
+class _Axis:
+    """Where the values lie on an axis from 0 to 1, and what is written there."""
+
+    label: str
+    places: list[float]
+    ticks: list[tuple[float, str]]
+
+
+def _axis(values: pd.Series, label: str, log: bool) -> _Axis:
+    if values.empty:
+        return _Axis(label, [], [])
+    if not pd.api.types.is_numeric_dtype(values):
         names = sorted(map(str, values.unique()))
-        places = [names.index(str(value)) for value in values]
-        return {
-            "label": label,
-            "values": places,
-            "tickvals": list(range(len(names))),
-            "ticktext": names,
-            "range": [-0.2, len(names) - 0.8],
-        }
-    if not log:
-        return {"label": label, "values": values}
-    logarithms = np.log10(values.astype(float))
-    if logarithms.empty:
-        return {"label": label, "values": []}
-    ticks = np.linspace(logarithms.min(), logarithms.max(), 4)
-    return {
-        "label": label,
-        "values": logarithms,
-        "tickvals": list(ticks),
-        "ticktext": [f"{10**tick:.1e}" for tick in ticks],
-    }
+        heights = np.linspace(0.0, 1.0, len(names)) if len(names) > 1 else np.array([0.5])
+        places = {name: float(height) for name, height in zip(names, heights, strict=True)}
+        return _Axis(label, [places[str(v)] for v in values], [(h, n) for n, h in places.items()])
+    numbers = np.log10(values.astype(float)) if log else values.astype(float)
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high:
+        return _Axis(label, [0.5] * len(values), [(0.5, f"{values.iloc[0]:.3g}")])
+    ends = [(h, f"{(10**n if log else n):.3g}") for h, n in ((0.0, low), (1.0, high))]
+    return _Axis(label, list((numbers - low) / (high - low)), ends)

@@ -14,6 +14,7 @@ import psutil
 from bloodcell.augment.policy import Policy
 from bloodcell.errors import BadInput, NameTaken
 from bloodcell.files import write_json, write_text
+from bloodcell.people import who
 from bloodcell.runs.execute import DETACHED
 from bloodcell.runs.lock import hold
 from bloodcell.runs.preflight import check_config, seen_before
@@ -46,9 +47,10 @@ def prepare(
         NotFound: no such dataset or policy.
         BadInput: the split is unsound, a class too small, or the weights file missing.
     """
+    by = {"launched_by": name} if (name := who()) else {}
     config, found = check_config(workspace, config, policy)
     seen = seen_before(config, found)
-    return create_run(workspace, config, {**found, **record}, seen)
+    return create_run(workspace, config, {**found, **by, **record}, seen)
 
 
 def start(workspace: Workspace, run: Run) -> int:
@@ -105,11 +107,14 @@ def ask_to_stop(run: Run, wait_s: float = 0.0, reason: str = "") -> str:
         reason: what its status says then, where it is not a person who asks.
     """
     if run.status()["state"] == "queued":
+        by = f" by {name}" if (name := who()) else ""
         run.stop_path.touch()
         # If its process is starting already, it finds the request when it is there.
         with contextlib.suppress(NameTaken), hold(run):
-            status = {**run.status(), "state": "stopped", "reason": "stopped before it began"}
+            status = {**run.status(), "state": "stopped", "reason": f"stopped before it began{by}"}
             write_json(run.status_path, status)
+    if not reason and (name := who()):
+        reason = f"a stop was asked for by {name}"
     if run.status()["state"] in ACTIVE:
         # Of no words it is made also where the disk is full.
         write_text(run.stop_path, reason) if reason else run.stop_path.touch()

@@ -58,7 +58,7 @@ _RECORD: dict[str, type] = {
     "config": dict, "policy": dict, "dataset_fingerprint": str, "curation_fingerprint": str,
     "environment": dict, "started_from": str, "taught_by": str, "weights_sha256": str,
     "history": list, "trackers": list, "mirrors": list, "duplicate_of": str,
-    "sweep": dict,
+    "sweep": dict, "launched_by": str,
 }  # fmt: skip
 # Of an epoch: what every version has written, what later ones have added, and shares among them.
 _MEASURED = (

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bloodcell.errors import BadInput, BloodCellError
 from bloodcell.files import read_json, write_json
 from bloodcell.locks import changing, locked
+from bloodcell.people import who
 from bloodcell.runs.labels import write_labels
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.preflight import check_config
@@ -164,6 +165,7 @@ class Sweep:
         engine: what carries them out; "" for the workspace's.
         state: "active", "stopped" (by a person, or as it cannot go on) or "done".
         reason: why it was stopped.
+        launched_by: the person, where it is known.
     """
 
     name: str
@@ -176,6 +178,7 @@ class Sweep:
     engine: str = ""
     state: str = "active"
     reason: str = ""
+    launched_by: str = ""
     created: float = field(default_factory=lambda: datetime.now(UTC).timestamp())
 
     def config(self, values: Mapping[str, Any]) -> TrainConfig:
@@ -249,7 +252,14 @@ def make_sweep(
     }
     name = name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     made = Sweep(
-        check_name(name, "sweep"), tuple(axes), base, number, grid, pruning, engine=engine or ""
+        check_name(name, "sweep"),
+        tuple(axes),
+        base,
+        number,
+        grid,
+        pruning,
+        engine=engine or "",
+        launched_by=who(),
     )
     first = {axis.key: axis.ends()[0] for axis in axes}
     for axis in axes:
@@ -321,7 +331,7 @@ def change_sweep(workspace: Workspace, name: str, **changes: Any) -> Sweep:
 
 def stop_sweep(workspace: Workspace, sweep: Sweep) -> None:
     """Make no more trials, and stop those that wait or run, with their state saved."""
-    change_sweep(workspace, sweep.name, state="stopped", reason="stopped by a person")
+    change_sweep(workspace, sweep.name, state="stopped", reason=f"stopped by {who() or 'a person'}")
     for trial in trials_of(workspace, sweep):
         if trial.state in ("waiting", "running"):
             cancel(workspace, trial.run)
@@ -495,7 +505,8 @@ def _advance(workspace: Workspace, sweep: Sweep) -> bool:
     while len(trials) < sweep.trials and busy < slots_of(workspace, engine):
         values = _next_values(sweep, trials)
         said = {"name": sweep.name, "number": len(trials), "values": values}
-        run = prepare(workspace, sweep.config(values), sweep=said)
+        by = {"launched_by": sweep.launched_by} if sweep.launched_by else {}
+        run = prepare(workspace, sweep.config(values), sweep=said, **by)
         write_labels(run, tags=(sweep.name,))
         enqueue(workspace, [run], engine=sweep.engine or None)
         trials.append(_trial(run, said))

@@ -28,19 +28,24 @@ def test_the_best_so_far_is_of_complete_trials_alone():
 def test_a_sweep_that_has_only_begun_is_drawn():
     waiting = TABLE[TABLE["state"] == "waiting"]
     assert [trace.name for trace in sweep_history(waiting).data] == ["not ended"]
-    assert parallel_coordinates(waiting, ["learning_rate", "policy"], ["learning_rate"]).data
-    assert parallel_coordinates(TABLE.head(0), ["epochs"]).data
+    assert not parallel_coordinates(waiting, ["learning_rate", "policy"], ["learning_rate"]).data
+    assert not parallel_coordinates(TABLE.head(0), ["epochs"]).data
+    assert len(parallel_coordinates(TABLE.head(1), ["epochs", "policy"]).data) == 1
 
 
-def test_axes_are_numbers_logarithms_or_names():
+def test_axes_are_numbers_logarithms_or_names_and_the_best_lies_on_top():
     figure = parallel_coordinates(TABLE, ["learning_rate", "policy", "epochs"], ["learning_rate"])
-    rate, policy, epochs, loss = figure.data[0].dimensions
-    np.testing.assert_allclose(rate["values"], [-4, -3, -2])
-    assert rate["ticktext"][0] == "1.0e-04"
-    assert list(policy["values"]) == [0, 1, 0]
-    assert list(policy["ticktext"]) == ["gentle", "strong"]
-    assert list(epochs["values"]) == [2, 4, 8]
-    assert list(loss["values"]) == [1.0, 1.5, 0.8], "one without a loss is left out"
+    assert list(figure.layout.xaxis.ticktext) == [
+        "learning rate", "policy", "epochs", "validation loss"
+    ]  # fmt: skip
+    lines = np.array([trace.y for trace in figure.data])
+    # By falling loss: trials 1, 0, 2; one without a loss is left out.
+    np.testing.assert_allclose(lines[:, 0], [0.5, 0, 1])
+    np.testing.assert_allclose(lines[:, 1], [1, 0, 0])
+    np.testing.assert_allclose(lines[:, 2], [1 / 3, 0, 1])
+    np.testing.assert_allclose(lines[:, 3], [1, 2 / 7, 0])
+    written = {note.text for note in figure.layout.annotations}
+    assert {"0.0001", "0.01", "gentle", "strong", "2", "8", "0.8", "1.5"} <= written
 
 
 def test_the_most_important_setting_is_on_top():

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from bloodcell.ui.common.sign_in import require_sign_in, show_person
 from bloodcell.ui.common.state import active_name, close_dialog, workspace
 
 __all__ = ["PAGES", "PageInfo", "heading", "navigation", "sidebar"]
@@ -106,6 +107,7 @@ def heading(title: str, purpose: str) -> None:
         # a deep link that is its first request would show the page without the frame.
         navigation()
         st.rerun()
+    require_sign_in()
     close_dialog()
     st.title(title, anchor=False)
     st.markdown(purpose)
@@ -136,4 +138,5 @@ def sidebar() -> None:
     with st.sidebar:
         _pick("ensembles", "Ensemble", "No ensemble yet. Combine runs on the Evaluation page.")
         _pick("datasets", "Dataset", "No dataset yet. Import one on the Dataset page.")
+        show_person()
         st.caption("For research use only. Not a medical device.")

@@ -137,7 +137,7 @@ def _show_pictures(sweep: Sweep, trials: list[Trial], table: pd.DataFrame) -> No
             key="sweep_parallel",
             alt="A line for each trial through its values to its validation loss",
         )
-        st.caption("Drag along an axis to keep only the trials that pass through it.")
+        st.caption("A line for each trial, the best in violet and on top.")
 
 
 def _show_sweep(name: str) -> None:
