@@ -126,8 +126,14 @@ def _running() -> bool:
 def show_progress_of_adapting() -> None:
     """What goes on, or why it came to nothing; the ensemble that was made becomes active."""
     job = st.session_state.get(JOB)
-    if job is not None and wait_for(job):
+    if job is None:
+        return
+    ended = not job.running
+    done = wait_for(job)
+    if done or ended:
+        # What went wrong is said, and then forgotten.
         st.session_state.pop(JOB)
+    if done:
         set_active("ensembles", job.result["name"])
         st.rerun()
 
@@ -137,8 +143,8 @@ def show_unlabelled(ensemble: Ensemble, mine: Photographs) -> None:
     n = len(mine.files)
     with st.expander("Without labels"):
         st.markdown(
-            f"From {n:,} photographs alone it is fitted which cells are recognised here. "
-            "Nothing about the classes changes."
+            f"From {n:,} photographs of cells alone the white balance is fitted, and which cells "
+            "are recognised here. How the classes are told stays as it is."
         )
         name = free_name(f"{ensemble.name}-here"[:60])
         st.button(
