@@ -12,6 +12,7 @@ from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import active_ensemble, load_ensemble
 from bloodcell.ui.common.uploads import drop_zone, dropped
 from bloodcell.ui.smear import session
+from bloodcell.ui.smear.learn import show_learn
 from bloodcell.ui.smear.result import ask_about, show_differential, show_rumke
 from bloodcell.ui.smear.review import show_gallery, show_photograph
 
@@ -105,3 +106,4 @@ with show_errors():
         show_gallery(review)
     else:
         show_differential(review, about, loaded.name)
+        show_learn(loaded, review, about)

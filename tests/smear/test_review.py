@@ -3,9 +3,15 @@
 import csv
 import io
 
+import pytest
+
+from bloodcell.classes import OTHER, class_id
+from bloodcell.errors import BadInput
 from bloodcell.smear.count import Photograph, Smear
+from bloodcell.smear.learn import keep_reviewed
 from bloodcell.smear.report import smear_html
 from bloodcell.smear.review import REMOVED, About, Review, cells_csv, state_of
+from bloodcell.workspace import Workspace
 from tests.smear.test_count import cell
 
 
@@ -63,4 +69,24 @@ def test_the_table_has_a_line_a_cell():
     rows = list(csv.DictReader(io.StringIO(cells_csv(review).lstrip("\ufeff"))))
     assert [r["counts_as"] for r in rows] == [
         "neutrophil", REMOVED, "immature_granulocyte", "other", "cut",
+    ]  # fmt: skip
+
+
+def test_what_was_decided_on_is_a_dataset_that_knows_where_it_comes_from(tmp_path):
+    review = reviewed()
+    for number, c in enumerate(review.smear.photographs[0].cells):
+        c.image[:] = number
+    workspace = Workspace(tmp_path)
+    about = About(name="slide 7", patient="p1", laboratory="North", reviewer="Anna")
+    with pytest.raises(BadInput, match="accepted or corrected"):
+        keep_reviewed(workspace, "north", review, about)
+    review.decide((0, 0), "basophil")
+    review.decide((0, 1), REMOVED)
+    review.decide((0, 3), "other")
+    kept = keep_reviewed(workspace, "north", review, about)
+    assert kept.labels.tolist() == [class_id("basophil"), OTHER]
+    columns = ["name", "laboratory", "slide", "patient", "reader", "source_label"]
+    assert kept.items[columns].values.tolist() == [
+        ["a.png, cell 1", "North", "slide 7", "p1", "Anna", "neutrophil"],
+        ["a.png, cell 4", "North", "slide 7", "p1", "Anna", "neutrophil"],
     ]  # fmt: skip

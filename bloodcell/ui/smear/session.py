@@ -97,11 +97,22 @@ def count_job(ensemble: Ensemble, dropped: Dropped, balance: bool) -> Job:
 
 
 def review_of(smear: Smear) -> Review:
-    """The visitor's review of a smear; a new one where it was counted anew."""
+    """The visitor's review of a smear.
+
+    Where the same cells were counted anew, by another ensemble or in another light, the decisions
+    on them stay.
+    """
     kept = st.session_state.get(REVIEW)
     if kept is None or kept.smear is not smear:
-        kept = st.session_state[REVIEW] = Review(smear)
+        fresh = Review(smear)
+        if kept is not None and _boxes(kept.smear) == _boxes(smear):
+            fresh = Review(smear, kept.decisions, kept.added, kept.at)
+        kept = st.session_state[REVIEW] = fresh
     return kept
+
+
+def _boxes(smear: Smear) -> list[list[tuple[int, int, int, int]]]:
+    return [[cell.box for cell in photograph.cells] for photograph in smear.photographs]
 
 
 def chosen_place(place: Place | None = None) -> Place | None:
