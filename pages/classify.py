@@ -29,6 +29,7 @@ from bloodcell.ui.common.cell_card import cell_card, cell_of
 from bloodcell.ui.common.errors import attempt, show_errors, show_problem
 from bloodcell.ui.common.format import interval, percent, plain
 from bloodcell.ui.common.frame import heading
+from bloodcell.ui.common.handover import hand_over
 from bloodcell.ui.common.jobs import Job, wait_for
 from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
@@ -174,6 +175,21 @@ def show_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, positio
     show_similar_cells(found.images[row], ensemble, active_dataset(), "classify_similar")
 
 
+def offer_smear(kept: Photographs, several: tuple[int, ...]) -> None:
+    """Photographs with several white cells are fields of a smear: the next page counts those."""
+    n = len(several)
+    what = "This photograph shows" if n == len(kept.files) == 1 else f"{n:,} photographs show"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(
+            f"{what} several white cells; here the one answer is for the whole picture.",
+            icon=":material/blur_on:",
+            width="stretch",
+        )
+        if st.button("Count all cells", icon=":material/arrow_forward:", key="to_smear"):
+            hand_over([kept.files[i] for i in several])
+            st.switch_page("pages/smear.py")
+
+
 def show_answers(
     ensemble: Ensemble, kept: Photographs, answered: Answered, tta: bool, balance: bool
 ) -> None:
@@ -193,6 +209,8 @@ def show_answers(
     notes += [shift.sentence(balance)] if shift is not None and shift.found else []
     with place:
         show_downloads(ensemble, found, notes)
+    if answered.several:
+        offer_smear(kept, answered.several)
     position = 0
     if n > 1:
         threshold = ensemble.description.novelty.threshold

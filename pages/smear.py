@@ -8,6 +8,7 @@ from bloodcell.ensemble.shift import wanted_background
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.format import plain
 from bloodcell.ui.common.frame import heading
+from bloodcell.ui.common.handover import handed_over
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import active_ensemble, load_ensemble
 from bloodcell.ui.common.uploads import drop_zone, dropped
@@ -71,6 +72,8 @@ if chosen is None:
     )
     show_rumke()
     st.stop()
+if (handed := handed_over()) is not None:
+    session.store(handed)
 with show_errors():
     loaded = load_ensemble(chosen)
     balance = ask_photographs(loaded)

@@ -16,6 +16,7 @@ from bloodcell.ensemble.classify import Classified, classify
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.explain import Evidence, find_evidence
 from bloodcell.progress import Progress
+from bloodcell.smear.squares import squares
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import ensemble_identity
 from bloodcell.ui.common.uploads import drop_round, empty_zone
@@ -64,10 +65,15 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Answered:
-    """The ensemble's answers for some photographs, and how long they took."""
+    """The ensemble's answers for some photographs, and how long they took.
+
+    Attributes:
+        several: positions of photographs that show more white cells than one.
+    """
 
     found: Classified
     milliseconds: float
+    several: tuple[int, ...] = ()
 
 
 def store(
@@ -157,10 +163,17 @@ def classify_job(ensemble: Ensemble, photographs: Photographs, tta: bool, balanc
 
         def work(progress: Progress) -> Answered:
             begin = time.perf_counter()
+            known = ensemble.description.field_of_view.sizes
+            alone, several = squares(photographs.files, known, progress)
             found = classify(
-                ensemble, photographs.files, tta=tta, balance=balance, progress=progress
+                ensemble,
+                photographs.files,
+                tta=tta,
+                moved=alone,
+                balance=balance,
+                progress=progress,
             )
-            return Answered(found, 1000 * (time.perf_counter() - begin))
+            return Answered(found, 1000 * (time.perf_counter() - begin), tuple(several))
 
         return Job(f"Classifying {what}", work)
 

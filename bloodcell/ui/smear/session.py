@@ -12,6 +12,7 @@ from bloodcell.data.readers.inputs import File, content_of, unpacked
 from bloodcell.data.readers.strays import passed_over_text
 from bloodcell.data.synthetic.drawing.draw import draw_cell, draw_field
 from bloodcell.ensemble.ensemble import Ensemble
+from bloodcell.errors import BloodCellError
 from bloodcell.progress import Progress
 from bloodcell.smear.count import Smear, count
 from bloodcell.smear.review import Place, Review
@@ -47,12 +48,16 @@ class Dropped:
     digest: str
 
 
-def store(files: list[tuple[str, bytes]], note: str = "") -> None:
+def store(files: list[File], note: str = "") -> None:
     """Make these the visitor's smear, in place of any before; zips are opened."""
     digest = hashlib.blake2b(digest_size=16)
     for name, content in files:
-        digest.update(json.dumps([name, len(content)]).encode())
-        digest.update(content)
+        try:
+            data = content_of(content)
+        except BloodCellError as error:
+            data = str(error).encode()
+        digest.update(json.dumps([name, len(data)]).encode())
+        digest.update(data)
     clear()
     strays: list[str] = []
     inside = unpacked(list(files), strays)

@@ -1,0 +1,55 @@
+"""Which photographs show one cell, and where; which show several and are fields of a smear."""
+
+from collections import defaultdict
+
+from bloodcell.data.imaging.cropping import Crop, around
+from bloodcell.data.imaging.decode import decode_image
+from bloodcell.data.readers.inputs import File, content_of
+from bloodcell.errors import BloodCellError
+from bloodcell.progress import Progress, silent
+from bloodcell.smear.count import SHOWN, agreed
+from bloodcell.smear.find import Field, find_cells
+
+__all__ = ["squares"]
+
+
+def squares(
+    files: list[File], known: frozenset[tuple[int, int]], progress: Progress = silent
+) -> tuple[dict[int, Crop], list[int]]:
+    """Look at photographs that may show one white cell or several.
+
+    Args:
+        known: (height, width) of photographs that are cut as the training ones were.
+
+    Returns:
+        Position → the square around its only white cell, at the scale of training; and the
+        positions of photographs with more white cells than one. What says nothing of the sort,
+        or cannot be read, is in neither.
+    """
+    fields: dict[int, Field] = {}
+    sizes = defaultdict(list)
+    for position, (name, content) in enumerate(files):
+        progress(position, len(files), "cells sought")
+        try:
+            image = decode_image(content_of(content), name)
+        except BloodCellError:
+            continue
+        if image.shape[:2] in known:
+            continue
+        field = find_cells(image)
+        if field.red_cell is not None:
+            fields[position] = field
+            sizes[image.shape[:2]].append(position)
+    own = [fields[i].red_cell if i in fields else None for i in range(len(files))]
+    scales = agreed(own, list(sizes.values()))
+    found, several = {}, []
+    for position, field in fields.items():
+        whites = [cell for cell in field.cells if cell.kind == "white"]
+        whole = [cell for cell in whites if not cell.cut]
+        if len(whole) > 1:
+            several.append(position)
+        elif len(whole) == 1 or len(whites) == 1:
+            x, y = (whole or whites)[0].middle
+            side = SHOWN * scales[position]
+            found[position] = around(x, y, side, field.height, field.width)
+    return found, several
