@@ -81,3 +81,19 @@ def test_an_address_that_no_zone_gave_is_none(monkeypatch, address: str):
     app.run()
     assert not app.exception
     assert [text.value for text in app.text] == ["zone_0:"]
+
+
+def test_a_new_zone_that_is_empty_has_not_been_emptied(monkeypatch):
+    """A browser tells of both alike; what is shown, such as drawn cells, must stay."""
+    import streamlit as st
+
+    from bloodcell.ui.common import uploads
+
+    state, told, called = {}, [], []
+    monkeypatch.setattr(uploads.st, "session_state", state)
+    monkeypatch.setattr(st, "file_uploader", lambda *_, **how: told.append(how["on_change"]))
+    uploads.drop_zone("Drop", key="zone", on_change=lambda: called.append(len(state["zone"])))
+    for files in ([], [there("a")], [there("a")], []):
+        state["zone"] = files
+        told[0]()
+    assert called == [1, 0]

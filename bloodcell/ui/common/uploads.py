@@ -71,8 +71,10 @@ def drop_zone(
 
     def changed() -> None:
         there, gone = _split(st.session_state.get(key))
+        before = st.session_state.get(TAKEN.format(key), ())
         st.session_state[TAKEN.format(key)] = _ids(there)
-        if on_change is not None and (there or not gone):
+        # A browser tells of a zone that is new and empty as of one that was emptied.
+        if on_change is not None and _ids(there) != before and (there or not gone):
             on_change(*args)
 
     st.file_uploader(label, key=key, on_change=changed, **how)
