@@ -250,7 +250,7 @@ def make_sweep(
         b: make_config(dataset, preset, **{**given, **({"backbone": b} if b else {})}).to_json()
         for b in backbones
     }
-    name = name or f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    name = name or f"sweep-{datetime.now(UTC):%m%d-%H%M%S}"
     made = Sweep(
         check_name(name, "sweep"),
         tuple(axes),

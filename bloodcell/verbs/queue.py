@@ -92,6 +92,7 @@ def queue(
     Only --start, or a RUN that is queued, starts anything.
     """
     from bloodcell.runs import queue as waits
+    from bloodcell.runs.engines.slurm import describe_job
     from bloodcell.runs.run import open_run
     from bloodcell.runs.supervisor import supervise as start_in_turn
 
@@ -114,14 +115,18 @@ def queue(
     else:
         warn_if_unsupervised(workspace)
     chosen = waits.settings(workspace)
+    busy = waits.engaged(workspace, chosen.engine)
+    jobs = {r.id: said for r in busy if (said := describe_job(r))}
     chosen = dataclasses.replace(chosen, slots=waits.slots_of(workspace, chosen.engine))
     found = {
         **dataclasses.asdict(chosen),
-        "engaged": [r.id for r in waits.engaged(workspace, chosen.engine)],
+        "engaged": [r.id for r in busy],
+        "jobs": jobs,
         "waiting": [r.id for r in waits.waiting(workspace)],
     }
     rows = [[i + 1, name] for i, name in enumerate(found["waiting"])]
     text = table(rows, ["place", "id"]) if rows else "No run waits."
+    text = "\n".join([*(f"{run_id}  {said}" for run_id, said in jobs.items()), text])
     by = "" if chosen.engine == "local" else f" at {chosen.engine}"
     show(found, as_json, f"{len(found['engaged'])} of {chosen.slots} slots taken{by}.\n{text}")
 
