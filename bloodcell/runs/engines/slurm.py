@@ -38,11 +38,13 @@ __all__ = [
     "parse_details",
     "parse_squeue",
     "slurm_settings",
+    "with_log",
 ]
 
 MOST_SLOTS = 1000
 COMMAND_S = 20.0
 EVERY_S = 5.0
+LOG_BYTES = 4096
 # Jobs that have begun, or may begin; all other states are ends.
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 RUNNING = (
@@ -305,8 +307,35 @@ def describe_end(job: str, seen: Seen, settings: SlurmSettings, *, began: bool) 
     if seen.state == "FAILED" and signal not in ("", "0"):
         return "failed", f"{where} was ended by signal {signal}: {saved}"
     if seen.state == "FAILED":
-        return "failed", f"{where} ended with exit code {code or '?'}, see train.log and slurm/"
+        said = f" ({seen.reason})" if seen.reason else ""
+        return "failed", f"{where} ended with exit code {code or '?'}{said}: see its slurm/ folder"
     return ends.get(seen.state, ("failed", f"{where} ended in Slurm as {seen.state}: {saved}"))
+
+
+def with_log(seen: Seen, log: str) -> Seen:
+    """What Slurm says of a job that failed, with what its log says more.
+
+    Args:
+        log: the end of what the job wrote to stderr. Where a step is killed for its memory, and the
+            script around it ends with its code, only the log has the reason.
+    """
+    if seen.state != "FAILED":
+        return seen
+    if re.search(r"exceeded (job )?memory limit|oom[-_ ]kill|out of memory", log, re.IGNORECASE):
+        return replace(seen, state="OUT_OF_MEMORY")
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("srun:", "slurmstepd"))]
+    return replace(seen, reason=lines[-1][:200] if lines else "")
+
+
+def _log_of(run: Run, job: str) -> str:
+    try:
+        with (run.path / "slurm" / f"{job}_0_log.err").open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - LOG_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def describe_job(run: Run) -> str:
@@ -444,6 +473,7 @@ class Slurm(Engine):
                 reason = f"job {job} was cancelled in Slurm; its state was saved before"
                 write_json(run.status_path, {**status, "reason": reason})
             elif silent and status.get("engine") == self.name:
+                seen = with_log(seen, _log_of(run, job))
                 began = run.metrics_path.exists() or any(run.checkpoint.glob("*.npz"))
                 state, reason = describe_end(
                     job, seen, slurm_settings(self.workspace), began=began or not begins

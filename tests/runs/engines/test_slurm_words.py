@@ -11,6 +11,7 @@ from bloodcell.runs.engines.slurm import (
     parse_details,
     parse_squeue,
     slurm_settings,
+    with_log,
 )
 from bloodcell.workspace import Workspace
 
@@ -60,6 +61,32 @@ def test_each_end_has_its_sentence(seen: Seen, began: bool, state: str, words: s
     assert found == state
     assert words in sentence
     assert "job 12" in sentence
+
+
+@pytest.mark.parametrize(
+    ("log", "state", "reason"),
+    [
+        (
+            "slurmstepd-n1: error: StepId=169.0 exceeded memory limit (504762368 > 213909504)\n"
+            "srun: error: n1: task 0: Killed\n",
+            "OUT_OF_MEMORY",
+            "",
+        ),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=3.0.\n", "OUT_OF_MEMORY", ""),
+        (
+            "Traceback (most recent call last):\nModuleNotFoundError: No module named 'submitit'\n"
+            "srun: error: n1: task 0: Exited with exit code 1\n",
+            "FAILED",
+            "ModuleNotFoundError: No module named 'submitit'",
+        ),
+        ("", "FAILED", ""),
+    ],
+)
+def test_what_the_log_of_a_job_says_more(log: str, state: str, reason: str):
+    found = with_log(Seen("FAILED", "NonZeroExitCode", exit_code="1:0"), log)
+    assert (found.state, found.reason if state == "FAILED" else "") == (state, reason)
+    assert with_log(Seen("CANCELLED"), log) == Seen("CANCELLED")
+    assert reason in describe_end("1", found, SlurmSettings(), began=False)[1]
 
 
 @pytest.mark.parametrize(
