@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bloodcell.classes import CLASSES, class_id
 from bloodcell.smear.differential import Differential, cells_to_tell, rumke_table
-from bloodcell.smear.review import About, Review, apart_text, changes_text
+from bloodcell.smear.review import About, Review, apart_text, changes_text, some
 
 __all__ = ["differential_rows", "smear_html"]
 
@@ -81,10 +81,10 @@ def smear_html(review: Review, about: About, ensemble: str, merged: bool = False
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Differential</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
-<h1>Differential of {reviewed.n:,} white cells</h1>
+<h1>Differential of {some(reviewed.n, "white cell")}</h1>
 <p class="note">{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}, by the ensemble
-{html.escape(ensemble)} of BloodCell Lab on {len(review.smear.photographs) - len(unread):,}
-photographs. Review: {changes_text(review)}.
+{html.escape(ensemble)} of BloodCell Lab on
+{some(len(review.smear.photographs) - len(unread), "photograph")}. Review: {changes_text(review)}.
 For research use only. Not a medical device.</p>
 <table>{facts}</table>
 <h2>White cells</h2>

@@ -18,6 +18,7 @@ __all__ = [
     "apart_text",
     "cells_csv",
     "changes_text",
+    "some",
     "state_of",
 ]
 
@@ -138,10 +139,15 @@ def state_of(review: Review, place: Place, cell: Cell) -> str:
     return cell.apart or cell.counted or OTHER
 
 
+def some(n: int, noun: str) -> str:
+    """ "1 cell", "1,200 cells"."""
+    return f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def changes_text(review: Review) -> str:
     """How much a review changed, in words, with the day and time of its last decision."""
     changed = review.changed
-    words = "1 cell was changed" if changed == 1 else f"{changed:,} cells were changed"
+    words = f"{some(changed, 'cell')} {'was' if changed == 1 else 'were'} changed"
     if review.at is None:
         return f"not reviewed yet; {words}"
     return f"{review.looked_at:,} decided on, {words}, last at {review.at:%Y-%m-%d %H:%M %Z}"

@@ -8,7 +8,7 @@ import streamlit as st
 from bloodcell.csv_files import frame_csv
 from bloodcell.smear.differential import Differential, cells_to_tell, rumke_table
 from bloodcell.smear.report import differential_rows, smear_html
-from bloodcell.smear.review import About, Review, apart_text, cells_csv, changes_text
+from bloodcell.smear.review import About, Review, apart_text, cells_csv, changes_text, some
 
 __all__ = ["ask_about", "show_differential", "show_rumke"]
 
@@ -45,7 +45,7 @@ def show_differential(review: Review, about: About, ensemble: str) -> None:
     )
     machine, reviewed = review.machine(merged), review.reviewed(merged)
     st.markdown(
-        f"**{reviewed.n:,} white cells** after review, {machine.n:,} by the ensemble alone. "
+        f"**{some(reviewed.n, 'white cell')}** after review, {machine.n:,} by the ensemble alone. "
         f"Review: {changes_text(review)}."
     )
     rows = pd.DataFrame(differential_rows(machine, reviewed))

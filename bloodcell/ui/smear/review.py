@@ -9,7 +9,7 @@ from bloodcell.classes import LABELS, OTHER_CLASS, label_id
 from bloodcell.ensemble.ensemble import Ensemble
 from bloodcell.smear.count import Cell, answered
 from bloodcell.smear.find import Found
-from bloodcell.smear.review import REMOVED, Place, Review, state_of
+from bloodcell.smear.review import REMOVED, Place, Review, some, state_of
 from bloodcell.ui.common.format import percent, plain
 from bloodcell.ui.common.gallery import Picture, gallery
 from bloodcell.ui.smear.session import Dropped, chosen_place, photograph
@@ -43,7 +43,8 @@ def show_photograph(ensemble: Ensemble, dropped: Dropped, review: Review) -> Non
     if not readable:
         return
     names = {
-        i: f"{review.smear.photographs[i].file} ({len(review.cells(i)):,} cells)" for i in readable
+        i: f"{review.smear.photographs[i].file} ({some(len(review.cells(i)), 'cell')})"
+        for i in readable
     }
     place = chosen_place()
     if place is not None and "smear_photograph" not in st.session_state and place[0] in names:
@@ -129,10 +130,13 @@ def _add(
 
 
 def _decide(review: Review, place: Place, label: str | None, follow: bool = True) -> None:
-    """A callback: decide, and go on to the next cell of the photograph."""
+    """A callback: decide, and go on to the next cell, of the next photograph after the last."""
     review.decide(place, label)
-    last = len(review.cells(place[0])) - 1
-    chosen_place((place[0], min(place[1] + 1, last)) if follow else place)
+    chosen_place(place)
+    after = [p for p, _ in review.places() if p > place]
+    if follow and after:
+        chosen_place(after[0])
+        st.session_state["smear_photograph"] = after[0][0]
 
 
 def _show_cell(review: Review, place: Place, cell: Cell, state: str) -> None:
