@@ -47,7 +47,7 @@ def _trained_on(ensemble: Ensemble, dataset: Dataset | None) -> Dataset | None:
     if dataset is not None and dataset.fingerprint == trained.fingerprint:
         return dataset
     # A name and no path: an ensemble may come from anywhere.
-    if trained["dataset"] not in workspace().names("datasets"):
+    if trained.dataset not in workspace().names("datasets"):
         return None
     try:
         found = open_dataset(workspace(), trained.dataset)
