@@ -114,7 +114,7 @@ def parallel_coordinates(
         )
     style(fig, 360, title=title)
     for place, axis in enumerate(axes):
-        fig.add_vline(x=place, line={"color": MUTED, "width": 1})
+        fig.add_shape(x0=place, x1=place, y0=0, y1=1, line={"color": MUTED, "width": 1})
         for height, text in axis.ticks:
             # Beyond the ends of the axis, where no line runs.
             fig.add_annotation(

@@ -94,7 +94,7 @@ def _show_head(sweep: Sweep, trials: list[Trial]) -> None:
             )
     show_problem(PROBLEM)
     if sweep.reason:
-        st.caption(no_pictures(sweep.reason))
+        st.caption(no_pictures(f"{sweep.reason[0].upper()}{sweep.reason[1:]}."))
 
 
 def _show_pictures(sweep: Sweep, trials: list[Trial], table: pd.DataFrame) -> None:
