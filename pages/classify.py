@@ -181,7 +181,7 @@ def offer_smear(kept: Photographs, several: tuple[int, ...]) -> None:
     what = "This photograph shows" if n == len(kept.files) == 1 else f"{n:,} photographs show"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(
-            f"{what} several white cells; here the one answer is for the whole picture.",
+            f"{what} several white cells; here each photograph gets one answer.",
             icon=":material/blur_on:",
             width="stretch",
         )

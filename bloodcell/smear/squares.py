@@ -22,9 +22,9 @@ def squares(
         known: (height, width) of photographs that are cut as the training ones were.
 
     Returns:
-        Position → the square around its only white cell, at the scale of training; and the
-        positions of photographs with more white cells than one. What says nothing of the sort,
-        or cannot be read, is in neither.
+        Position → the square around its only whole white cell, at the scale of training; and the
+        positions of photographs with more white cells than one, cut ones too. What says nothing of
+        the sort, or cannot be read, is in neither.
     """
     fields: dict[int, Field] = {}
     sizes = defaultdict(list)
@@ -46,9 +46,9 @@ def squares(
     for position, field in fields.items():
         whites = [cell for cell in field.cells if cell.kind == "white"]
         whole = [cell for cell in whites if not cell.cut]
-        if len(whole) > 1:
+        if len(whites) > 1:
             several.append(position)
-        elif len(whole) == 1 or len(whites) == 1:
+        if len(whole) == 1 or len(whites) == 1:
             x, y = (whole or whites)[0].middle
             side = SHOWN * scales[position]
             found[position] = around(x, y, side, field.height, field.width)
