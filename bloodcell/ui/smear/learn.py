@@ -87,8 +87,8 @@ def _said(found: dict[str, Any]) -> str:
         f"{plain(found['name'])} is {plain(found['parent'])} adapted to the dataset "
         f"{plain(found['dataset'])}, and counts this smear now."
     )
-    if found.get("before") and found.get("after"):
-        before, after = (found[k]["accuracy"] for k in ("before", "after"))
-        text += f" On these cells: {percent(before)} right before, {percent(after)} after"
-        text += f" ({found['how']})." if found.get("how") else "."
-    return text
+    before, after = ((found.get(k) or {}).get("accuracy") for k in ("before", "after"))
+    if before is None or after is None:
+        return f"{text} They are too few to say what that is worth."
+    text += f" On these cells: {percent(before)} right before, {percent(after)} after"
+    return f"{text} ({found['how']})." if found.get("how") else f"{text}."
