@@ -89,6 +89,6 @@ def _said(found: dict[str, Any]) -> str:
     )
     before, after = ((found.get(k) or {}).get("accuracy") for k in ("before", "after"))
     if before is None or after is None:
-        return f"{text} They are too few to say what that is worth."
+        return f"{text} The cells are too few to say what that is worth."
     text += f" On these cells: {percent(before)} right before, {percent(after)} after"
     return f"{text} ({found['how']})." if found.get("how") else f"{text}."
