@@ -130,11 +130,12 @@ def show_progress_of_adapting() -> None:
         return
     ended = not job.running
     done = wait_for(job)
-    if done or ended:
-        # What went wrong is said, and then forgotten.
-        st.session_state.pop(JOB)
     if done:
+        # First, and only then forgotten: a click meanwhile ends this run of the page anywhere.
         set_active("ensembles", job.result["name"])
+    if done or ended:
+        st.session_state.pop(JOB, None)
+    if done:
         st.rerun()
 
 
