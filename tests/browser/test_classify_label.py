@@ -19,7 +19,7 @@ from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace
 from tests.browser.conftest import REPOSITORY, Server, settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.nightly]
 
 NATIVE = REPOSITORY.parent / "shared" / "data" / "labs_native.zip"
 LABELLED = 6
