@@ -450,7 +450,7 @@ def _check_weights(workspace: Workspace, dataset: Dataset, config: TrainConfig) 
             return Check("ok", f"{name} starts from {_weights_file(config.weights).name}.")
         runs = [open_run(workspace, source) for source in given.sources]
         for run in runs:
-            _best_epoch(run, config, _fingerprints(dataset))
+            _best_epoch(workspace, run, config, _fingerprints(dataset))
     except BloodCellError as error:
         return Check("error", str(error))
     ids = ", ".join(run.id for run in runs)

@@ -30,7 +30,8 @@ def test_the_command_makes_the_same_config(finished, capsys: pytest.CaptureFixtu
     assert words[:4] == ["python", "-m", "bloodcell", "train"]
     verb = get_command(app).commands["train"]
     given = verb.make_context("train", words[4:]).params
-    for key in ("dataset", "preset", "members", "folds", "seeds", "tracker", "detach", "as_json"):
+    apart = ("dataset", "preset", "members", "folds", "seeds", "tracker", "detach", "as_json")
+    for key in (*apart, "sweep", "trials", "sweep_name", "pruning", "engine"):
         given.pop(key)
     config = run.config()
     again = make_config(config.dataset, config.preset, **given)

@@ -28,7 +28,7 @@ import pandas as pd
 from bloodcell.classes import CLASS_NAMES, OTHER, OTHER_CLASS
 from bloodcell.data.store.curation import Curation
 from bloodcell.errors import BadInput
-from bloodcell.files import load_array, new_folder, read_json, write_array, write_json
+from bloodcell.files import load_array, new_folder, read_json, write_array, write_json, write_text
 from bloodcell.workspace import Workspace
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "new_dataset",
     "open_dataset",
     "pixel_hash",
+    "write_items",
 ]
 
 PARTS: tuple[str, ...] = ("train", "validation", "test")
@@ -392,6 +393,11 @@ def new_dataset(
             writer.finish(source, crop, json.loads(json.dumps(extra or {})))
         finally:
             writer.close()
+
+
+def write_items(folder: Path, items: pd.DataFrame) -> None:
+    """Replace ``items.csv`` of a dataset; only what its fingerprint does not cover may differ."""
+    write_text(folder / "items.csv", items.to_csv(index=False), folder)
 
 
 def open_dataset(workspace: Workspace, name_or_path: str) -> Dataset:

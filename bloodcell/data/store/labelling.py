@@ -17,9 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from bloodcell.classes import OTHER
-from bloodcell.data.store.dataset import Dataset, DatasetWriter, open_dataset, pixel_hash
+from bloodcell.data.store.dataset import (
+    Dataset,
+    DatasetWriter,
+    open_dataset,
+    pixel_hash,
+    write_items,
+)
 from bloodcell.errors import BadInput, BloodCellError, NameTaken
-from bloodcell.files import new_folder, write_text
+from bloodcell.files import new_folder
 from bloodcell.locks import changing
 from bloodcell.workspace import Workspace, check_name
 
@@ -204,7 +210,7 @@ def label_cell(dataset: Dataset, index: int, label: int, reader: str, why: str =
         if items["reader"].iloc[index] != reader:
             items = items.copy()
             items.loc[index, "reader"] = reader
-            write_text(dataset.path / "items.csv", items.to_csv(index=False), dataset.path)
+            write_items(dataset.path, items)
         reason = f"labelled by {reader}{f': {why}' if why else ''}"
         dataset.curation.decide({index: {"decision": "relabel", "label": label, "reason": reason}})
 
