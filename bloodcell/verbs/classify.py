@@ -44,6 +44,7 @@ def classify(
     from bloodcell.ensemble.classify import classify as answer
     from bloodcell.ensemble.ensemble import open_ensemble
     from bloodcell.ensemble.shift import find_shift
+    from bloodcell.smear.squares import squares
 
     if as_json and as_csv:
         raise BadInput("Both --json and --csv were given: choose one of them.")
@@ -53,7 +54,15 @@ def classify(
     files = unpacked(gathered(images, strays), strays)
     if strays:
         print(f"note: {passed_over_text(strays)}", file=sys.stderr)
-    found = answer(loaded, files, tta=tta, crop=square, balance=balance, progress=to_stderr())
+    alone, several = {}, []
+    if square is None:
+        alone, several = squares(files, loaded.description.field_of_view.sizes, to_stderr())
+    if several:
+        names = ", ".join(files[i][0] for i in several[:3]) + (" …" if len(several) > 3 else "")
+        print(f"note: several white cells on {names}: `count` answers for each.", file=sys.stderr)
+    found = answer(
+        loaded, files, tta=tta, crop=square, moved=alone, balance=balance, progress=to_stderr()
+    )
     shift = find_shift(loaded, found.backgrounds, found.answers.novelty)
     if shift is not None and shift.found:
         print(f"warning: {shift.sentence(balance)}", file=sys.stderr)

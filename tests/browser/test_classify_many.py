@@ -12,6 +12,7 @@ from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.answer_files import answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import open_ensemble
+from bloodcell.smear.squares import squares
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.workspace import Workspace
 from tests.browser.conftest import Server, settle
@@ -35,7 +36,10 @@ def cells_of(session: int) -> list[tuple[str, bytes]]:
 def test_twenty_sessions_at_once(page: Any, server: Server, trained_home: Path, tmp_path: Path):
     ensemble = open_ensemble(Workspace(trained_home), "first")
     cells = [cells_of(k) for k in range(SESSIONS)]
-    wanted = [answers_json(classify(ensemble, files)) for files in cells]
+    known = ensemble.description.field_of_view.sizes
+    wanted = [
+        answers_json(classify(ensemble, files, moved=squares(files, known)[0])) for files in cells
+    ]
     own = [tmp_path / name for name, _ in cells[0]]
     for file, (_, data) in zip(own, cells[0], strict=True):
         file.write_bytes(data)

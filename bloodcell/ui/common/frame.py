@@ -125,12 +125,14 @@ def _pick(kind: str, label: str, empty: str) -> None:
     if st.session_state.get(key) != active:
         # Set only where it differs: a widget that is set anew is sent anew at every run.
         st.session_state[key] = active
-    st.selectbox(
-        label,
-        names,
-        key=key,
-        on_change=lambda: st.session_state.update({f"active_{kind}": st.session_state[key]}),
-    )
+    st.selectbox(label, names, key=key, on_change=_picked, args=(kind,))
+
+
+def _picked(kind: str) -> None:
+    """A callback: what the picker shows becomes active."""
+    # Another choice may have been made in between, which takes the picker's away.
+    if chosen := st.session_state.get(f"pick_{kind}"):
+        st.session_state[f"active_{kind}"] = chosen
 
 
 def sidebar() -> None:
