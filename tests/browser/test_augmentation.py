@@ -20,7 +20,8 @@ def changed(page: Any, before: list[str]) -> list[str]:
     """The pictures once they are others than before."""
     for _ in range(20 * PATIENCE_S):
         now = sources(page)
-        if len(now) == len(before) and now != before:
+        # More than before: some were not drawn yet when they were looked at.
+        if len(now) >= len(before) and now != before:
             return now
         page.wait_for_timeout(50)
     raise AssertionError("the pictures are still the same")
