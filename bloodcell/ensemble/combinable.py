@@ -45,8 +45,11 @@ def check_runs(runs: list[Run], weights: list[float] | None) -> None:
         )
 
 
-def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Indices common to all runs' validation, indices all trained on, identities any saw.
+def common_images(
+    dataset: Dataset, runs: list[Run]
+) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+    """Indices common to all runs' validation, indices all trained on, identities any saw, and
+    indices of what is none of the eight and lay in the train part of all.
 
     Raises:
         BadInput: the dataset was changed since, or the runs have too little validation in common.
@@ -66,6 +69,7 @@ def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.nda
     eight = dataset.labels != OTHER
     validation = np.flatnonzero((stacked == 1).all(0) & eight)
     train = np.flatnonzero((stacked == 0).all(0) & eight)
+    others = np.flatnonzero((stacked == 0).all(0) & ~eight)
     seen = set(dataset.hashes[((stacked == 0) | (stacked == 1)).any(0)])
     for run in runs:
         seen |= set(run.seen().astype(str))
@@ -74,7 +78,7 @@ def common_images(dataset: Dataset, runs: list[Run]) -> tuple[np.ndarray, np.nda
             f"The runs {', '.join(r.id for r in runs)} have {len(validation)} validation images "
             f"in common, expected at least {MIN_VALIDATION}: choose runs with one split seed."
         )
-    return validation, train, sorted(seen)
+    return validation, train, sorted(seen), others
 
 
 def _check_split(run: Run, split: Split) -> None:

@@ -93,7 +93,8 @@ def compose(
         runs = [run for run, share in zip(runs, shares, strict=True) if share > 0]
         shares = shares[shares > 0]
     dataset = open_dataset(workspace, runs[0].config().dataset)
-    validation, train, seen = common_images(dataset, runs)
+    validation, train, seen, others = common_images(dataset, runs)
+    others = others[:: max(1, -(-len(others) // MOST_OTHERS))]
     labels = dataset.labels
     truth = labels[validation]
     known = _known_cells(dataset, train)
@@ -121,7 +122,7 @@ def compose(
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, run, model, float(share), accuracy))
         novelty, refusal = _refuse(
-            folder, dataset, runs, models, members, known, validation, novelty_features, fit,
+            folder, dataset, others, models, members, known, validation, novelty_features, fit,
             calibration, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
@@ -193,7 +194,7 @@ def _run(
 def _refuse(
     folder: Path,
     dataset: Dataset,
-    runs: list[Run],
+    others: np.ndarray,
     models: list[LiteModel],
     members: list[dict[str, Any]],
     known: np.ndarray,
@@ -208,7 +209,7 @@ def _refuse(
     cells = read_images(dataset, known, dataset.size[0])
     varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
     strange, method = [artificial], METHOD
-    if len(others := _common_others(dataset, runs)):
+    if len(others):
         strange.append(_run(models, dataset, others, False, progress, "other cells")[1])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
@@ -245,13 +246,6 @@ def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:
     if len(names) == 1:
         return train[evenly(labels, KNOWN_PER_CLASS)]
     return train[evenly(labels * len(names) + codes, KNOWN_PER_LABORATORY)]
-
-
-def _common_others(dataset: Dataset, runs: list[Run]) -> np.ndarray:
-    """Cells labelled as none of the eight that every run had for training, at most MOST_OTHERS."""
-    parts = [set(run.config().split_rule.split(dataset).others("train")) for run in runs]
-    found = np.array(sorted(set.intersection(*parts)), np.int64)
-    return found[:: -(-len(found) // MOST_OTHERS)] if len(found) else found
 
 
 def _stains(dataset: Dataset, known: np.ndarray) -> Stains:
