@@ -34,6 +34,7 @@ from bloodcell.ui.common.jobs import Job, wait_for
 from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
 from bloodcell.ui.common.uploads import drop_zone, dropped
+from bloodcell.ui.common.views import ask_views
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
 ROOMY = """<style>
@@ -79,8 +80,8 @@ def keep_samples(make: Callable[[int], Samples], note: str) -> None:
     attempt("sample_problem", lambda: photographs.store(*make(seed), note))
 
 
-def ask_photographs(ensemble: Ensemble) -> tuple[bool, bool]:
-    """Drop zone, samples and settings; returns (test-time augmentation, white balance)."""
+def ask_photographs(ensemble: Ensemble) -> tuple[bool | None, bool]:
+    """Drop zone, samples and settings; returns (how the networks look, white balance)."""
     st.html(ROOMY)
     files, folder = (
         f"classify_{what}_{photographs.upload_round()}" for what in ("upload", "folder")
@@ -124,14 +125,7 @@ def ask_photographs(ensemble: Ensemble) -> tuple[bool, bool]:
                 on_change=keep_upload,
                 args=(folder,),
             )
-        tta = st.toggle(
-            "Test-time augmentation",
-            value=bool(ensemble.description.tta),
-            key=f"classify_tta_{ensemble.name}",
-            persist_state="session",
-            help="Averages the predictions for eight flips and rotations of each image: slower, "
-            "often a little better. The default is what the ensemble was made with.",
-        )
+        tta = ask_views(ensemble.description, "classify")
         balance = wanted_background(ensemble) is not None and st.toggle(
             "White balance",
             key="classify_balance",
@@ -157,7 +151,7 @@ def show_cell(ensemble: Ensemble, kept: Photographs, answered: Answered, positio
         row,
         found.files[position],
         found.images[row],
-        evidence.whole,
+        evidence,
         truth,
         crop_text(crop, size),
     )
@@ -191,7 +185,7 @@ def offer_smear(kept: Photographs, several: tuple[int, ...]) -> None:
 
 
 def show_answers(
-    ensemble: Ensemble, kept: Photographs, answered: Answered, tta: bool, balance: bool
+    ensemble: Ensemble, kept: Photographs, answered: Answered, tta: bool | None, balance: bool
 ) -> None:
     """A card for one file; a table, and the card of its chosen row, for many."""
     found = photographs.apply_moved_crops(ensemble, kept, answered.found, tta, balance)

@@ -9,6 +9,7 @@ from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import active_dataset, active_ensemble
+from bloodcell.ui.common.views import ask_views
 from bloodcell.ui.evaluation.calibration import show_calibration, show_prediction_sets, show_review
 from bloodcell.ui.evaluation.compose_form import draw_compose_form
 from bloodcell.ui.evaluation.export import show_export
@@ -22,7 +23,6 @@ from bloodcell.ui.evaluation.metrics import (
 from bloodcell.ui.evaluation.origins import has_origins, show_origins
 from bloodcell.ui.evaluation.results import (
     AT_ONCE,
-    TTA_HELP,
     count_predictions,
     describe_work,
     ensemble_description,
@@ -44,8 +44,8 @@ VIEWS = (
 METRICS, ROBUSTNESS, NEW, EXPORT = "Metrics", "Robustness", "New ensemble", "Export"
 
 
-def choose_part(description: Description, dataset: Dataset) -> tuple[str, bool]:
-    """Draw the choice of the dataset's part and of test-time augmentation."""
+def choose_part(description: Description, dataset: Dataset) -> tuple[str, bool | None]:
+    """Draw the choice of the dataset's part, and of how the networks look at it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control(
             f"Part of {dataset.name}",
@@ -56,18 +56,12 @@ def choose_part(description: Description, dataset: Dataset) -> tuple[str, bool]:
             key="part",
             bind="query-params",
         )
-        tta = st.toggle(
-            "Test-time augmentation",
-            value=bool(description.tta),
-            key=f"evaluate_tta_{description.name}",
-            persist_state="session",
-            help=TTA_HELP,
-        )
+        tta = ask_views(description, "evaluate")
     return part, tta
 
 
 def load_or_evaluate(
-    name: str, description: Description, dataset: Dataset, part: str, tta: bool
+    name: str, description: Description, dataset: Dataset, part: str, tta: bool | None
 ) -> Evaluation | None:
     """The evaluation, from disk or computed now; None until it is there."""
     found = find_evaluation(description, dataset, part, tta)

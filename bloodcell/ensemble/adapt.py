@@ -557,6 +557,8 @@ def _write(
     }
     # It is of the parent; `to_json` makes one anew.
     info.pop(CHECKSUM, None)
+    # Its limits are the parent's, and the head of a laboratory looks at all members.
+    info.pop("cascade", None)
     if info.get("light") is None:
         info.pop("light", None)
     with replacing(packed) as zipped, new_folder(path) as folder:

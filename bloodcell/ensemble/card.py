@@ -39,6 +39,9 @@ def card_text(description: Description) -> str:
     if description.tta:
         turned = "averaged over the eight flips and turns"
     conformal = description.conformal
+    cascade = ""
+    if description.cascade is not None:
+        cascade = f"\n{_cascade_text(description)}\n"
     thresholds = (
         "There were too few validation images to set some apart: the thresholds come from "
         "those\nthat chose everything else too, so the coverage is approximate."
@@ -74,6 +77,7 @@ called "none of the eight" above a novelty of
 {description.novelty.threshold:.3f} ({description.novelty.method}); {refused} Prediction sets aim at
 {100 * description.conformal.coverage:.0f} % coverage, on data like the training data. {thresholds}
 
+{cascade}
 ## Data
 
 Dataset `{trained.dataset}` from {trained.source}; cropped: {description.crop}. The members saw
@@ -93,6 +97,29 @@ test part or on cells from another laboratory.
 One laboratory, one stain and one camera per dataset: expect it to be wrong, and wrongly sure,
 elsewhere. Only the eight classes in `ensemble.json` are known.
 """
+
+
+def _cascade_text(description: Description) -> str:
+    """What the cascade does and costs."""
+    c = description.cascade
+    m = c.measured
+    rows = [
+        ("accuracy", m.accuracy, m.accuracy_of_all),
+        ("calibration error", m.ece, m.ece_of_all),
+        ("recognised", m.recognised, m.recognised_by_all),
+        (f"refused of {m.out_of_distribution:,} synthetic images", m.refused, m.refused_by_all),
+    ]
+    table = "\n".join(f"| {what} | {100 * a:.2f} | {100 * b:.2f} |" for what, a, b in rows)
+    return f"""### Cascade
+
+{c.first} looks at every image once and answers alone from a probability of {c.probability:g} and
+up to a novelty of {c.novelty:.3f}; elsewhere all members are asked. So it decided
+{100 * m.decided:.1f} % of {m.n:,} validation images that chose nothing (p = {m.p_value:.2g},
+McNemar, for the difference in accuracy):
+
+| % | cascade | all members |
+|---|---|---|
+{table}"""
 
 
 def add_to_card(path: Path, text: str) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from bloodcell.data.imaging.colour_constancy import agreed_backgrounds, balanced
 from bloodcell.data.imaging.cropping import Crop, candidates, cut, square_for
-from bloodcell.data.imaging.decode import decode_image
 from bloodcell.data.imaging.nucleus import Stained, find_stained
-from bloodcell.data.readers.inputs import File, content_of
+from bloodcell.data.readers.decoded import Decoded
+from bloodcell.data.readers.inputs import File
 from bloodcell.ensemble.ensemble import BATCH, Answers, Ensemble
 from bloodcell.ensemble.shift import wanted_background
 from bloodcell.errors import BadInput, BloodCellError
@@ -19,10 +19,6 @@ from bloodcell.progress import Progress, silent
 __all__ = ["MOST_FILES", "Classified", "classify"]
 
 MOST_FILES = 10_000
-
-# Photographs that wait decoded until the scale of their microscope is known; what goes beyond is
-# decoded again.
-WAITING_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,6 @@ class _Photograph:
 
     Attributes:
         image: what the ensemble is shown; None until there is a square.
-        whole: the photograph, while it waits for a square and there is room.
     """
 
     position: int
@@ -94,12 +89,11 @@ class _Photograph:
     crop: Crop | None
     image: np.ndarray | None
     stained: Stained | None = None
-    whole: np.ndarray | None = None
 
 
 def classify(
     ensemble: Ensemble,
-    files: list[File],
+    files: list[File] | Decoded,
     *,
     tta: bool | None = None,
     crop: Crop | Literal["auto", "centre"] = "auto",
@@ -113,8 +107,8 @@ def classify(
     An unreadable file gets its sentence.
 
     Args:
-        files: see :mod:`bloodcell.data.readers.inputs`.
-        tta: average over flips and turns; None: as the ensemble was composed.
+        files: see :mod:`bloodcell.data.readers.inputs`, or what another step has decoded of them.
+        tta: all members, averaged over flips and turns or not; None: as the ensemble was composed.
         crop: one square for all; "centre": the largest centre square; "auto": see
             :func:`bloodcell.data.imaging.cropping.candidates`.
         moved: position → the square of this file instead.
@@ -126,6 +120,8 @@ def classify(
     Raises:
         BadInput: there are too many files, or the ensemble cannot balance.
     """
+    decoded = files if isinstance(files, Decoded) else Decoded(files)
+    files = decoded.files
     if len(files) > MOST_FILES:
         raise BadInput(
             f"These are {len(files):,} files, expected at most {MOST_FILES:,} at once: "
@@ -137,8 +133,8 @@ def classify(
             f"The ensemble {ensemble.name} does not say how bright its training photographs "
             "were: make it again with this version of BloodCell Lab, or leave the light alone."
         )
-    photographs, errors = _read(ensemble, files, crop, dict(moved or {}), progress)
-    _choose(ensemble, files, photographs, errors, wanted, progress)
+    photographs, errors = _read(ensemble, decoded, crop, dict(moved or {}), progress)
+    _choose(ensemble, decoded, photographs, errors, wanted, progress)
     photographs = [p for p in photographs if p.position not in errors]
     shape = (0, ensemble.size, ensemble.size, 3)
     images = np.stack([p.image for p in photographs]) if photographs else np.zeros(shape, np.uint8)
@@ -160,7 +156,7 @@ def classify(
 
 def _read(
     ensemble: Ensemble,
-    files: list[File],
+    decoded: Decoded,
     crop: Crop | Literal["auto", "centre"],
     moved: dict[int, Crop],
     progress: Progress,
@@ -169,20 +165,18 @@ def _read(
     field = ensemble.description.field_of_view
     photographs: list[_Photograph] = []
     errors: dict[int, str] = {}
-    room = WAITING_BYTES
-    for position, (name, content) in enumerate(files):
+    files = decoded.files
+    for position, (name, _) in enumerate(files):
         try:
-            image = decode_image(content_of(content), name)
+            image = decoded.image(position)
             size = (image.shape[0], image.shape[1])
             square = square_for(field, size, moved.get(position, crop))
             if square is not None:
                 shown = cut(image, square, ensemble.size, name)
                 photographs.append(_Photograph(position, size, square, shown))
+                decoded.drop(position)
             else:
-                whole = image if image.nbytes <= room else None
-                room -= image.nbytes if whole is not None else 0
-                found = find_stained(image)
-                photographs.append(_Photograph(position, size, None, None, found, whole))
+                photographs.append(_Photograph(position, size, None, None, find_stained(image)))
         except BloodCellError as error:
             errors[position] = str(error)
         if position % BATCH == BATCH - 1 or position == len(files) - 1:
@@ -192,7 +186,7 @@ def _read(
 
 def _choose(
     ensemble: Ensemble,
-    files: list[File],
+    decoded: Decoded,
     photographs: list[_Photograph],
     errors: dict[int, str],
     wanted: np.ndarray | None,
@@ -209,13 +203,13 @@ def _choose(
     for done, (photograph, possible) in enumerate(zip(left, squares, strict=True)):
         if done % BATCH == 0:
             progress(done, len(left), "fields of view")
-        name, content = files[photograph.position]
-        image, photograph.whole = photograph.whole, None
+        name, _ = decoded.files[photograph.position]
         try:
-            image = decode_image(content_of(content), name) if image is None else image
+            image = decoded.image(photograph.position)
         except BloodCellError as error:
             errors[photograph.position] = str(error)
             continue
+        decoded.drop(photograph.position)
         shown = np.stack([cut(image, square, ensemble.size, name) for square in possible])
         best = _least_strange(ensemble, shown, wanted) if len(possible) > 1 else 0
         photograph.crop, photograph.image = possible[best], shown[best]

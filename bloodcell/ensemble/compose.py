@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +18,21 @@ from bloodcell.data.calibration_part import calibration_part
 from bloodcell.data.pipeline import read_images
 from bloodcell.data.stains import measure_stains
 from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.synthetic.out_of_distribution import (
+    OUT_OF_DISTRIBUTION,
+    make_out_of_distribution,
+)
 from bloodcell.ensemble.adapted_head import to_bytes
 from bloodcell.ensemble.bundle import file_checksums, new_ensemble, write_zip
 from bloodcell.ensemble.card import card_text
+from bloodcell.ensemble.cascade import Seen, fit_cascade
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
 from bloodcell.ensemble.ensemble import BATCH, DECIMALS, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.home_cells import PER_CLASS, evenly, features_among, home_cells
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
-from bloodcell.ensemble.refusal import Cells, fit_refusal
+from bloodcell.ensemble.refusal import Cells, MemberRefusal, fit_refusal, novelty_by
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -53,6 +58,9 @@ KNOWN_PER_CLASS = 250
 # Where they come from several laboratories.
 KNOWN_PER_LABORATORY = 125
 MOST_OTHERS = 600
+# Pictures of none of the eight, of each kind, by which a cascade is chosen: others than those that
+# the detectors have learned from.
+FOR_CASCADE, CASCADE_SEED = 60, 4_711
 
 
 def compose(
@@ -62,6 +70,7 @@ def compose(
     *,
     weights: list[float] | Literal["found"] | None = None,
     tta: bool = False,
+    cascade: bool = False,
     zipped: bool = True,
     progress: Progress = silent,
 ) -> Path:
@@ -78,6 +87,8 @@ def compose(
             validation images best (:func:`bloodcell.ensemble.weights.find_weights`). A run
             that weighs 0 is left out.
         tta: average over the eight flips and turns from now on.
+        cascade: from now on let the smallest member answer alone where it is sure, if it can
+            without cost: see :mod:`bloodcell.ensemble.cascade`.
         zipped: also write ``NAME.zip`` beside the folder.
 
     Raises:
@@ -121,13 +132,19 @@ def compose(
             (folder / "members" / f"{model.name}.tflite").write_bytes(run.read_litert())
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, run, model, float(share), accuracy))
-        novelty, refusal = _refuse(
+        novelty, refusal, rule = _refuse(
             folder, dataset, others, models, members, known, validation, novelty_features, fit,
             calibration, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
+        found = None
+        if cascade and len(models) > 1:
+            found, calibrated, novelty = _cascade(
+                dataset, models, rule, Whole(shares, temperature, calibrated, novelty),
+                novelty_features, refusal["threshold"], validation, fit, calibration, tta, progress,
+            )  # fmt: skip
         _write_home(folder, models, novelty_features, mean, truth, dataset.hashes[validation])
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
         write_array(folder / "seen.npy", np.array(seen, "S32"))
@@ -142,12 +159,13 @@ def compose(
             "members": members,
             "temperature": temperature,
             "tta": tta,
-            "novelty": {**refusal, "levels": novelty_levels(novelty)},
+            "novelty": {**refusal, "levels": novelty_levels(novelty[calibration])},
             **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
             "conformal": _conformal(truth[calibration], calibrated[calibration], bool(apart.any())),
             "weighting": "found on validation" if weights == FOUND else "given",
             "left_out": left_out,
             "home": "home.npz",
+            **({} if found is None else {"cascade": found}),
             "trained_on": _trained_on(dataset, runs, seen),
             "measured": {
                 "validation": {
@@ -203,8 +221,9 @@ def _refuse(
     fit: np.ndarray,
     calibration: np.ndarray,
     progress: Progress,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Fit and write what is refused; novelty of the calibration images, and what is said of it."""
+) -> tuple[np.ndarray, dict[str, Any], list[MemberRefusal]]:
+    """Fit and write what is refused: novelty of the validation images, what is said of it, and
+    the rule of each member."""
     _, of_known = _run(models, dataset, known, False, progress, "known cells")
     cells = read_images(dataset, known, dataset.size[0])
     varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
@@ -214,29 +233,92 @@ def _refuse(
         method += OF_OTHERS
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
-    refusal, novelty, left_out = fit_refusal(
+    rule, novelty, left_out = fit_refusal(
         Cells(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
             channels,
         ),
         lambda done, total: progress(done, total, "laboratories left out in turn"),
     )  # fmt: skip
-    for member, found in zip(members, refusal, strict=True):
+    for member, found in zip(members, rule, strict=True):
         write_array(folder / member["basis"], found.basis)
         write_array(folder / member["features"], found.rows)
         write_array(folder / member["detector"], found.detectors)
         member["novelty_scale"] = found.scale
-    novelty = novelty[calibration]
     # Strictly above the quantile, so that at most the share is refused; and so rounded, since an
     # answer has so many digits.
-    limit = float(np.quantile(novelty, 1 - REFUSED_SHARE, method="higher"))
+    limit = float(np.quantile(novelty[calibration], 1 - REFUSED_SHARE, method="higher"))
     limit = math.ceil(limit * 10**DECIMALS) / 10**DECIMALS
-    return novelty, {
-        "method": method,
-        "neighbours": NEIGHBOURS,
-        "threshold": max(limit, 1.0) if left_out else limit,
-        "laboratories": [asdict(found) for found in left_out],
-    }
+    return (
+        novelty,
+        {
+            "method": method,
+            "neighbours": NEIGHBOURS,
+            "threshold": max(limit, 1.0) if left_out else limit,
+            "laboratories": [asdict(found) for found in left_out],
+        },
+        rule,
+    )
+
+
+def _cascade(
+    dataset: Dataset,
+    models: list[LiteModel],
+    rule: list[MemberRefusal],
+    whole: "Whole",
+    novelty_features: list[np.ndarray],
+    threshold: float,
+    validation: np.ndarray,
+    fit: np.ndarray,
+    calibration: np.ndarray,
+    tta: bool,
+    progress: Progress,
+) -> tuple[dict[str, Any] | None, np.ndarray, np.ndarray]:
+    """The cascade if there is one; probabilities and novelty of the validation images by it."""
+    first = min(range(len(models)), key=lambda i: models[i].bytes)
+    alone = [models[first]]
+    once, _ = _run(alone, dataset, validation, False, progress, f"validation by {alone[0].name}")
+    labels = dataset.labels[validation]
+    temperature = fit_temperature(labels[fit], once[0][fit])
+    cells = Seen(
+        apply_temperature(once[0], temperature),
+        novelty_by([rule[first]], [novelty_features[first]]),
+        whole.probabilities,
+        whole.novelty,
+    )
+    shown = read_images(dataset, validation[evenly(labels, PER_CLASS)], dataset.size[0])
+    made = []
+    for done, kind in enumerate(OUT_OF_DISTRIBUTION):
+        progress(done, len(OUT_OF_DISTRIBUTION), "kinds of out-of-distribution images")
+        made.append(make_out_of_distribution(kind, shown, FOR_CASCADE, CASCADE_SEED))
+    strange = [
+        run_members(models, batch[start : start + BATCH], tta)
+        for batch in made
+        for start in range(0, len(batch), BATCH)
+    ]
+    features = [np.concatenate(f) for f in zip(*(r.novelty_features for r in strange), strict=True)]
+    said = np.concatenate([r.probabilities for r in strange], axis=1)
+    none = Seen(
+        apply_temperature(said[first], temperature),
+        novelty_by([rule[first]], [features[first]]),
+        apply_temperature(np.tensordot(whole.shares, said, axes=1), whole.temperature),
+        novelty_by(rule, features),
+    )
+    found = fit_cascade(labels, cells, none, threshold, fit, calibration)
+    if found is None:
+        return None, whole.probabilities, whole.novelty
+    probabilities, novelty = cells.answers(found["probability"], found["novelty"])
+    return {"first": alone[0].name, "temperature": temperature, **found}, probabilities, novelty
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All members on the validation images: their weights, and what they say together."""
+
+    shares: np.ndarray
+    temperature: float
+    probabilities: np.ndarray
+    novelty: np.ndarray
 
 
 def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:

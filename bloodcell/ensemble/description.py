@@ -22,6 +22,7 @@ from bloodcell.files import check_checksum, with_checksum
 __all__ = [
     "FORMAT_VERSION",
     "Adaptation",
+    "Cascade",
     "Contribution",
     "Description",
     "Member",
@@ -242,6 +243,46 @@ class Measured(_Part):
     validation: OnValidation
 
 
+class CascadeMeasured(_Part):
+    """What a cascade costs, beside all members on every image, on ``n`` cells that chose nothing.
+
+    Attributes:
+        decided: share that the first member answered alone.
+        p_value: McNemar's exact test of the two accuracies.
+        out_of_distribution: pictures of none of the eight, of which the shares were refused.
+    """
+
+    n: Count
+    decided: Share
+    accuracy: Share
+    accuracy_of_all: Share
+    p_value: Share
+    ece: Share
+    ece_of_all: Share
+    recognised: Share
+    recognised_by_all: Share
+    out_of_distribution: _number(0, MOST_ROWS, "a whole number from 0", int)
+    refused: Share
+    refused_by_all: Share
+
+
+class Cascade(_Part):
+    """One member answers alone where it is sure; see :mod:`bloodcell.ensemble.cascade`.
+
+    Attributes:
+        first: its name.
+        temperature: of its probabilities alone.
+        probability: it is sure from this one on, calibrated,
+        novelty: and up to this one, of its own.
+    """
+
+    first: Name
+    temperature: _number(1e-3, 1e3, "a number from 0.001 to 1000")
+    probability: Probability
+    novelty: AtLeast0
+    measured: CascadeMeasured
+
+
 class Adaptation(_Part):
     """The laboratory that an ensemble was adapted to; what was measured is kept beside it.
 
@@ -273,6 +314,7 @@ class Description(_Part):
         left_out: runs that weighed nothing.
         balance: the empty field of the laboratory, brought to that of the training photographs
             before anything is looked at; None: photographs are looked at as they are.
+        cascade: how most images are answered by one member; None: all members answer each.
         home: file of the cells that an adaptation keeps; None if it has none yet.
         adapted: to another laboratory; None if it was not.
     """
@@ -298,6 +340,7 @@ class Description(_Part):
     left_out: tuple[Text, ...] = ()
     trained_on: TrainedOn
     measured: Measured
+    cascade: Cascade | None = None
     balance: Annotated[Colour | None, _expected("a colour of 0 to 255 or null")] = None
     home: Text | None = None
     adapted: Adaptation | None = None
@@ -308,6 +351,25 @@ class Description(_Part):
         """How photographs are cut; one that does not say takes the centre square."""
         known = self.field and self.field.field_of_view
         return known or FieldOfView(None, frozenset(), None)
+
+    def by_cascade(self, tta: bool | None) -> bool:
+        """Whether images are answered by the cascade: if there is one, and nothing else is asked.
+
+        Args:
+            tta: None: as the ensemble was composed; otherwise all members look at each image, and
+                True: at its eight flips and turns.
+        """
+        return tta is None and self.cascade is not None
+
+    def views(self, tta: bool | None) -> bool | None:
+        """The same value for the same answers: None for the cascade, else whether with views."""
+        return None if self.by_cascade(tta) else bool(self.tta if tta is None else tta)
+
+    def asked(self, tta: bool | None) -> list[Member]:
+        """The members that look at every image."""
+        if not self.by_cascade(tta):
+            return list(self.members)
+        return [m for m in self.members if m.name == self.cascade.first]
 
     def to_json(self) -> dict[str, Any]:
         """As it is written: none of the keys that were given lost, and a checksum of them all."""
@@ -350,6 +412,11 @@ def read_description(text: str | bytes | dict[str, Any], where: str) -> Descript
         ) from error
     if not sum(m.weight for m in description.members) > 0:
         raise BadInput(f"{where}: the weights of all its members are 0: make the ensemble again.")
+    if description.cascade is not None and len(description.asked(None)) != 1:
+        raise BadInput(
+            f"{where}: its cascade begins with {_short(description.cascade.first)}, expected the "
+            "name of one of its members: make the ensemble again."
+        )
     return description
 
 

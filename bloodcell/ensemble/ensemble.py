@@ -1,8 +1,8 @@
 """An ensemble at work: several classifiers, one calibrated answer. No TensorFlow needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "Answers",
     "Ensemble",
     "Raw",
+    "decides",
     "open_ensemble",
     "run_members",
 ]
@@ -62,11 +63,11 @@ class Answers:
 
     Attributes:
         probabilities: float64, n×8, calibrated, rows sum to 1.
-        members: float32, m×n×8, of each member, uncalibrated.
+        members: float32, m×n×8, of each member, uncalibrated; NaN where a cascade asked it not.
         prediction_sets: bool, n×8.
         novelty: float64, n, to six decimals; above the threshold it is none of the eight.
         recognised: bool, n.
-        maps: a float32 array n×h×w×8 for each member.
+        maps: a float32 array n×h×w×8 for each member; none from a cascade.
     """
 
     probabilities: np.ndarray
@@ -104,6 +105,18 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         maps.append(plain.maps)
         novelty_features.append(np.concatenate([plain.features, plain.textures], axis=1))
     return Raw(np.stack(probabilities), features, maps, novelty_features)
+
+
+def decides(
+    probabilities: np.ndarray, novelty: np.ndarray, probability: float, limit: float
+) -> np.ndarray:
+    """bool, n: where the first member of a cascade answers alone.
+
+    Args:
+        probabilities: n×8, its own, calibrated. novelty: n, its own.
+        probability, limit: from the one on and up to the other it is sure.
+    """
+    return (probabilities.max(1) >= probability) & (novelty <= limit)
 
 
 class Ensemble:
@@ -226,10 +239,13 @@ class Ensemble:
 
     def run(self, images: np.ndarray, tta: bool) -> Raw:
         """What the members say of one batch, uint8, n×S×S×3, in the light that they know."""
+        return run_members(self.models, self._lit(images), tta)
+
+    def _lit(self, images: np.ndarray) -> np.ndarray:
         balance, light = self.description.balance, self.description.light
-        if balance is not None and light is not None:
-            images = from_laboratory(images, np.array(balance), np.array(light.background[1]))
-        return run_members(self.models, images, tta)
+        if balance is None or light is None:
+            return images
+        return from_laboratory(images, np.array(balance), np.array(light.background[1]))
 
     def look(
         self,
@@ -270,18 +286,7 @@ class Ensemble:
         if self.head is not None:
             mean = self.head.probabilities(mean, np.concatenate(raw.novelty_features, axis=1))
         probabilities = apply_temperature(mean, self.description.temperature)
-        k = self.description.novelty.neighbours
-        distances = [
-            neighbour_distance(found, known, k, basis) / scale
-            for found, known, basis, scale in zip(
-                raw.features, self._known, self._bases, self._scales, strict=True
-            )
-        ]
-        detections = [
-            detect(found[:, : detector.shape[1] - 1], detector)
-            for found, detector in zip(raw.novelty_features, self._detectors, strict=False)
-        ]
-        novelty = novelty_of(distances, detections)
+        novelty = self._novelty(raw, range(len(self.models)))
         if self.head is not None:
             threshold = self.description.novelty.threshold
             novelty = self.head.novelty(novelty, threshold, raw.features)
@@ -301,6 +306,20 @@ class Ensemble:
             raw.maps,
         )
 
+    def _novelty(self, raw: Raw, members: Iterable[int]) -> np.ndarray:
+        """float64, n: by some members, of which `raw` holds these in this order."""
+        k, members = self.description.novelty.neighbours, list(members)
+        distances = [
+            neighbour_distance(found, self._known[i], k, self._bases[i]) / self._scales[i]
+            for i, found in zip(members, raw.features, strict=True)
+        ]
+        detectors = [self._detectors[i] for i in members] if self._detectors else []
+        detections = [
+            detect(found[:, : detector.shape[1] - 1], detector)
+            for found, detector in zip(raw.novelty_features, detectors, strict=False)
+        ]
+        return novelty_of(distances, detections)
+
     def predict(
         self,
         images: np.ndarray,
@@ -312,7 +331,8 @@ class Ensemble:
 
         Args:
             images: uint8, n×size×size×3, RGB.
-            tta: average over the eight flips and turns; None: as the ensemble was composed.
+            tta: all members, averaged over the eight flips and turns, or not; None: as the
+                ensemble was composed, which may be by a cascade.
             progress: called after every batch.
         """
         return self.predict_from(lambda i: images[i], np.arange(len(images)), tta, progress)
@@ -325,6 +345,8 @@ class Ensemble:
         progress: Progress = silent,
     ) -> Answers:
         """Answer for images that `read` fetches a batch at a time; see :meth:`predict`."""
+        if self.description.by_cascade(tta):
+            return self._by_cascade(read, indices, progress)
         use_tta = self.description.tta if tta is None else tta
         parts = []
         for start in range(0, len(indices), BATCH):
@@ -342,6 +364,40 @@ class Ensemble:
             np.concatenate([p.recognised for p in parts]),
             [np.concatenate(maps) for maps in zip(*(p.maps for p in parts), strict=True)],
         )
+
+    def _by_cascade(
+        self, read: Callable[[np.ndarray], np.ndarray], indices: np.ndarray, progress: Progress
+    ) -> Answers:
+        """One member first, and all of them, in full batches, where it is not sure."""
+        cascade, n = self.description.cascade, len(indices)
+        first = [m.name for m in self.description.members].index(cascade.first)
+        said = _empty_answers(len(self.models), len(self.description.classes), n)
+        said = replace(said, maps=[])
+        said.members[:] = np.nan
+        waiting, where = np.zeros((0, self.size, self.size, 3), np.uint8), np.zeros(0, int)
+        for start in range(0, n, BATCH):
+            images = read(indices[start : start + BATCH])
+            rows = np.arange(start, start + len(images))
+            raw = run_members([self.models[first]], self._lit(images), False)
+            alone = apply_temperature(raw.probabilities[0].astype(np.float64), cascade.temperature)
+            novelty = self._novelty(raw, [first]).round(DECIMALS)
+            sure = decides(alone, novelty, cascade.probability, cascade.novelty)
+            said.probabilities[rows[sure]] = alone[sure]
+            said.members[first, rows] = raw.probabilities[0]
+            said.novelty[rows[sure]] = novelty[sure]
+            said.recognised[rows[sure]] = True
+            waiting, where = np.concatenate([waiting, images[~sure]]), np.append(where, rows[~sure])
+            last = start + BATCH >= n
+            while len(where) >= BATCH or (last and len(where)):
+                raw = self.run(waiting[:BATCH], self.description.tta)
+                found, some = self.calibrate(raw), where[:BATCH]
+                said.probabilities[some] = found.probabilities
+                said.members[:, some] = found.members
+                said.novelty[some], said.recognised[some] = found.novelty, found.recognised
+                waiting, where = waiting[BATCH:], where[BATCH:]
+            progress(min(start + BATCH, n), n, "images")
+        sets = prediction_sets(said.probabilities, self.description.conformal.threshold)
+        return replace(said, prediction_sets=sets)
 
 
 def _empty_answers(members: int, classes: int, n: int) -> Answers:

@@ -24,7 +24,7 @@ from bloodcell.ensemble.novelty import (
     unit,
 )
 
-__all__ = ["Cells", "LeftOut", "MemberRefusal", "fit_refusal"]
+__all__ = ["Cells", "LeftOut", "MemberRefusal", "fit_refusal", "novelty_by"]
 
 REFUSED_ELSEWHERE = 0.05
 # With fewer validation cells of a laboratory a quantile of them says nothing.
@@ -114,10 +114,15 @@ def fit_refusal(
         said = {name: of / margins for name, of in said.items()}
     progress(len(apart) + 1, len(apart) + 1)
     left_out = [LeftOut(n, counts[n], float((of.max(1) > 1).mean())) for n, of in said.items()]
+    return members, novelty_by(members, cells.validation), left_out
+
+
+def novelty_by(members: list[MemberRefusal], features: list[np.ndarray]) -> np.ndarray:
+    """float64, n: novelty of n images, of which each member sees n×(C+T)."""
     distances, detections = zip(
-        *(m.said(found) for m, found in zip(members, cells.validation, strict=True)), strict=True
+        *(m.said(found) for m, found in zip(members, features, strict=True)), strict=True
     )
-    return members, novelty_of(list(distances), list(detections)), left_out
+    return novelty_of(list(distances), list(detections))
 
 
 def _said(members: list[MemberRefusal], features: list[np.ndarray]) -> np.ndarray:

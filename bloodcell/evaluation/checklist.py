@@ -84,6 +84,8 @@ def checklist(description: Description, dataset: Dataset, found: Evaluation) -> 
     excluded = int((~dataset.kept).sum())
     accuracy = _percent(j.accuracy, j.intervals["accuracy"])
     averaged = "averaged over the eight flips and turns" if found.tta else "one view of each image"
+    if found.tta is None and description.cascade is not None:
+        averaged = f"by a cascade that begins with {description.cascade.first}"
     weighting, size = description.weighting, description.input_size
     answers: list[tuple[str, str, str, bool]] = [
         (

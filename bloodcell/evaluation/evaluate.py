@@ -41,11 +41,11 @@ class Evaluation:
         ensemble, dataset, part: what was judged on what.
         indices: int64, n: images of the dataset.
         labels: int64, n: their classes.
-        tta: whether each answer is an average over flips and turns.
+        tta: whether each answer is an average over flips and turns; None: they are a cascade's.
         answers: the ensemble's answers, without activation maps, which can be had again for any
             image and would grow with their number.
         judgement: of the ensemble.
-        members: (name, judgement) of each member alone.
+        members: (name, judgement) of each member alone, for those that looked at every image.
         set_aside: images of the part left out because a member saw them in training or validation.
         seen: judged images that a member saw (0 for the test part).
         origin: "laboratory", "patient" and "slide", where they are known, → object, n.
@@ -60,7 +60,7 @@ class Evaluation:
     part: str
     indices: np.ndarray
     labels: np.ndarray
-    tta: bool
+    tta: bool | None
     answers: Answers
     judgement: Judgement
     members: list[tuple[str, Judgement]]
@@ -226,7 +226,8 @@ def evaluate(
 
     Args:
         part: "test", "validation", "train" or "all" of the split the ensemble was trained with.
-        tta: average over flips and turns; None: as the ensemble was composed.
+        tta: all members, averaged over flips and turns or not; None: as the ensemble was composed,
+            by its cascade if it has one.
 
     Raises:
         BadInput: no image of the part is left to judge.
@@ -240,19 +241,24 @@ def evaluate(
         tta,
         progress,
     )
+    description = ensemble.description
+    asked = description.asked(tta)
+    # A cascade asks not all members of every image.
+    looked = np.array([m in asked for m in description.members])
+    everything = replace(everything, members=everything.members[looked])
     answers = _rows(everything, slice(None, len(indices)))
     on_others = _rows(everything, slice(len(indices), None))
     labels = dataset.labels[indices]
     clusters, codes = clusters_of(dataset, indices)
     within = None if clusters is None else codes
-    names = [m.name for m in ensemble.description.members]
+    names = [m.name for m in asked]
     return Evaluation(
         ensemble.name,
         dataset.name,
         part,
         indices,
         labels,
-        bool(ensemble.description.tta if tta is None else tta),
+        description.views(tta),
         answers,
         judge(labels, answers.probabilities, clusters=within),
         [

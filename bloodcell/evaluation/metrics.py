@@ -20,7 +20,14 @@ from bloodcell.evaluation.intervals import (
     wilson,
 )
 
-__all__ = ["Judgement", "checked", "confusion_matrix", "judge", "reliability"]
+__all__ = [
+    "Judgement",
+    "calibration_error",
+    "checked",
+    "confusion_matrix",
+    "judge",
+    "reliability",
+]
 
 BINS = 15
 SMALLEST = float(np.finfo(np.float64).eps)
@@ -158,6 +165,13 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
     )
 
 
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Expected calibration error, 0 to 1: over the bins of :func:`reliability`, the mean distance
+    between the top probability and the share that is right, by the number of images."""
+    filled = reliability(labels, probabilities).query("n > 0")
+    return float((filled.n * (filled.confidence - filled.accuracy).abs()).sum() / filled.n.sum())
+
+
 def _aucs(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # One-vs-rest AUC of each class (NaN where it does not occur), and DeLong's influence of
     # each image on it: float (8,), (8, N).
@@ -224,7 +238,6 @@ def judge(
     if clusters is not None:
         intervals |= cluster_intervals(labels, predicted, losses, clusters, seed)
     intervals["balanced_accuracy"] = intervals["macro_recall"]
-    filled = reliability(labels, probabilities).query("n > 0")
     precision, recall, f1 = class_scores(matrix)
 
     def row(c: int) -> dict[str, Any]:
@@ -252,7 +265,7 @@ def judge(
         **values,
         auc=auc,
         log_loss=float(losses.mean()),
-        ece=float((filled.n * (filled.confidence - filled.accuracy).abs()).sum() / n),
+        ece=calibration_error(labels, probabilities),
         per_class=[row(int(c)) for c in np.flatnonzero(true_counts + predicted_counts)],
         confusion_matrix=matrix.tolist(),
         intervals=intervals,

@@ -47,7 +47,7 @@ def evaluation_key(description: Description, dataset: Dataset, part: str, tta: b
         [FORMAT, __version__],
         _without_checksum(description.changed(files=files)),
         [dataset.fingerprint, dataset.curation.fingerprint],
-        [part, bool(description.tta if tta is None else tta)],
+        [part, description.views(tta)],
     ]
     text = json.dumps(depends, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -108,7 +108,7 @@ def load_evaluation(
             part,
             arrays["indices"],
             arrays["labels"],
-            bool(description.tta if tta is None else tta),
+            description.views(tta),
             Answers(**{key: arrays[key] for key in ANSWERS}, maps=[]),
             judged[0][1],
             judged[1:],

@@ -110,7 +110,9 @@ def member_table(found: Evaluation, description: Description) -> pd.DataFrame:
     ``lost`` (images only right with it, only right without it).
     """
     answers = found.answers
-    weights = np.array([m.weight for m in description.members])
+    # A cascade asks not all of them of every image.
+    by_name = {m.name: m.weight for m in description.members}
+    weights = np.array([by_name[name] for name, _ in found.members])
     without: list[Any] = [None] * len(weights)
     if len(weights) > 1:
         _, _, without = contributions(

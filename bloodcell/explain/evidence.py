@@ -143,10 +143,12 @@ class Evidence:
     Attributes:
         whole: float32, S×S×8, of the weighted average of the members.
         members: the same of each member alone.
+        votes: float32, m×8: what each member says of the photograph, one view, uncalibrated.
     """
 
     whole: np.ndarray
     members: list[np.ndarray]
+    votes: np.ndarray
 
 
 def find_evidence(ensemble: Ensemble, image: np.ndarray) -> Evidence:
@@ -159,4 +161,8 @@ def find_evidence(ensemble: Ensemble, image: np.ndarray) -> Evidence:
     raw = ensemble.run(shown, tta=False)
     # Not calibrated: the temperature would only stretch the odds.
     mean = np.tensordot(ensemble.weights / ensemble.weights.sum(), raw.probabilities, axes=1)
-    return Evidence(spread_out(parts, mean), [spread_out(parts, p) for p in raw.probabilities])
+    return Evidence(
+        spread_out(parts, mean),
+        [spread_out(parts, p) for p in raw.probabilities],
+        raw.probabilities[:, 0],
+    )

@@ -44,7 +44,7 @@ class LiteModel:
 
     Attributes:
         size: pixels a side of its input. channels: C, numbers in its feature vector.
-        textures: T, numbers that it says of textures.
+        textures: T, numbers that it says of textures. bytes: size of the file.
 
     Raises:
         BadInput: the bytes are not such a file.
@@ -53,7 +53,7 @@ class LiteModel:
     def __init__(self, content: bytes, name: str, threads: int | None = None):
         from ai_edge_litert.interpreter import Interpreter
 
-        self.name = name
+        self.name, self.bytes = name, len(content)
         # An interpreter is not thread-safe, and a server answers several people.
         self._lock = threading.Lock()
         try:

@@ -3,8 +3,7 @@
 from collections import defaultdict
 
 from bloodcell.data.imaging.cropping import Crop, around
-from bloodcell.data.imaging.decode import decode_image
-from bloodcell.data.readers.inputs import File, content_of
+from bloodcell.data.readers.decoded import Decoded
 from bloodcell.errors import BloodCellError
 from bloodcell.progress import Progress, silent
 from bloodcell.smear.count import SHOWN, agreed
@@ -14,11 +13,12 @@ __all__ = ["squares"]
 
 
 def squares(
-    files: list[File], known: frozenset[tuple[int, int]], progress: Progress = silent
+    decoded: Decoded, known: frozenset[tuple[int, int]], progress: Progress = silent
 ) -> tuple[dict[int, Crop], list[int]]:
     """Look at photographs that may show one white cell or several.
 
     Args:
+        decoded: the photographs; who looks at them next does not decode them again.
         known: (height, width) of photographs that are cut as the training ones were.
 
     Returns:
@@ -28,10 +28,10 @@ def squares(
     """
     fields: dict[int, Field] = {}
     sizes = defaultdict(list)
-    for position, (name, content) in enumerate(files):
-        progress(position, len(files), "cells sought")
+    for position in range(len(decoded.files)):
+        progress(position, len(decoded.files), "cells sought")
         try:
-            image = decode_image(content_of(content), name)
+            image = decoded.image(position)
         except BloodCellError:
             continue
         if image.shape[:2] in known:
@@ -40,7 +40,7 @@ def squares(
         if field.red_cell is not None:
             fields[position] = field
             sizes[image.shape[:2]].append(position)
-    own = [fields[i].red_cell if i in fields else None for i in range(len(files))]
+    own = [fields[i].red_cell if i in fields else None for i in range(len(decoded.files))]
     scales = agreed(own, list(sizes.values()))
     found, several = {}, []
     for position, field in fields.items():

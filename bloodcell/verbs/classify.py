@@ -38,6 +38,7 @@ def classify(
 ) -> None:
     """Say which cell is on each image, how sure, or that it is none of the eight."""
     from bloodcell.data.imaging.cropping import parse_crop
+    from bloodcell.data.readers.decoded import Decoded
     from bloodcell.data.readers.inputs import gathered, unpacked
     from bloodcell.data.readers.strays import passed_over_text
     from bloodcell.ensemble.answer_files import answers_csv, answers_json
@@ -54,14 +55,14 @@ def classify(
     files = unpacked(gathered(images, strays), strays)
     if strays:
         print(f"note: {passed_over_text(strays)}", file=sys.stderr)
-    alone, several = {}, []
+    alone, several, decoded = {}, [], Decoded(files)
     if square is None:
-        alone, several = squares(files, loaded.description.field_of_view.sizes, to_stderr())
+        alone, several = squares(decoded, loaded.description.field_of_view.sizes, to_stderr())
     if several:
         names = ", ".join(files[i][0] for i in several[:3]) + (" …" if len(several) > 3 else "")
         print(f"note: several white cells on {names}: `count` answers for each.", file=sys.stderr)
     found = answer(
-        loaded, files, tta=tta, crop=square, moved=alone, balance=balance, progress=to_stderr()
+        loaded, decoded, tta=tta, crop=square, moved=alone, balance=balance, progress=to_stderr()
     )
     shift = find_shift(loaded, found.backgrounds, found.answers.novelty)
     if shift is not None and shift.found:

@@ -41,6 +41,13 @@ def ensemble(
     tta: Annotated[
         bool, typer.Option("--tta/--no-tta", help="Average over the eight flips and turns.")
     ] = False,
+    cascade: Annotated[
+        bool,
+        typer.Option(
+            "--cascade",
+            help="Let the smallest member answer alone where it is sure, if that costs nothing.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Combine finished runs into an ensemble: a folder, and one zip of it."""
@@ -52,9 +59,19 @@ def ensemble(
         raise BadInput("Both --weight and --find-weights were given: choose one of them.")
     opened = [open_run(context.obj, r) for r in runs]
     weights = "found" if find_weights else weight
-    path = compose(context.obj, opened, name, weights=weights, tta=tta, progress=to_stderr())
+    path = compose(
+        context.obj,
+        opened,
+        name,
+        weights=weights,
+        tta=tta,
+        cascade=cascade,
+        progress=to_stderr(),
+    )
     description = Bundle(path).description
-    shown = {"members", "temperature", "tta", "novelty", "measured", "left_out"}
+    if cascade and description.cascade is None:
+        print("note: no cascade: all members answer each image.", file=sys.stderr)
+    shown = {"members", "temperature", "tta", "novelty", "measured", "left_out", "cascade"}
     found = {
         "name": name,
         "path": str(path),

@@ -30,7 +30,9 @@ EnsembleName = Annotated[
 ]
 Tta = Annotated[
     bool | None,
-    typer.Option("--tta/--no-tta", help="Average over the eight flips and turns, or not."),
+    typer.Option(
+        "--tta/--no-tta", help="Ask all members, over the eight flips and turns, or once."
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bloodcell.data.readers.decoded import Decoded
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.answer_files import answers_json
 from bloodcell.ensemble.classify import classify
@@ -38,7 +39,8 @@ def test_twenty_sessions_at_once(page: Any, server: Server, trained_home: Path, 
     cells = [cells_of(k) for k in range(SESSIONS)]
     known = ensemble.description.field_of_view.sizes
     wanted = [
-        answers_json(classify(ensemble, files, moved=squares(files, known)[0])) for files in cells
+        answers_json(classify(ensemble, files, moved=squares(Decoded(files), known)[0]))
+        for files in cells
     ]
     own = [tmp_path / name for name, _ in cells[0]]
     for file, (_, data) in zip(own, cells[0], strict=True):

@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.readers.decoded import Decoded
 from bloodcell.data.store.library import rename_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
 from bloodcell.errors import Stopped
+from bloodcell.smear.squares import squares
 from bloodcell.ui.classify import photographs
 from bloodcell.ui.classify.answers import (
     UNREADABLE,
@@ -66,7 +68,9 @@ def test_one_photograph_gets_a_card(trained_home: Path, ensemble: Ensemble, monk
     app = open_page(trained_home, "classify", monkeypatch)
     app.file_uploader[0].upload("cell.png", drawn(7), "image/png")
     settled(app.run())
-    (row,) = answers_json(classify(ensemble, [("cell.png", drawn(7))]))
+    decoded = Decoded([("cell.png", drawn(7))])
+    square, _ = squares(decoded, ensemble.description.field_of_view.sizes)
+    (row,) = answers_json(classify(ensemble, decoded, moved=square))
     text = words(app)
     assert "1 file: **1** " in text
     assert "Classified in " in text

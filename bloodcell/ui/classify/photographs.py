@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from bloodcell.data.imaging.cropping import Crop
+from bloodcell.data.readers.decoded import Decoded
 from bloodcell.data.readers.inputs import File, unpacked
 from bloodcell.data.readers.strays import passed_over_text
 from bloodcell.ensemble.classify import Classified, classify
@@ -146,7 +147,9 @@ def _cached(where: str, key: Any, most: int, make: Callable[[], Any]) -> Any:
     return found
 
 
-def classify_job(ensemble: Ensemble, photographs: Photographs, tta: bool, balance: bool) -> Job:
+def classify_job(
+    ensemble: Ensemble, photographs: Photographs, tta: bool | None, balance: bool
+) -> Job:
     """The job, running or done, that answers for these photographs; its result is Answered.
 
     The same files, ensemble and settings are answered once in a session; a file whose square was
@@ -164,10 +167,11 @@ def classify_job(ensemble: Ensemble, photographs: Photographs, tta: bool, balanc
         def work(progress: Progress) -> Answered:
             begin = time.perf_counter()
             known = ensemble.description.field_of_view.sizes
-            alone, several = squares(photographs.files, known, progress)
+            decoded = Decoded(photographs.files)
+            alone, several = squares(decoded, known, progress)
             found = classify(
                 ensemble,
-                photographs.files,
+                decoded,
                 tta=tta,
                 moved=alone,
                 balance=balance,
@@ -197,7 +201,7 @@ def retry(job: Job) -> None:
 
 
 def apply_moved_crops(
-    ensemble: Ensemble, photographs: Photographs, found: Classified, tta: bool, balance: bool
+    ensemble: Ensemble, photographs: Photographs, found: Classified, tta: bool | None, balance: bool
 ) -> Classified:
     """The answers with those of the files whose square the visitor moved in their places."""
     for position, crop in moved_crops().items():

@@ -11,6 +11,7 @@ from bloodcell import figures
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers
+from bloodcell.explain import Evidence
 from bloodcell.ui.common.format import percent, plain, swatch
 from bloodcell.ui.common.overlay import overlaid, shown_evidence
 
@@ -32,6 +33,8 @@ class Cell:
         novelty: above the ensemble's threshold it is none of the eight.
         recognised: whether it is one of the eight.
         maps: float, S×S×8: ``whole`` of :class:`bloodcell.explain.Evidence`.
+        alone: whether one member answered for all, as it was sure (a cascade); what the others say
+            was then computed for the card.
         truth: the class it is known to be, or None.
         view: which part of the photograph it is, in words.
     """
@@ -46,6 +49,7 @@ class Cell:
     maps: np.ndarray
     truth: int | None = None
     view: str = ""
+    alone: bool = False
 
     @property
     def label(self) -> int:
@@ -63,22 +67,25 @@ def cell_of(
     row: int,
     name: str,
     image: np.ndarray,
-    maps: np.ndarray,
+    evidence: Evidence,
     truth: int | None = None,
     view: str = "",
 ) -> Cell:
     """The cell in row `row` of an ensemble's answers; see :class:`Cell`."""
+    said = answers.members[:, row]
+    unasked = np.isnan(said).any()
     return Cell(
         name,
         image,
         answers.probabilities[row],
-        answers.members[:, row],
+        evidence.votes if unasked or len(said) < len(evidence.votes) else said,
         answers.prediction_sets[row],
         float(answers.novelty[row]),
         bool(answers.recognised[row]),
-        maps,
+        evidence.whole,
         truth,
         view,
+        bool(unasked),
     )
 
 
@@ -220,4 +227,6 @@ def _votes(cell: Cell, description: Description) -> None:
         agree = f"The answer is that of a head fitted to {plain(adapted.laboratory)}. "
     elif len(cell.members) > 1:
         agree = "All networks agree. " if len(votes) == 1 else "The networks **disagree**. "
+    if cell.alone and description.cascade is not None:
+        agree += f"{description.cascade.first} was sure and answered alone. "
     st.caption(f"{agree}Each network alone, before calibration.")

@@ -190,7 +190,7 @@ def open_image(found: Evaluation, dataset: Dataset, name: str, row: int) -> None
     evidence = find_evidence(ensemble, image)
     called = str(dataset.items["name"].iloc[index])
     truth = int(found.labels[row])
-    cell = cell_of(found.answers, row, called, image, evidence.whole, truth)
+    cell = cell_of(found.answers, row, called, image, evidence, truth)
     cell_card(cell, ensemble.description, "evaluated")
     if len(evidence.members) > 1:
         _show_members(cell, ensemble, evidence)

@@ -199,6 +199,12 @@ def show_members(found: Evaluation, description: Description) -> None:
     """Compare the ensemble with its members and with the published result."""
     rows = [(f"{found.ensemble} (ensemble)", found.judgement), *found.members]
     n = len(found.labels)
+    if found.tta is None:
+        st.info(
+            f"Only {found.members[0][0]} looked at every image, as the ensemble answers by a "
+            "cascade: switch on All networks to compare the members.",
+            icon=":material/info:",
+        )
     table = [
         {
             "Model": name,

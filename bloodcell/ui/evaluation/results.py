@@ -20,7 +20,6 @@ from bloodcell.ui.common.state import changed_at, load_ensemble, workspace
 
 __all__ = [
     "AT_ONCE",
-    "TTA_HELP",
     "count_predictions",
     "describe_work",
     "ensemble_description",
@@ -33,10 +32,6 @@ __all__ = [
 AT_ONCE = 6000
 KEPT = 8
 _LOCK = threading.Lock()
-TTA_HELP = (
-    "Average the predictions over eight flips and rotations of each image. Slower, often slightly "
-    "more accurate."
-)
 
 
 @st.cache_resource
@@ -60,11 +55,11 @@ def ensemble_description(name: str) -> Description:
 
 
 def count_predictions(
-    description: Description, dataset: Dataset, part: str, tta: bool
+    description: Description, dataset: Dataset, part: str, tta: bool | None
 ) -> tuple[int, int, int]:
     """Images of the part, networks, and views of each image: their product is the work."""
     images = len(split_of(description, dataset).indices(part))
-    return images, len(description.members), len(VIEWS) if tta else 1
+    return images, len(description.asked(tta)), len(VIEWS) if tta else 1
 
 
 def describe_work(images: int, networks: int, views: int) -> str:
@@ -73,14 +68,16 @@ def describe_work(images: int, networks: int, views: int) -> str:
     return f"{images:,} images{members}{f' × {views} views' if views > 1 else ''}"
 
 
-def _key(description: Description, dataset: Dataset, part: str, tta: bool) -> tuple[str, ...]:
+def _key(
+    description: Description, dataset: Dataset, part: str, tta: bool | None
+) -> tuple[str, ...]:
     """What an evaluation depends on, and the dataset: two may hold the same images."""
     made = str(dataset.info.get("created", ""))
     return str(dataset.path), made, evaluation_key(description, dataset, part, tta)
 
 
 def find_evaluation(
-    description: Description, dataset: Dataset, part: str, tta: bool
+    description: Description, dataset: Dataset, part: str, tta: bool | None
 ) -> Evaluation | None:
     """The evaluation if it is in memory or on disk."""
     key, kept = _key(description, dataset, part, tta), _memory()
@@ -95,7 +92,13 @@ def find_evaluation(
 
 
 def find_evaluation_job(
-    name: str, description: Description, dataset: Dataset, part: str, tta: bool, *, start: bool
+    name: str,
+    description: Description,
+    dataset: Dataset,
+    part: str,
+    tta: bool | None,
+    *,
+    start: bool,
 ) -> Job | None:
     """The job that evaluates an ensemble; its result is an Evaluation, which is also kept.
 
@@ -119,7 +122,7 @@ def find_robustness_job(
     description: Description,
     dataset: Dataset,
     part: str,
-    tta: bool,
+    tta: bool | None,
     images: int,
     *,
     start: bool,

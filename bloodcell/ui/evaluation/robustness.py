@@ -31,7 +31,7 @@ SOME = 300
 
 
 def show_corruptions(
-    name: str, description: Description, dataset: Dataset, part: str, tta: bool
+    name: str, description: Description, dataset: Dataset, part: str, tta: bool | None
 ) -> None:
     """Show the robustness study, or start, follow, stop and resume it."""
     st.caption(
