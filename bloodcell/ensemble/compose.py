@@ -71,6 +71,7 @@ def compose(
     weights: list[float] | Literal["found"] | None = None,
     tta: bool = False,
     cascade: bool = False,
+    compact: bool = False,
     zipped: bool = True,
     progress: Progress = silent,
 ) -> Path:
@@ -89,6 +90,7 @@ def compose(
         tta: average over the eight flips and turns from now on.
         cascade: from now on let the smallest member answer alone where it is sure, if it can
             without cost: see :mod:`bloodcell.ensemble.cascade`.
+        compact: keep the weights of all members but the smallest in int8, half as large.
         zipped: also write ``NAME.zip`` beside the folder.
 
     Raises:
@@ -109,29 +111,33 @@ def compose(
     labels = dataset.labels
     truth = labels[validation]
     known = _known_cells(dataset, train)
-    models = _models(runs, name)
-    probabilities, novelty_features = _run(models, dataset, validation, tta, progress, "validation")
+    networks = _networks(runs, name, compact, progress)
+    probabilities, novelty_features = _run(
+        [n.model for n in networks], dataset, validation, tta, progress, "validation"
+    )
     apart = calibration_part(dataset.hashes[validation])
     # Where there are too few to set some apart, the same images have to serve twice.
     fit, calibration = ~apart, apart if apart.any() else ~apart
     left_out: list[str] = []
     if weights == FOUND:
         shares = find_weights(truth[fit], probabilities[:, fit])
-        kept = np.flatnonzero(shares > 0)
         left_out = [run.id for run, share in zip(runs, shares, strict=True) if share == 0]
-        runs, models = [runs[i] for i in kept], [models[i] for i in kept]
-        probabilities, novelty_features = probabilities[kept], [novelty_features[i] for i in kept]
-        shares = shares[kept]
+        kept = np.flatnonzero(shares > 0)
+        networks, novelty_features = (
+            [all_[i] for i in kept] for all_ in (networks, novelty_features)
+        )
+        probabilities, shares = probabilities[kept], shares[kept]
+    models = [n.model for n in networks]
     shares = shares / shares.sum()
 
     # The zip gets its name after the folder: nobody else's folder ever has this zip beside it.
     with replacing(packed) if zipped else nullcontext() as target, new_folder(path) as folder:
         (folder / "members").mkdir()
         members = []
-        for run, model, share, own in zip(runs, models, shares, probabilities, strict=True):
-            (folder / "members" / f"{model.name}.tflite").write_bytes(run.read_litert())
+        for network, share, own in zip(networks, shares, probabilities, strict=True):
+            (folder / network.file).write_bytes(network.content)
             accuracy = float((own.argmax(1) == truth).mean())
-            members.append(_member(workspace, run, model, float(share), accuracy))
+            members.append(_member(workspace, network, float(share), accuracy))
         novelty, refusal, rule = _refuse(
             folder, dataset, others, models, members, known, validation, novelty_features, fit,
             calibration, progress,
@@ -166,7 +172,7 @@ def compose(
             "left_out": left_out,
             "home": "home.npz",
             **({} if found is None else {"cascade": found}),
-            "trained_on": _trained_on(dataset, runs, seen),
+            "trained_on": _trained_on(dataset, networks[0].run, seen),
             "measured": {
                 "validation": {
                     "n": len(validation),
@@ -351,24 +357,55 @@ def _write_home(
     (folder / "home.npz").write_bytes(to_bytes(home.tables()))
 
 
-def _models(runs: list[Run], ensemble: str) -> list[LiteModel]:
+@dataclass(frozen=True)
+class Network:
+    """A run's exported network: its bytes, and ready to be asked."""
+
+    run: Run
+    content: bytes
+    model: LiteModel
+
+    @property
+    def file(self) -> str:
+        return f"members/{self.model.name}.tflite"
+
+
+def _networks(runs: list[Run], ensemble: str, compact: bool, progress: Progress) -> list[Network]:
     """The network of each run, named after its backbone; none is called like the ensemble."""
-    found: list[LiteModel] = []
-    for run in runs:
-        name, count, taken = run.config().backbone, 2, {ensemble, *(m.name for m in found)}
+    contents = [run.read_litert() for run in runs]
+    if compact and len(runs) > 1:
+        contents = _with_int8(runs, contents, progress)
+    found: list[Network] = []
+    for run, content in zip(runs, contents, strict=True):
+        backbone = run.config().backbone
+        name, count, taken = backbone, 2, {ensemble, *(n.model.name for n in found)}
         while name in taken:
-            name, count = f"{run.config().backbone}-{count}", count + 1
-        found.append(LiteModel(run.read_litert(), name))
+            name, count = f"{backbone}-{count}", count + 1
+        found.append(Network(run, content, LiteModel(content, name)))
+    return found
+
+
+def _with_int8(runs: list[Run], contents: list[bytes], progress: Progress) -> list[bytes]:
+    """The same, but all except the smallest exported again with weights in int8."""
+    # Imported late: it loads TensorFlow.
+    from bloodcell.models.export import int8_litert
+
+    found, smallest = list(contents), min(range(len(runs)), key=lambda i: len(contents[i]))
+    for i, run in enumerate(runs):
+        progress(i, len(runs), "networks in int8")
+        if i != smallest:
+            found[i] = int8_litert(run.keras_path)
     return found
 
 
 def _member(
-    workspace: Workspace, run: Run, model: LiteModel, share: float, accuracy: float
+    workspace: Workspace, network: Network, share: float, accuracy: float
 ) -> dict[str, Any]:
     """A member's entry; :func:`_refuse` adds its scale."""
+    run, model = network.run, network.model
     return {
         "name": model.name,
-        "file": f"members/{model.name}.tflite",
+        "file": network.file,
         "features": f"members/{model.name}.features.npy",
         "basis": f"members/{model.name}.basis.npy",
         "detector": f"members/{model.name}.detector.npy",
@@ -392,8 +429,8 @@ def _conformal(truth: np.ndarray, calibrated: np.ndarray, set_apart: bool) -> di
     }
 
 
-def _trained_on(dataset: Dataset, runs: list[Run], seen: list[str]) -> dict[str, Any]:
-    config = runs[0].config()
+def _trained_on(dataset: Dataset, run: Run, seen: list[str]) -> dict[str, Any]:
+    config = run.config()
     return {
         "dataset": dataset.name,
         "source": dataset.info["source"],

@@ -48,6 +48,10 @@ def ensemble(
             help="Let the smallest member answer alone where it is sure, if that costs nothing.",
         ),
     ] = False,
+    compact: Annotated[
+        bool,
+        typer.Option("--compact", help="All members but the smallest in int8: half the size."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Combine finished runs into an ensemble: a folder, and one zip of it."""
@@ -66,6 +70,7 @@ def ensemble(
         weights=weights,
         tta=tta,
         cascade=cascade,
+        compact=compact,
         progress=to_stderr(),
     )
     description = Bundle(path).description

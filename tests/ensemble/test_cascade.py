@@ -206,3 +206,16 @@ def test_a_cascade_that_begins_with_nobody_is_refused(workspace: Workspace, tmp_
     info["cascade"]["first"] = "nobody"
     with pytest.raises(BadInput, match="begins with 'nobody'"):
         read_description(info, "steps")
+
+
+def test_a_compact_ensemble_keeps_all_but_the_smallest_in_int8(workspace: Workspace):
+    runs = [*list_runs(workspace)]
+    path = compose(workspace, runs, "small", compact=True, zipped=False)
+    plain = open_ensemble(workspace, "steps")
+    sizes = {f.name: f.stat().st_size for f in (path / "members").glob("*.tflite")}
+    whole = {m.file: len(plain.bundle.read(m.file)) for m in plain.description.members}
+    assert sorted(sizes.values())[0] < 0.75 * max(whole.values())
+    images = open_dataset(workspace, "demo").images[:32]
+    small = open_ensemble(workspace, "small").predict(images, tta=False)
+    close = plain.predict(images, tta=False)
+    assert np.abs(small.members[1] - close.members[1]).max() < 0.2
