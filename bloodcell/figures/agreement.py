@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bloodcell.agreement.methods import BlandAltman, Line
-from bloodcell.figures.theme import ACCENT, GRID, MUTED, RUN_COLOURS, style
+from bloodcell.figures.theme import ACCENT, BEHIND_WHITE, GRID, MUTED, RUN_COLOURS, style
 
 __all__ = ["bland_altman_figure", "kappa_matrix", "regression_figure"]
 
@@ -128,8 +128,8 @@ def kappa_matrix(readers: Sequence[str], values: np.ndarray) -> go.Figure:
             zmax=1,
             text=texts,
             texttemplate="%{text}",
-            textfont={"size": 16},
-            colorscale=[[0, "rgba(139, 95, 211, 0.06)"], [1, "rgba(139, 95, 211, 0.65)"]],
+            textfont={"size": 16, "color": "#ffffff"},
+            colorscale=[[0, BEHIND_WHITE[0]], [1, BEHIND_WHITE[1]]],
             showscale=False,
             xgap=3,
             ygap=3,

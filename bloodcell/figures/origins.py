@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from bloodcell.classes import LABELS
 from bloodcell.figures.dataset import channel_ranges
-from bloodcell.figures.theme import ACCENT, MUTED, SHORT_TITLES, rgba, style
+from bloodcell.figures.theme import ACCENT, BEHIND_WHITE, MUTED, SHORT_TITLES, style
 
 __all__ = ["laboratory_colours", "laboratory_map", "refusal_figure"]
 
@@ -26,15 +26,26 @@ def laboratory_map(counts: np.ndarray, names: list[str]) -> go.Figure:
         z=np.where(values > 0, np.log10(np.maximum(values, 1)) + 1, 0),
         x=titles,
         y=names,
-        text=[[f"{n:,}" if n else "✕" for n in row] for row in values],
+        text=[[f"{n:,}" if n else "" for n in row] for row in values],
         texttemplate="%{text}",
+        textfont={"color": "#ffffff"},
         customdata=values,
-        colorscale=[[0, "rgba(0, 0, 0, 0)"], [0.01, rgba(ACCENT, 0.12)], [1, rgba(ACCENT, 0.85)]],
+        colorscale=[[0, "rgba(0, 0, 0, 0)"], [0.01, BEHIND_WHITE[0]], [1, BEHIND_WHITE[1]]],
         zmin=0,
         xgap=2,
         ygap=2,
         showscale=False,
         hovertemplate="%{y}, %{x}: %{customdata:,} cells<extra></extra>",
+    )
+    rows, columns = np.nonzero(values == 0)
+    fig.add_scatter(
+        x=[titles[k] for k in columns],
+        y=[names[k] for k in rows],
+        text=["✕"] * len(rows),
+        mode="text",
+        textfont={"color": MUTED},
+        hoverinfo="skip",
+        showlegend=False,
     )
     style(fig, 120 + 40 * len(names))
     fig.update_xaxes(side="top", showgrid=False, type="category")

@@ -6,6 +6,7 @@ from bloodcell.classes import CLASSES
 
 __all__ = [
     "ACCENT",
+    "BEHIND_WHITE",
     "CLASS_COLOURS",
     "CONFIG",
     "GRID",
@@ -21,6 +22,9 @@ ACCENT = "#8b5fd3"
 # Greys that keep 3:1 on both backgrounds, for what is not data of its own.
 MUTED = "#80808c"
 GRID = "rgba(128, 128, 140, 0.28)"
+# A heat map's colours from low to high behind white numbers: opaque, since plotly and the page do
+# not know each other's background, and dark enough to read on either.
+BEHIND_WHITE = ("#9772d6", "#54309c")
 CLASS_COLOURS = {c.name: c.colour for c in CLASSES}
 # Eight full names do not fit beside each other on a phone.
 SHORT_TITLES = {
