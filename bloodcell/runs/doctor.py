@@ -19,7 +19,8 @@ import psutil
 from bloodcell.errors import BloodCellError
 from bloodcell.files import format_bytes, temporary_beside
 from bloodcell.locks import locked
-from bloodcell.runs.engines import ENGINES
+from bloodcell.runs.engines import ENGINES, Engine
+from bloodcell.runs.engines.ray import Ray
 from bloodcell.runs.engines.slurm import Slurm
 from bloodcell.runs.process import gpus
 from bloodcell.runs.queue import engaged, settings, slots_of, waiting
@@ -35,6 +36,7 @@ CLOCK_S = 30.0
 NEEDED = ("tensorflow", "keras", "ai-edge-litert", "streamlit", "numpy", "opencv-python-headless")
 OPTIONAL = {
     "submitit": "jobs for Slurm",
+    "ray": "a Ray that is started here",
     "optuna": "sweeps with --trials",
     "tensorboard": "`--tracker tensorboard=…`",
     "mlflow-skinny": "`--tracker mlflow=…`",
@@ -235,21 +237,33 @@ def _queue(workspace: Workspace) -> Told:
 
 
 def _cluster(workspace: Workspace) -> Told:
-    wanted = settings(workspace).engine == Slurm.name
-    if shutil.which("sbatch") is None:
-        level = "error" if wanted else "note"
-        yield level, "Slurm: its tools (sbatch) are not on this machine."
-        return
-    if importlib.util.find_spec("submitit") is None:
+    chosen = settings(workspace).engine
+    yield _slurm(workspace, "error" if chosen == Slurm.name else "note")
+    if chosen == Ray.name or (workspace.queue / "ray.json").exists():
+        level = "error" if chosen == Ray.name else "note"
+        yield _ask(Ray(workspace), level, "Ray would take a job as it is set: {}.")
+    else:
         yield (
-            "error" if wanted else "note",
-            "Slurm is here, and the library submitit is missing: "
-            "`pip install -r requirements-cluster.txt`.",
+            "note",
+            "Ray: no address is set: `python -m bloodcell queue --engine ray --set "
+            "address=http://HEAD:8265` does.",
         )
-        return
+
+
+def _slurm(workspace: Workspace, level: str) -> tuple[str, str]:
+    if shutil.which("sbatch") is None:
+        return level, "Slurm: its tools (sbatch) are not on this machine."
+    if importlib.util.find_spec("submitit") is None:
+        return level, (
+            "Slurm is here, and the library submitit is missing: "
+            "`pip install -r requirements-cluster.txt`."
+        )
+    return _ask(Slurm(workspace), level, "Slurm would take a job as it is set: {}.")
+
+
+def _ask(engine: Engine, level: str, words: str) -> tuple[str, str]:
+    """What an engine says of a job; `level` if it would not take it."""
     try:
-        told = Slurm(workspace).check()
+        return "ok", words.format(engine.check())
     except BloodCellError as error:
-        yield "error" if wanted else "note", str(error)
-        return
-    yield "ok", f"Slurm would take a job as it is set: {told.removeprefix('sbatch: ').strip()}."
+        return level, str(error)

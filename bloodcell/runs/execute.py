@@ -223,7 +223,8 @@ def execute(
 
         writer = RunWriter(run, log)
         writer.beat()
-        every_s = HEARTBEAT_S if requeue is None else CLUSTER_HEARTBEAT_S
+        here = writer.status.get("engine", "local") == "local"
+        every_s = HEARTBEAT_S if here else CLUSTER_HEARTBEAT_S
         threading.Thread(target=writer.keep_beating, args=(every_s,), daemon=True).start()
         try:
             with _signals(writer, scheduled=requeue is not None):

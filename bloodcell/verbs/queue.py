@@ -70,15 +70,15 @@ def queue(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="local or slurm: who carries RUN out, or without one all from now on."),
+        typer.Option(help="local, slurm or ray: who carries out RUN, or without one all."),
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="With --engine slurm: what its jobs ask for, such as partition=gpu, minutes=240, "
-            "memory=16, cpus=4, gpus=1; may be repeated.",
+            help="With --engine slurm or ray: what its jobs ask for, such as partition=gpu, "
+            "minutes=240, memory=16, cpus=4, gpus=1, address=http://head:8265; may be repeated.",
         ),
     ] = None,
     start: Annotated[
@@ -92,7 +92,7 @@ def queue(
     Only --start, or a RUN that is queued, starts anything.
     """
     from bloodcell.runs import queue as waits
-    from bloodcell.runs.engines.slurm import describe_job
+    from bloodcell.runs.engines import describe_job
     from bloodcell.runs.run import open_run
     from bloodcell.runs.supervisor import supervise as start_in_turn
 
@@ -144,24 +144,19 @@ def _change_engine(
     Args:
         one: the engine is meant for one run, and the workspace's stays.
     """
-    from bloodcell.runs.engines.slurm import change_slurm
+    from bloodcell.runs.engines import ENGINES
     from bloodcell.runs.queue import change_settings, check_engine, settings
 
     if engine is not None:
         check_engine(engine)
     meant = engine or settings(workspace).engine
     values = _values(changes)
-    if values and meant != "slurm":
-        raise BadInput(
-            f"--set is of jobs of a cluster, and the engine is {meant}: give --engine slurm with "
-            "it, or change the config of a run with `edit`."
-        )
-    if meant == "slurm" and slots is not None:
-        values["slots"] = slots
-    if meant == "slurm" and (values or engine is not None):
-        change_slurm(workspace, **values)
-    elif slots is not None:
+    if slots is not None and meant == "local":
         change_settings(workspace, slots=slots)
+    elif slots is not None:
+        values["slots"] = slots
+    if values or engine is not None:
+        ENGINES[meant](workspace).change(**values)
     if engine is not None and not one:
         change_settings(workspace, engine=engine)
 

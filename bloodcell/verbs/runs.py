@@ -124,7 +124,8 @@ def train(
         ),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="local or slurm: queue it there, whatever the workspace's.")
+        str | None,
+        typer.Option(help="local, slurm or ray: queue it there, not with the workspace's."),
     ] = None,
     detach: Detach = False,
     as_json: AsJson = False,

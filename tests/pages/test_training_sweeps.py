@@ -93,3 +93,25 @@ def test_where_runs_go_is_offered_only_where_there_is_a_choice(
     # How Python is called there is a command, and whoever sees the page must not set one.
     assert not [w.key for w in app.text_input if "python" in (w.key or "")]
     assert list_runs(held) == []
+
+
+def test_where_ray_is_and_how_its_jobs_begin_is_not_changed_by_the_page(
+    held: Workspace, open_page: Open, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("shutil.which", lambda name, **how: None)
+    write_json(held.queue / "ray.json", {"address": "http://head:8265", "python": "python3"})
+    asked = []
+    monkeypatch.setattr("bloodcell.runs.engines.ray.check_ray", asked.append)
+    app = open_page(held.home, "training")
+    app.button_group(key="engine").set_value("ray").run()
+    assert "The Ray at http://head:8265" in words(app)
+    app.number_input(key="ray_cpus").set_value(3).run()
+    app.button(key="set_engine").click().run()
+    assert not app.exception
+    assert settings(held).engine == "ray"
+    assert (asked[-1].address, asked[-1].python, asked[-1].cpus) == (
+        "http://head:8265",
+        "python3",
+        3,
+    )
+    assert not [w.key for w in app.text_input if (w.key or "").startswith("ray_")]

@@ -56,6 +56,9 @@ def test_what_is_wrong_is_named_with_what_to_do(demo_copy: Path, monkeypatch: py
     assert "cluster, note: Slurm: its tools (sbatch) are not" in told
     write_json(workspace.queue / "settings.json", {"slots": 1, "engine": "slurm"})
     assert "cluster, error: Slurm: its tools (sbatch) are not" in said(workspace)
+    write_json(workspace.queue / "settings.json", {"slots": 1, "engine": "ray"})
+    write_json(workspace.queue / "ray.json", {"address": "http://127.0.0.1:9"})
+    assert "cluster, error: No Ray answers at http://127.0.0.1:9" in said(workspace)
     write_json(workspace.queue / "settings.json", [])
     told = said(workspace)
     assert "queue, error: " in told

@@ -5,8 +5,9 @@ An engine for another cluster is one more class with these methods in `ENGINES`:
 folder tells the rest.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from bloodcell.errors import BadInput
 from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
@@ -17,6 +18,8 @@ class Engine:
     """Carries runs out."""
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """As people call it."""
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
@@ -25,6 +28,26 @@ class Engine:
     def slots(self) -> int | None:
         """How many runs it is given at a time; None: as many as the queue has slots."""
         return None
+
+    def change(self, **changes: Any) -> None:
+        """Change what its runs ask for, if that could ever be granted.
+
+        Raises:
+            BadInput: there is no such setting, or it is refused.
+            Offline: what carries runs out does not answer.
+        """
+        if changes:
+            raise BadInput(
+                f"--set is of jobs of a cluster, and the engine is {self.name}: give --engine "
+                "slurm or ray with it, or change the config of a run with `edit`."
+            )
+
+    def check(self) -> str:
+        """Whether it would take a run of this workspace as it is set: what it answered.
+
+        Raises: as :meth:`change`.
+        """
+        return ""
 
     def submit(self, run: Run) -> None:
         """Have a queued run carried out, and return at once.

@@ -13,6 +13,7 @@ class Local(Engine):
     """Processes of this machine, which say all there is to say themselves."""
 
     name: ClassVar[str] = "local"
+    title: ClassVar[str] = "This machine"
 
     def submit(self, run: Run) -> None:
         start(self.workspace, run)

@@ -1,11 +1,8 @@
 """Runs as jobs of a Slurm cluster, submitted by submitit.
 
 Slurm decides when and where a job runs; the queue hands over at most `slots` runs at a time. A job
-has the name of its run, so that one that was submitted and not written down is found again.
-``job.json`` in the run's folder says what Slurm said of it last; only the supervisor writes it.
-What submitit keeps (the script, the log of the job) lies in the run's ``slurm/``.
-
-The tools of Slurm are asked in the way that works without accounting, for all jobs at once.
+has the name of its run. What submitit keeps (the script, the log of the job) lies in the run's
+``slurm/``. The tools of Slurm are asked in the way that works without accounting.
 """
 
 import contextlib
@@ -14,36 +11,37 @@ import importlib.util
 import re
 import shutil
 import subprocess
-import time
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from bloodcell.errors import BadInput, BloodCellError, NameTaken, NotFound, Offline
-from bloodcell.files import read_json, write_json
+from bloodcell.errors import BadInput, Offline
+from bloodcell.files import write_json
 from bloodcell.locks import changing
-from bloodcell.runs.engines.engine import Engine
-from bloodcell.runs.launch import ask_to_stop
-from bloodcell.runs.lock import hold
-from bloodcell.runs.run import ACTIVE, Run
+from bloodcell.runs.engines.scheduled import (
+    MOST_SLOTS,
+    Scheduled,
+    Seen,
+    changed_settings,
+    check_line,
+    check_numbers,
+    read_settings,
+)
+from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
 __all__ = [
-    "MOST_SLOTS",
-    "Seen",
     "Slurm",
     "SlurmSettings",
     "change_slurm",
     "describe_end",
-    "describe_job",
     "parse_details",
     "parse_squeue",
     "slurm_settings",
     "with_log",
 ]
 
-MOST_SLOTS = 1000
 COMMAND_S = 20.0
-EVERY_S = 5.0
 LOG_BYTES = 4096
 # Jobs that have begun, or may begin; all other states are ends.
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
@@ -84,22 +82,15 @@ class SlurmSettings:
     setup: str = ""
 
     def __post_init__(self):
-        for name, low, high in (
-            ("slots", 1, MOST_SLOTS),
-            ("minutes", 1, 60 * 24 * 60),
-            ("memory", 0.1, 100_000),
-            ("cpus", 1, 10_000),
-            ("gpus", 0, 1000),
-            ("grace", 5, 24 * 3600),
-        ):
-            value = getattr(self, name)
-            kinds = (int, float) if name == "memory" else int
-            number = isinstance(value, kinds) and not isinstance(value, bool)
-            if not number or not low <= value <= high:
-                raise BadInput(
-                    f"A Slurm job cannot have {value!r} for {name}: expected a number from {low} "
-                    f"to {high:,}."
-                )
+        limits = {
+            "slots": (1, MOST_SLOTS),
+            "minutes": (1, 60 * 24 * 60),
+            "memory": (0.1, 100_000),
+            "cpus": (1, 10_000),
+            "gpus": (0, 1000),
+            "grace": (5, 24 * 3600),
+        }
+        check_numbers(self, "Slurm", limits, ("memory",))
         for name in ("partition", "account", "qos"):
             value = getattr(self, name)
             if not isinstance(value, str) or not _WORD.fullmatch(value):
@@ -107,10 +98,8 @@ class SlurmSettings:
                     f"{value!r} cannot be the {name} of a Slurm job: expected its name as "
                     "`sinfo` or `sacctmgr` show it."
                 )
-        for name in ("python", "setup"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value.isprintable():
-                raise BadInput(f"{value!r} cannot be the {name} of a Slurm job: expected one line.")
+        check_line(self, "Slurm", "python")
+        check_line(self, "Slurm", "setup")
 
 
 def slurm_settings(workspace: Workspace) -> SlurmSettings:
@@ -119,14 +108,7 @@ def slurm_settings(workspace: Workspace) -> SlurmSettings:
     Raises:
         BadInput: ``queue/slurm.json`` is damaged.
     """
-    path = workspace.queue / "slurm.json"
-    if not path.exists():
-        return SlurmSettings()
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise BadInput(f"{path} holds no settings: delete it to begin with the usual ones again.")
-    known = {f.name for f in fields(SlurmSettings)}
-    return SlurmSettings(**{k: v for k, v in found.items() if k in known})
+    return read_settings(SlurmSettings, workspace.queue / "slurm.json")
 
 
 def change_slurm(workspace: Workspace, **changes: Any) -> SlurmSettings:
@@ -136,17 +118,11 @@ def change_slurm(workspace: Workspace, **changes: Any) -> SlurmSettings:
         BadInput: there is no such setting, or Slurm refuses a job with it.
         Offline: there is no Slurm here, or it does not answer.
     """
-    known = [f.name for f in fields(SlurmSettings)]
-    if unknown := sorted(set(changes) - set(known)):
-        raise BadInput(
-            f"A Slurm job has no {', '.join(unknown)}: expected some of {', '.join(known)}."
-        )
-    # Names of accounts may look like numbers.
-    words = ("partition", "account", "qos")
-    changes = {k: str(v) if k in words else v for k, v in changes.items()}
     path = workspace.queue / "slurm.json"
     with changing(path):
-        new = replace(slurm_settings(workspace), **changes)
+        new = changed_settings(
+            slurm_settings(workspace), "Slurm", ("partition", "account", "qos"), changes
+        )
         check_slurm(new)
         write_json(path, asdict(new))
     return new
@@ -223,23 +199,6 @@ def _ask(words: list[str]) -> str:
         f"Slurm refuses ({words[0]}: {said or 'no reason given'}): see `sinfo` for what there is "
         "and change it with `python -m bloodcell queue --engine slurm --set KEY=VALUE`."
     )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What Slurm says of a job.
-
-    Attributes:
-        state: Slurm's word, such as PENDING or OUT_OF_MEMORY.
-        reason: why it waits, or was ended; "" for none.
-        node: where it runs or ran.
-        exit_code: as Slurm writes it, code:signal; "" while it is not known.
-    """
-
-    state: str
-    reason: str = ""
-    node: str = ""
-    exit_code: str = ""
 
 
 def parse_squeue(told: str) -> dict[str, Seen]:
@@ -338,175 +297,51 @@ def _log_of(run: Run, job: str) -> str:
         return ""
 
 
-def describe_job(run: Run) -> str:
-    """Where a run is at Slurm, as far as that was seen; "" if it is not there."""
-    job = _job_of(run)
-    if job is None:
-        return ""
-    state, reason, node = (str(job.get(key) or "") for key in ("state", "reason", "node"))
-    where = f" on {node}" if node else ""
-    why = f" ({reason})" if reason else ""
-    words = "waits" if state in WAITING else state.lower().replace("_", " ")
-    return f"Slurm job {job['job']}: {words}{where}{why}"
-
-
-class Slurm(Engine):
-    """Jobs of a cluster that sees this workspace under the same path."""
+class Slurm(Scheduled):
+    """Jobs of a Slurm cluster."""
 
     name: ClassVar[str] = "slurm"
-
-    def __init__(self, workspace: Workspace, every_s: float = EVERY_S):
-        super().__init__(workspace)
-        self.every_s = every_s
-        self._asked = 0.0
-        self._given: dict[str, Run] | None = None
-        self._missed: dict[str, int] = {}
+    title: ClassVar[str] = "Slurm"
+    waiting_states: ClassVar[Collection[str]] = WAITING
+    running_states: ClassVar[Collection[str]] = RUNNING
+    cancelled: ClassVar[str] = "CANCELLED"
 
     @property
     def slots(self) -> int:
         return slurm_settings(self.workspace).slots
 
+    def change(self, **changes: Any) -> None:
+        change_slurm(self.workspace, **changes)
+
     def check(self) -> str:
-        """Whether Slurm would take a job of this workspace: what it answered."""
-        return check_slurm(slurm_settings(self.workspace))
+        return check_slurm(slurm_settings(self.workspace)).removeprefix("sbatch: ").strip()
 
-    def submit(self, run: Run) -> None:
-        settings = slurm_settings(self.workspace)
-        check_slurm(settings)
-        there = parse_squeue(_squeue(f"--name={run.id}", f"--user={getpass.getuser()}"))
-        if ending := [job for job, seen in there.items() if seen.state in RUNNING]:
-            # Slurm may be about to begin it once more.
-            raise NameTaken(f"Slurm job {ending[0]} of run {run.id} is still ending: wait for it.")
-        with hold(run):
-            run.stop_path.unlink(missing_ok=True)
-            status = run.status()
-            if status["state"] != "finished":
-                status |= {"state": "queued", "reason": "", "pid": None, "launched": time.time()}
-                write_json(run.status_path, {**status, "engine": self.name, "host": ""})
-        waits = [job for job, seen in there.items() if seen.state in WAITING]
-        # Let go of the run before: the job may begin at once.
-        try:
-            job = waits[0] if waits else _submit(self.workspace, run, settings)
-        except BloodCellError:
-            with hold(run):
-                gone = ("launched", "engine", "host")
-                status = {k: v for k, v in run.status().items() if k not in gone}
-                write_json(run.status_path, status)
-            raise
-        said = {"engine": self.name, "job": job, "submitted": time.time(), "ended": None}
-        write_json(run.job_path, said | asdict(Seen("PENDING")), run.path)
-        self._open()[run.id] = run
+    def is_job(self, text: str) -> bool:
+        return bool(re.fullmatch(r"\d+(_\d+)?", text))
 
-    def cancel(self, run: Run) -> None:
-        ask_to_stop(run)
-        if job := _job_of(run):
-            # Only a job that waits: one that runs finds the request and saves its state.
-            with contextlib.suppress(BadInput):
-                _ask(["scancel", "--state=PENDING", job["job"]])
+    def jobs_of(self, run: Run) -> dict[str, Seen]:
+        return parse_squeue(_squeue(f"--name={run.id}", f"--user={getpass.getuser()}"))
 
-    def end(self, run: Run) -> None:
-        if (job := _job_of(run)) and run.status()["state"] in ACTIVE:
-            _ask(["scancel", "--signal=KILL", "--full", job["job"]])
+    def hand_over(self, run: Run) -> str:
+        return _submit(self.workspace, run, slurm_settings(self.workspace))
 
-    def given(self) -> list[Run]:
-        return list(self._open().values())
+    def look(self, jobs: Collection[str]) -> dict[str, Seen]:
+        told = parse_squeue(_squeue(f"--jobs={','.join(jobs)}"))
+        for job in jobs:
+            if job not in told or told[job].state not in (*WAITING, *RUNNING):
+                details = _details(job)
+                told[job] = details if details.state else told.get(job, details)
+        return told
 
-    def _open(self) -> dict[str, Run]:
-        if self._given is None:
-            runs = [Run(self.workspace.runs / n) for n in self.workspace.names("runs")]
-            self._given = {run.id: run for run in runs if _job_of(run)}
-        return self._given
+    def take_back(self, job: str) -> None:
+        _ask(["scancel", "--state=PENDING", job])
 
-    def watch(self) -> None:
-        runs = self._open()
-        if runs and time.monotonic() - self._asked >= self.every_s:
-            self._asked = time.monotonic()
-            # One that does not answer now is asked again: the jobs go on without us.
-            with contextlib.suppress(Offline):
-                self._look(runs)
+    def kill(self, job: str) -> None:
+        _ask(["scancel", "--signal=KILL", "--full", job])
 
-    def _look(self, runs: dict[str, Run]) -> None:
-        jobs = {run_id: job["job"] for run_id, run in runs.items() if (job := _job_of(run))}
-        for run_id in set(runs) - set(jobs):
-            del runs[run_id]
-        told = parse_squeue(_squeue(f"--jobs={','.join(jobs.values())}")) if jobs else {}
-        for run_id, job in jobs.items():
-            seen = told.get(job) or _details(job)
-            if not seen.state and self._missed.setdefault(run_id, 0) < 1:
-                # Once more: it may be between two lists.
-                self._missed[run_id] += 1
-                continue
-            self._missed.pop(run_id, None)
-            if seen.state not in (*WAITING, *RUNNING):
-                seen = (told.get(job) and _details(job)) or seen
-            if self._write(runs[run_id], job, seen):
-                del runs[run_id]
-
-    def _write(self, run: Run, job: str, seen: Seen) -> bool:
-        """Write down what was seen; True if that was the end of the job."""
-        ended = seen.state not in (*WAITING, *RUNNING)
-        try:
-            if ended:
-                self._write_end(run, job, seen)
-            elif seen.state in WAITING:
-                _wait_again(run, job)
-        except NameTaken:
-            # Its process still writes: at the next look.
-            return False
-        except (NotFound, BadInput, OSError):
-            # A run that was deleted or damaged meanwhile.
-            return True
-        before = _job_of(run) or {}
-        now = {**before, **asdict(seen), "ended": time.time() if ended else None}
-        if now != before:
-            with contextlib.suppress(BloodCellError):
-                write_json(run.job_path, now, run.path)
-        return ended
-
-    def _write_end(self, run: Run, job: str, seen: Seen) -> None:
-        with hold(run):
-            status = run.status()
-            by_signal = status.get("signal") and status["state"] == "stopped"
-            begins = status["state"] == "queued" and "launched" in status
-            silent = begins or status["state"] in (*ACTIVE, "lost")
-            if by_signal and seen.state == "CANCELLED":
-                reason = f"job {job} was cancelled in Slurm; its state was saved before"
-                write_json(run.status_path, {**status, "reason": reason})
-            elif silent and status.get("engine") == self.name:
-                seen = with_log(seen, _log_of(run, job))
-                began = run.metrics_path.exists() or any(run.checkpoint.glob("*.npz"))
-                state, reason = describe_end(
-                    job, seen, slurm_settings(self.workspace), began=began or not begins
-                )
-                ended = {k: v for k, v in status.items() if k != "launched"}
-                ended |= {"state": state, "reason": reason, "ended": time.time()}
-                write_json(run.status_path, ended)
-
-
-def _wait_again(run: Run, job: str) -> None:
-    """What Slurm has put back to begin once more waits, whatever its process said at its end."""
-    status = run.status()
-    if status.get("engine") != Slurm.name or run.stop_path.exists():
-        return
-    if status["state"] in ("stopped", "lost") and (
-        status["state"] == "lost" or status.get("signal")
-    ):
-        with hold(run):
-            again = {"state": "queued", "launched": time.time(), "pid": None, "host": ""}
-            reason = f"Slurm begins job {job} once more"
-            write_json(run.status_path, {**run.status(), **again, "reason": reason})
-
-
-def _job_of(run: Run) -> dict[str, Any] | None:
-    """The job of a run that has not ended as far as is known."""
-    try:
-        found = read_json(run.job_path)
-    except (OSError, BadInput):
-        return None
-    sound = isinstance(found, dict) and found.get("engine") == Slurm.name
-    if not sound or found.get("ended") is not None:
-        return None
-    return found if re.fullmatch(r"\d+(_\d+)?", str(found.get("job", ""))) else None
+    def describe_end(self, run: Run, job: str, seen: Seen, *, began: bool) -> tuple[str, str]:
+        seen = with_log(seen, _log_of(run, job))
+        return describe_end(job, seen, slurm_settings(self.workspace), began=began)
 
 
 def _squeue(*which: str) -> str:

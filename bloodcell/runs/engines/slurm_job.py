@@ -7,21 +7,15 @@ Slurm under the same number.
 
 import os
 import subprocess
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from submitit.helpers import Checkpointable
 
-from bloodcell.errors import BloodCellError, NameTaken
-from bloodcell.runs.execute import DETACHED, execute
-from bloodcell.runs.run import Run
-from bloodcell.workspace import Workspace
+from bloodcell.errors import BloodCellError
+from bloodcell.runs.engines.job import carry_out
 
 __all__ = ["CarryOut", "requeue"]
 
-# Who submitted the job, or the process that it had before, may hold the run a moment longer.
-PATIENCE_S = 60.0
 SCONTROL_S = 30.0
 
 
@@ -33,16 +27,7 @@ class CarryOut(Checkpointable):
     run: str
 
     def __call__(self) -> str:
-        os.environ[DETACHED] = "1"
-        workspace, run = Workspace(Path(self.home)), Run(Path(self.run))
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return execute(workspace, run, echo=False, requeue=requeue)
-            except NameTaken:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.5)
+        return carry_out(self.home, self.run, requeue)
 
 
 def requeue() -> None:

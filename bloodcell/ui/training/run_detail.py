@@ -19,7 +19,7 @@ from bloodcell.figures import (
     recall_by_epoch,
 )
 from bloodcell.files import format_bytes
-from bloodcell.runs.engines.slurm import describe_job
+from bloodcell.runs.engines import describe_job
 from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.training.config import TrainConfig
 from bloodcell.training.schedule import selection_loss

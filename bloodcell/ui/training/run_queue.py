@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from bloodcell.runs.engines.slurm import MOST_SLOTS, Slurm, change_slurm
+from bloodcell.runs.engines import ENGINES
+from bloodcell.runs.engines.scheduled import MOST_SLOTS
 from bloodcell.runs.queue import cancel, change_settings, move, settings, slots_of, waiting
 from bloodcell.runs.run import Run
 from bloodcell.runs.supervisor import is_supervised, wake
@@ -26,10 +27,10 @@ def _edit(run: Run) -> None:
 
 def _set_slots(engine: str) -> None:
     slots = int(st.session_state[f"queue_slots_{engine}"])
-    if engine == Slurm.name:
-        change_slurm(workspace(), slots=slots)
-    else:
+    if engine == "local":
         change_settings(workspace(), slots=slots)
+    else:
+        ENGINES[engine](workspace()).change(slots=slots)
 
 
 def show_queue() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from bloodcell.errors import BadInput, NameTaken, Offline
 from bloodcell.files import read_json, write_json
-from bloodcell.runs.engines.slurm import Slurm, SlurmSettings, change_slurm, describe_job
+from bloodcell.runs.engines import describe_job
+from bloodcell.runs.engines.slurm import Slurm, SlurmSettings, change_slurm
 from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import cancel, end_at_once, enqueue, waiting
 from bloodcell.runs.run import Run, list_runs

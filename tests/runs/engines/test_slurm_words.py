@@ -4,8 +4,8 @@ import pytest
 
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json
+from bloodcell.runs.engines.scheduled import Seen
 from bloodcell.runs.engines.slurm import (
-    Seen,
     SlurmSettings,
     describe_end,
     parse_details,
