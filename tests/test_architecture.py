@@ -34,11 +34,11 @@ MAY_IMPORT = {
     "runs": {"data", "augment", "models", "training"},
     "ensemble": {"data", "augment", "models", "runs", "evaluation"},
     "evaluation": {"data", "ensemble", "runs"},
-    "agreement": set(),
+    "agreement": {"data", "evaluation"},
     "explain": {"data", "models", "ensemble", "evaluation"},
     "audit": {"data", "ensemble"},
     "trash": {"augment", "runs"},
-    "smear": {"data", "ensemble"},
+    "smear": {"data", "ensemble", "evaluation"},
     "figures": {
         "data", "augment", "models", "training", "runs", "ensemble", "evaluation", "explain",
         "audit", "agreement", "smear",

@@ -5,20 +5,23 @@ for each class (a class without a column was not counted: 0). Shares are of the 
 erythroblasts stand beside them, for 100 white cells, as laboratories report them.
 """
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bloodcell.agreement.tables import Source, read_table
 from bloodcell.classes import CLASS_NAMES, class_id
+from bloodcell.csv_files import frame_csv
 from bloodcell.errors import BadInput
+from bloodcell.files import write_text
 
-__all__ = ["MEASURED", "WHITE", "Counts", "read_counts"]
+__all__ = ["MEASURED", "WHITE", "Counts", "add_counts", "counts_csv", "read_counts"]
 
 OTHER = "other"
+NEEDED = ("smear", "reader")
 # The classes that a differential divides 100 white cells into. "other" is a white cell too.
 WHITE = tuple(c for c in CLASS_NAMES if c not in ("erythroblast", "platelet"))
 # What two differentials are compared in.
@@ -70,36 +73,23 @@ class Counts:
         return [shares.loc[everyone] for shares in tables]
 
 
-def read_counts(path: str | Path) -> Counts:
+def read_counts(source: Source) -> Counts:
     """Read a table of counts.
+
+    Args:
+        source: its path, or the name and content of an upload.
 
     Raises:
         BadInput: it is no such table, a count is no whole number, a smear was counted twice by
             one reader, or a differential has no white cell.
     """
-    try:
-        # Comma, semicolon or tab, as the spreadsheets of different countries write.
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python"
-        )
-    except (OSError, ValueError, csv.Error, pd.errors.ParserError) as error:
-        raise BadInput(
-            f"{path} cannot be read as a table ({str(error).strip()}): expected a CSV with the "
-            "columns smear, reader and one for each class."
-        ) from error
-    table.columns = [str(c).strip() for c in table.columns]
-    missing = [c for c in ("smear", "reader") if c not in table.columns]
-    if missing:
-        raise BadInput(
-            f"{path} has the columns {', '.join(table.columns)}: expected smear, reader and one "
-            f"for each class, so add {' and '.join(missing)}."
-        )
-    found = pd.DataFrame({c: table[c].str.strip() for c in ("smear", "reader")})
+    path, table = read_table(source, NEEDED, "smear, reader and one for each class")
+    found = table[list(NEEDED)].copy()
     for name in (*CLASS_NAMES, OTHER):
         found[name] = np.zeros(len(table), np.int64)
     counted = False
     for column in table.columns:
-        if column in ("smear", "reader"):
+        if column in NEEDED:
             continue
         place = class_id(column)
         name = OTHER if column.lower() == OTHER else None if place is None else CLASS_NAMES[place]
@@ -108,7 +98,7 @@ def read_counts(path: str | Path) -> Counts:
                 f"{path} has a column {column!r}: expected smear, reader, the eight classes and "
                 "other, so rename or remove it."
             )
-        values = table[column].str.strip().replace("", "0")
+        values = table[column].replace("", "0")
         wrong = ~values.str.fullmatch(r"\d{1,7}")
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
@@ -142,3 +132,39 @@ def read_counts(path: str | Path) -> Counts:
             "at least one, so remove the line."
         )
     return Counts(found)
+
+
+def counts_csv(lines: Iterable[tuple[str, str, Mapping[str, int]]]) -> str:
+    """A table of counts as :func:`read_counts` reads it.
+
+    Args:
+        lines: smear, reader, and how many cells of each class and of "other".
+    """
+    names = (*CLASS_NAMES, OTHER)
+    rows = [[smear, reader, *(found.get(n, 0) for n in names)] for smear, reader, found in lines]
+    return frame_csv(pd.DataFrame(rows, columns=[*NEEDED, *names]))
+
+
+def add_counts(path: Path, smear: str, reader: str, found: Mapping[str, int]) -> None:
+    """Write a differential into a table of counts, in place of one of the same smear and reader.
+
+    Args:
+        path: of the table, made where there is none.
+        found: how many cells of each class and of "other".
+
+    Raises:
+        BadInput: the table cannot be read or written, a name is empty, or there is no white cell.
+    """
+    if not smear.strip() or not reader.strip():
+        raise BadInput("A differential needs the name of its smear and of who counted it.")
+    if not sum(found.get(name, 0) for name in (*WHITE, OTHER)):
+        raise BadInput(
+            f"No white cell was counted on the smear {smear!r}: expected at least one, so look at "
+            f"its photographs; {path} is as it was."
+        )
+    lines = []
+    if path.exists():
+        for row in read_counts(path).table.to_dict("records"):
+            if (row["smear"], row["reader"]) != (smear.strip(), reader.strip()):
+                lines.append((row["smear"], row["reader"], row))
+    write_text(path, counts_csv([*lines, (smear.strip(), reader.strip(), found)]))

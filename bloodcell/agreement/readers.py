@@ -7,12 +7,12 @@ where they are known (Efron & Tibshirani, 1993).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bloodcell.agreement.tables import Source, read_table
 from bloodcell.classes import CLASS_NAMES, class_id
 from bloodcell.errors import BadInput
 
@@ -28,6 +28,7 @@ __all__ = [
     "disagreements",
     "fleiss_kappa",
     "kappa_of",
+    "machine_verdict",
     "read_readings",
 ]
 
@@ -92,30 +93,21 @@ class Kappa:
         }
 
 
-def read_readings(path: str | Path) -> Readings:
+def read_readings(source: Source) -> Readings:
     """Readings in a CSV with columns ``file``, ``reader``, ``label`` and perhaps ``patient``.
+
+    Args:
+        source: its path, or the name and content of an upload.
 
     Raises:
         BadInput: a column is missing, a label is none of the eight nor "other", a cell was read
             twice by one reader, or there is one reader only.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadInput(
-            f"{path} cannot be read as a table ({error}): expected a CSV with the columns file, "
-            "reader and label."
-        ) from error
-    missing = [c for c in ("file", "reader", "label") if c not in table.columns]
-    if missing:
-        raise BadInput(
-            f"{path} has the columns {', '.join(map(str, table.columns))}: expected file, reader "
-            f"and label, so add {' and '.join(missing)}."
-        )
+    path, table = read_table(source, ("file", "reader", "label"), "file, reader and label")
     classes = (*CLASS_NAMES, OTHER)
     ids = {}
-    for word in sorted({word for word in table["label"] if word.strip()}):
-        known = len(CLASS_NAMES) if word.strip().lower() == OTHER else class_id(word)
+    for word in sorted(set(table["label"]) - {""}):
+        known = len(CLASS_NAMES) if word.lower() == OTHER else class_id(word)
         if known is None:
             raise BadInput(
                 f"{path} calls a cell {word!r}: expected one of {', '.join(classes)}, so rename it "
@@ -129,7 +121,7 @@ def read_readings(path: str | Path) -> Readings:
             f"{path} has the cell {row['file']!r} twice from reader {row['reader']!r}: expected "
             "one label of each reader, so remove one of the lines."
         )
-    read = table[table["label"].str.strip() != ""]
+    read = table[table["label"] != ""]
     cells, readers = tuple(pd.unique(read["file"])), tuple(pd.unique(read["reader"]))
     if len(readers) < 2:
         raise BadInput(
@@ -142,7 +134,7 @@ def read_readings(path: str | Path) -> Readings:
     patients = None
     if "patient" in read.columns:
         known = read.drop_duplicates("file").set_index("file")["patient"].loc[list(cells)]
-        patients = tuple(known) if (known.str.strip() != "").all() else None
+        patients = tuple(known) if (known != "").all() else None
     return Readings(cells, readers, labels, classes, patients)
 
 
@@ -288,6 +280,8 @@ def against_readers(
 ) -> dict[str, Any]:
     """Whether a machine differs from the readers more than they do from each other.
 
+    :func:`machine_verdict` says it in words.
+
     Args:
         machine: the reader that is the machine.
 
@@ -324,6 +318,20 @@ def against_readers(
         "interval": _interval((own - among)[1:]),
         "n": len(counts),
     }
+
+
+def machine_verdict(found: Mapping[str, Any], machine: str) -> str:
+    """What :func:`against_readers` found, as a sentence without its figures.
+
+    Args:
+        machine: how it is called in the sentence.
+    """
+    low, high = found["interval"]
+    if high < 0:
+        return f"{machine} agrees with the readers measurably less than they do with each other"
+    if low > 0:
+        return f"{machine} agrees with the readers measurably more than they do with each other"
+    return f"no measurable difference between {machine} and a reader"
 
 
 def consensus(readings: Readings, decided: Mapping[str, str]) -> dict[str, str]:

@@ -29,6 +29,7 @@ from bloodcell.agreement.methods import (
     samples_for_limits,
 )
 from bloodcell.errors import BadInput
+from bloodcell.evaluation.intervals import clopper_pearson
 from bloodcell.files import read_json, write_json
 
 __all__ = [
@@ -247,6 +248,25 @@ class Result:
     flag: Flag
     passed: bool
 
+    @property
+    def verdict(self) -> str:
+        """Whether it passed, and if not why, as a sentence."""
+        if self.passed:
+            return (
+                f"Passed on {self.n} smears: every planned class lies within its accepted limits."
+            )
+        reasons = []
+        if self.n < self.plan.smears:
+            reasons.append(f"{self.n} of {self.plan.smears} planned smears")
+        if not self.plan.limits:
+            reasons.append("no class had an accepted difference")
+        reasons += [
+            f"{c.name.replace('_', ' ')} outside ± {c.limit:g}"
+            for c in self.comparisons
+            if c.planned and not c.accepted
+        ]
+        return f"Not passed: {'; '.join(reasons)}."
+
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
         found["plan"] = self.plan.content() | {"seal": self.plan.seal}
@@ -261,13 +281,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
-
-
-def _exact(k: int, n: int) -> tuple[float, float] | None:
-    if n == 0:
-        return None
-    found = stats.binomtest(k, n).proportion_ci(method="exact")
-    return float(found.low), float(found.high)
 
 
 def _or_none(method: Any, x: np.ndarray, y: np.ndarray) -> Line | None:
@@ -356,8 +369,8 @@ def verify(plan: Plan, counts: Counts) -> Result:
         both,
         both / positive if positive else None,
         quiet / negative if negative else None,
-        _exact(both, positive),
-        _exact(quiet, negative),
+        clopper_pearson(both, positive) if positive else None,
+        clopper_pearson(quiet, negative) if negative else None,
     )
     too_few = [
         f"{smear}, {who}: {int(tables[who]['n'].loc[smear]):,}"

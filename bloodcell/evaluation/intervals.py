@@ -14,7 +14,7 @@ Surv. Methodol. 24, 1998): it does not shrink to a point at a perfect score.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.evaluation.confusion_scores import confusion_scores
@@ -22,6 +22,7 @@ from bloodcell.evaluation.confusion_scores import confusion_scores
 __all__ = [
     "PairedDifference",
     "auc_interval",
+    "clopper_pearson",
     "cluster_intervals",
     "confusion_intervals",
     "ece_interval",
@@ -69,6 +70,19 @@ def wilson(successes: float, n: float) -> Interval:
     half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     low, high = (middle - half) / (1 + Z**2 / n), (middle + half) / (1 + Z**2 / n)
     return min(max(0.0, float(low)), p), max(min(1.0, float(high)), p)
+
+
+def clopper_pearson(count: int, n: int) -> Interval:
+    """The exact interval of a proportion, 95 %: it holds the truth at least so often.
+
+    Clopper & Pearson, Biometrika 26 (1934). With n = 0 nothing is known: (0, 1).
+
+    Args:
+        count: how many of `n`, 0 to n.
+    """
+    low = float(betaincinv(count, n - count + 1, 0.025)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, n - count, 0.975)) if count < n else 1.0
+    return low, high
 
 
 def confusion_intervals(matrix: np.ndarray) -> dict[str, Interval]:

@@ -24,6 +24,12 @@ def _points(fig: go.Figure, x: np.ndarray, y: np.ndarray, names: Sequence[str]) 
     )
 
 
+def _room(values: np.ndarray) -> list[float]:
+    """From 0 to the largest value, with room for the points at both ends."""
+    most = max(float(np.max(values)), 1.0)
+    return [-0.04 * most, 1.06 * most]
+
+
 def bland_altman_figure(
     reference: np.ndarray,
     machine: np.ndarray,
@@ -40,13 +46,15 @@ def bland_altman_figure(
         limit: the largest difference accepted, drawn as dotted lines.
     """
     fig = go.Figure()
-    _points(fig, (reference + machine) / 2, machine - reference, names)
+    middles = (reference + machine) / 2
+    _points(fig, middles, machine - reference, names)
     lines = (
         (found.bias, found.bias_interval, "bias", "solid"),
         (found.low, found.low_interval, "lower limit", "dash"),
         (found.high, found.high_interval, "upper limit", "dash"),
     )
-    for value, (low, high), words, dash in lines:
+    # Methods that differ everywhere by the same have one line.
+    for value, (low, high), words, dash in lines if found.deviation else lines[:1]:
         fig.add_hrect(low, high, fillcolor=MUTED, opacity=0.16, line_width=0)
         fig.add_hline(
             value,
@@ -65,7 +73,7 @@ def bland_altman_figure(
         0.5,
     )
     style(fig, 360)
-    fig.update_xaxes(title="mean of machine and readers (of 100 white cells)", rangemode="tozero")
+    fig.update_xaxes(title="mean of both (of 100 white cells)", range=_room(middles))
     fig.update_yaxes(title="machine − readers", range=[-1.15 * reach, 1.15 * reach])
     return fig
 
@@ -85,8 +93,8 @@ def regression_figure(
         passing_bablok, deming: None where there is no line.
     """
     fig = go.Figure()
-    most = max(float(np.max(reference)), float(np.max(machine)), 1.0) * 1.05
-    ends = np.array([0.0, most])
+    room = _room(np.concatenate([reference, machine]))
+    ends = np.array([0.0, room[1]])
     fig.add_scatter(
         x=ends, y=ends, mode="lines", name="equal", line={"color": GRID, "width": 2, "dash": "dot"}
     )
@@ -105,8 +113,8 @@ def regression_figure(
                 hoverinfo="skip",
             )
     style(fig, 360)
-    fig.update_xaxes(title="readers (of 100 white cells)", range=[0, most])
-    fig.update_yaxes(title="machine", range=[0, most])
+    fig.update_xaxes(title="readers (of 100 white cells)", range=room)
+    fig.update_yaxes(title="machine", range=room)
     fig.update_layout(margin={"t": 44})
     return fig
 

@@ -18,10 +18,18 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: 0.9rem; }
 .wide { overflow-x: auto; } th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem;
   text-align: right; vertical-align: top; } td { white-space: nowrap; }
-td.text, th.text { text-align: left; white-space: normal; }
+td.text, th.text { text-align: left; white-space: normal; overflow-wrap: anywhere;
+  min-width: 5.5rem; }
 .note { opacity: 0.8; font-size: 0.9rem; } .open { color: #b35c1e; font-weight: 600; }
 figure { margin: 1rem 0; }
-@media print { figure, tr { break-inside: avoid; } }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+  gap: 0 1rem; break-inside: avoid; } .pair figure { min-width: 0; }
+@media print { body { max-width: none; padding: 0; } table { font-size: 0.72rem; }
+  th, td, td.text, th.text { padding: 0.2rem 0.4rem; min-width: 0;
+    overflow-wrap: break-word; } td { white-space: normal; }
+  figure, tr { break-inside: avoid; }
+  h1, h2, h3, p:has(+ .wide), tr:first-child { break-after: avoid; }
+  .pair { grid-template-columns: 1fr 1fr; } .pair figure { zoom: 0.66; } }
 """
 # The text of figures follows the page's colour, in light and in dark.
 _JS = """

@@ -140,20 +140,20 @@ class Smear:
     def cells(self) -> list[Cell]:
         return [cell for photograph in self.photographs for cell in photograph.cells]
 
-    def differential(self) -> Differential:
-        """What the ensemble counts."""
-        return counted(self.cells)
+    def differential(self, merged: bool = False) -> Differential:
+        """What the ensemble counts; `merged`: immature granulocytes as neutrophils."""
+        return counted(self.cells, merged)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, merged: bool = False) -> dict[str, Any]:
         """What ``count --json`` prints."""
         return {
             "photographs": [photograph.to_json() for photograph in self.photographs],
-            "differential": self.differential().to_json(),
+            "differential": self.differential(merged).to_json(),
         }
 
 
-def counted(cells: Iterable[Cell]) -> Differential:
-    """The differential of some cells as the ensemble calls them."""
+def counted(cells: Iterable[Cell], merged: bool = False) -> Differential:
+    """The differential of some cells as the ensemble calls them; `merged` as for a smear."""
     cells = list(cells)
     labels = [cell.counted for cell in cells]
     apart = Counter(cell.apart for cell in cells)
@@ -163,6 +163,7 @@ def counted(cells: Iterable[Cell]) -> Differential:
         cut=apart["cut"],
         doublets=apart["doublet"],
         repeated=apart["repeated"],
+        merged=merged,
     )
 
 

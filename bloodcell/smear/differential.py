@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
+from bloodcell.evaluation.intervals import clopper_pearson
 
 __all__ = [
     "BESIDE",
@@ -23,11 +24,11 @@ __all__ = [
     "Share",
     "cells_to_tell",
     "differential",
-    "limits",
     "rumke_table",
 ]
 
 BESIDE = ("erythroblast", "platelet")
+IMMATURE = "immature_granulocyte"
 WHITE = tuple(name for name in CLASS_NAMES if name not in BESIDE)
 # Of an interval, and of what is written of shares.
 LEVEL = 0.95
@@ -57,6 +58,7 @@ class Differential:
         cut: cells that the border of a photograph cuts; they are not counted.
         doublets: places with several cells that cannot be told apart; they are not counted.
         repeated: cells that an earlier photograph shows too; they are counted there.
+        merged: immature granulocytes count as neutrophils and are no class of their own.
     """
 
     n: int
@@ -67,6 +69,7 @@ class Differential:
     cut: int = 0
     doublets: int = 0
     repeated: int = 0
+    merged: bool = False
 
     def per_100(self, count: int) -> float | None:
         """That many for each 100 white cells; None where there is no white cell."""
@@ -93,25 +96,8 @@ class Differential:
             "cut": self.cut,
             "doublets": self.doublets,
             "repeated": self.repeated,
+            "merged": self.merged,
         }
-
-
-def limits(count: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """The exact limits (Clopper-Pearson) of a share.
-
-    Args:
-        count: how many of `n`, 0 to n.
-        level: how often such limits hold the true share, at least; 0 to 1.
-
-    Returns:
-        (low, high), 0 to 1; (0, 1) where n is 0.
-    """
-    from scipy.stats import beta
-
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, count, n - count + 1)) if count > 0 else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
-    return low, high
 
 
 def differential(
@@ -121,21 +107,36 @@ def differential(
     cut: int = 0,
     doublets: int = 0,
     repeated: int = 0,
+    merged: bool = False,
 ) -> Differential:
     """Count cells.
 
     Args:
         labels: the class name of each cell that counts, platelets and erythroblasts too.
         refused, cut, doublets, repeated: how many were kept apart.
+        merged: count immature granulocytes as neutrophils.
     """
     counts = Counter(labels)
+    if merged:
+        counts["neutrophil"] += counts.pop(IMMATURE, 0)
     n = sum(counts[name] for name in WHITE)
     shares = {
-        name: Share(counts[name], counts[name] / n if n else None, *limits(counts[name], n))
+        name: Share(
+            counts[name], counts[name] / n if n else None, *clopper_pearson(counts[name], n)
+        )
         for name in WHITE
+        if not (merged and name == IMMATURE)
     }
     return Differential(
-        n, shares, counts["platelet"], counts["erythroblast"], refused, cut, doublets, repeated
+        n,
+        shares,
+        counts["platelet"],
+        counts["erythroblast"],
+        refused,
+        cut,
+        doublets,
+        repeated,
+        merged,
     )
 
 
@@ -148,7 +149,7 @@ def rumke_table(
     for percent in percents:
         row: dict[str, Any] = {"found": percent}
         for n in cells:
-            low, high = limits(round(percent * n / 100), n)
+            low, high = clopper_pearson(round(percent * n / 100), n)
             row[f"n = {n}"] = f"{100 * low:.1f} to {100 * high:.1f}"
         rows.append(row)
     return rows

@@ -1,5 +1,6 @@
 """What a reviewer makes of a counted smear: accept, correct, remove, add; and what both counted."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +19,7 @@ __all__ = [
     "apart_text",
     "cells_csv",
     "changes_text",
+    "class_counts",
     "some",
     "state_of",
 ]
@@ -120,8 +122,6 @@ def _merged(cells: list[Cell], decided: dict[int, str], merged: bool) -> Differe
         for i, cell in enumerate(cells)
         if (label := decided.get(i, cell.counted)) in CLASS_NAMES
     ]
-    if merged:
-        labels = ["neutrophil" if k == "immature_granulocyte" else k for k in labels]
     others = sum(label == OTHER for label in decided.values())
     return differential(
         labels,
@@ -129,6 +129,7 @@ def _merged(cells: list[Cell], decided: dict[int, str], merged: bool) -> Differe
         cut=left.cut,
         doublets=left.doublets,
         repeated=left.repeated,
+        merged=merged,
     )
 
 
@@ -137,6 +138,22 @@ def state_of(review: Review, place: Place, cell: Cell) -> str:
     if (decided := review.decisions.get(place)) is not None:
         return decided
     return cell.apart or cell.counted or OTHER
+
+
+def class_counts(review: Review) -> dict[str, int]:
+    """How many cells of each class there are after the review, and of "other".
+
+    A white cell that none of the eight classes fits is one of "other"; what is as small as a
+    platelet is not.
+    """
+    states = Counter(
+        state
+        for place, cell in review.places()
+        if (state := state_of(review, place, cell)) != OTHER
+        or cell.kind == "white"
+        or place in review.decisions
+    )
+    return {name: states[name] for name in (*CLASS_NAMES, OTHER)}
 
 
 def some(n: int, noun: str) -> str:

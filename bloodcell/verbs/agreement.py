@@ -30,7 +30,7 @@ def agree(
     as_json: AsJson = False,
 ) -> None:
     """Say how far readers of the same cells agree: kappas with their intervals."""
-    from bloodcell.agreement.readers import describe_agreement, read_readings
+    from bloodcell.agreement.readers import describe_agreement, machine_verdict, read_readings
 
     found = describe_agreement(read_readings(labels), machine, staged, seed)
     rows = [
@@ -45,17 +45,9 @@ def agree(
     if found["machine"]:
         m = found["machine"]
         low, high = m["interval"]
-        verdict = (
-            "the machine agrees with the readers measurably less than they do with each other"
-            if high < 0
-            else "the machine agrees with the readers measurably more than they do with each other"
-            if low > 0
-            else "no measurable difference between the machine and a reader"
-        )
-        text += (
-            f"\n{machine}: mean kappa {m['machine']:.3f}, among readers {m['readers']:.3f}: "
-            f"{verdict} ({m['difference']:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
-        )
+        figures = f"mean kappa {m['machine']:.3f}, among readers {m['readers']:.3f}"
+        difference = f"{m['difference']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
+        text += f"\n{figures}: {machine_verdict(m, machine)} ({difference})"
     show(found, as_json, text)
 
 
@@ -149,8 +141,7 @@ def verify(
 
     if report is not None:
         write_text(report, verification_report(result, read))
-    verdict = "passed" if result.passed else "not passed"
-    text = f"{plan.name}: {verdict}, {result.n} of {plan.smears} planned smears"
+    text = f"{plan.name}: {result.verdict}"
     show(result.to_json(), as_json, f"{text}\n{table(comparison_rows(result), HEAD)}")
 
 

@@ -1,5 +1,6 @@
 """The verb on whole photographs of a smear: count."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,17 +27,29 @@ def count(
         bool,
         typer.Option("--balance", help="Bring the empty field to the training photographs'."),
     ] = False,
+    merge_immature: Annotated[
+        bool,
+        typer.Option("--merge-immature", help="Count immature granulocytes as neutrophils."),
+    ] = False,
+    smear: Annotated[str | None, typer.Option(help="Its name in the table of counts.")] = None,
+    counts: Annotated[
+        Path | None, typer.Option(help="Add it to this table (CSV), as `verify` reads it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find and classify the white cells and platelets of a smear: its differential."""
+    from bloodcell.agreement.counts import add_counts
     from bloodcell.data.readers.inputs import gathered, unpacked
     from bloodcell.ensemble.ensemble import open_ensemble
     from bloodcell.smear.count import count as counted
+    from bloodcell.smear.review import Review, class_counts
 
+    if counts is not None and smear is None:
+        raise BadInput("A table of counts needs the smear's name: give it with --smear.")
     loaded = open_ensemble(context.obj, ensemble)
     files = unpacked(gathered(photographs))
-    smear = counted(loaded, files, tta=tta, balance=balance, progress=to_stderr())
-    told = smear.differential()
+    found = counted(loaded, files, tta=tta, balance=balance, progress=to_stderr())
+    told = found.differential(merge_immature)
     rows = [
         [
             name,
@@ -52,16 +65,18 @@ def count(
     ]
     text = "\n".join(
         [
-            f"{told.n:,} white cells on {len(smear.photographs):,} photographs",
+            f"{told.n:,} white cells on {len(found.photographs):,} photographs",
             table(rows, ["", "n", "%", "95 % limits"]),
             f"beside them: {', '.join(beside)}",
             f"kept apart: {told.refused} none of the eight, {told.cut} cut by the border",
-            *(f"{p.file}: {p.error}" for p in smear.photographs if p.error is not None),
+            *(f"{p.file}: {p.error}" for p in found.photographs if p.error is not None),
         ]
     )
-    show(smear.to_json(), as_json, text)
-    broken = [p for p in smear.photographs if p.error is not None]
-    if broken and len(broken) == len(smear.photographs):
+    show(found.to_json(merge_immature), as_json, text)
+    broken = [p for p in found.photographs if p.error is not None]
+    if broken and len(broken) == len(found.photographs):
         raise BadInput(
             f"None of the {len(broken)} files could be read; the first: {broken[0].error}"
         )
+    if counts is not None and smear is not None:
+        add_counts(counts, smear, loaded.name, class_counts(Review(found)))

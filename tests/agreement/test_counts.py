@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.agreement.counts import read_counts
+from bloodcell.agreement.counts import add_counts, read_counts
 from bloodcell.errors import BadInput
 
 
@@ -44,7 +44,9 @@ def test_shares_are_of_white_cells_and_erythroblasts_for_100_of_them(
         ("smear,reader,neutrophil,platelet\ns,anna,0,4\n", "no white cell"),
         ("smear,reader,neutrophil\n,anna,4\n", "without smear or reader"),
         ("smear,reader\ns,anna\n", "no column of a class"),
-        ("", "cannot be read as a table"),
+        ("", "the columns none"),
+        ("smear,reader,LY\ns,anna,1,2\n", "line 2: 4 values under 3 columns"),
+        ("smear,reader,LY,ly\ns,anna,1,2\n", "column 'ly' twice"),
     ],
 )
 def test_a_table_that_is_none_is_a_sentence(tmp_path: Path, text: str, match: str):
@@ -56,3 +58,21 @@ def test_who_did_not_count_is_named_with_who_did(tmp_path: Path):
     counts = read_counts(written(tmp_path, "smear,reader,neutrophil\ns,anna,4\n"))
     with pytest.raises(BadInput, match=r"'ben'.*anna"):
         counts.shares("ben")
+
+
+def test_a_differential_is_added_to_the_table_and_replaces_its_like(tmp_path: Path):
+    path = written(tmp_path, "smear;reader;LY\n-1;anna;9\ns1;net;4\n")
+    add_counts(path, "s1", "net", {"neutrophil": 7, "other": 1, "platelet": 20})
+    add_counts(path, "s2", "net", {"monocyte": 2})
+    found = read_counts(path).table
+    assert list(zip(found["smear"], found["reader"], strict=True)) == [
+        ("-1", "anna"), ("s1", "net"), ("s2", "net"),
+    ]  # fmt: skip
+    assert found["lymphocyte"].tolist() == [9, 0, 0]
+    assert found.loc[1, ["neutrophil", "other", "platelet"]].tolist() == [7, 1, 20]
+
+
+def test_a_smear_without_white_cells_is_not_added(tmp_path: Path):
+    with pytest.raises(BadInput, match="No white cell"):
+        add_counts(tmp_path / "new.csv", "s1", "net", {"platelet": 3})
+    assert not (tmp_path / "new.csv").exists()

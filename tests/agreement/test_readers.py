@@ -127,7 +127,7 @@ def test_a_table_of_readers_is_read(tmp_path: Path):
         ("file,reader,label\na,anna,blast\na,ben,monocyte\n", "'blast'.*other"),
         ("file,reader,label\na,anna,monocyte\na,anna,monocyte\n", "twice"),
         ("file,reader,label\na,anna,monocyte\n", "at least two readers"),
-        ("", "cannot be read as a table"),
+        ("", "the columns none"),
     ],
 )
 def test_a_table_that_is_none_is_a_sentence(tmp_path: Path, text, match):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from bloodcell.evaluation import paired_difference, wilson
+from bloodcell.evaluation.intervals import clopper_pearson
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -12,6 +13,17 @@ def test_wilson_is_scipys(pair):
     k, n = pair
     expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
     assert wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_clopper_pearson_is_scipys(pair):
+    k, n = pair
+    expected = binomtest(k, n).proportion_ci(0.95, method="exact")
+    assert clopper_pearson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_clopper_pearson_of_nothing_knows_nothing():
+    assert clopper_pearson(0, 0) == (0.0, 1.0)
 
 
 def test_wilson_of_nothing_knows_nothing():

@@ -87,5 +87,5 @@ class TestResults:
         content = smears(bias=0.25).table.to_csv(index=False).encode()
         app.file_uploader(key="counts").set_value(("counts.csv", content, "text/csv")).run()
         assert not app.exception
-        assert "Neutrophil outside ± 12" in app.error[0].value
+        assert "neutrophil outside ± 12" in app.error[0].value
         assert list(app.dataframe[0].value["Status"][:3]) == ["not accepted"] * 2 + ["explored"]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from bloodcell.errors import BadInput
 from bloodcell.smear.count import Photograph, Smear
 from bloodcell.smear.learn import keep_reviewed
 from bloodcell.smear.report import smear_html
-from bloodcell.smear.review import REMOVED, About, Review, cells_csv, state_of
+from bloodcell.smear.review import REMOVED, About, Review, cells_csv, class_counts, state_of
 from bloodcell.workspace import Workspace
 from tests.smear.test_count import cell
 
@@ -48,7 +49,18 @@ def test_decisions_change_the_review_and_never_the_machine():
 def test_immature_granulocytes_may_count_as_neutrophils():
     told = reviewed().reviewed(merged=True)
     assert told.classes["neutrophil"].n == 3
-    assert told.classes["immature_granulocyte"].n == 0
+    assert (told.n, told.merged) == (3, True)
+    # Not a class of none, which would have limits.
+    assert "immature_granulocyte" not in told.classes
+
+
+def test_the_counts_for_a_verification_have_other_white_cells_and_no_small_things():
+    cells = (cell(), cell(recognised=False), replace(cell(recognised=False), kind="platelet"))
+    review = Review(Smear((Photograph("a.png", 99, 99, 20.0, cells),)))
+    counts = class_counts(review)
+    assert {k: n for k, n in counts.items() if n} == {"neutrophil": 1, "other": 1}
+    review.decide((0, 2), "platelet")
+    assert class_counts(review)["platelet"] == 1
 
 
 def test_the_report_holds_both_counts_and_escapes_what_was_typed():

@@ -85,7 +85,7 @@ class TestVerify:
         assert found["passed"] is True
         assert found["n"] == 40
         page = report.read_text()
-        assert "The verification passed" in page
+        assert "Passed on 40 smears" in page
         assert found["plan"]["seal"] in page
         assert "STARD-AI" in page
         assert "TRIPOD+AI" in page

@@ -5,10 +5,19 @@ import json
 import pandas as pd
 import streamlit as st
 
+from bloodcell.agreement.counts import counts_csv
 from bloodcell.csv_files import frame_csv
 from bloodcell.smear.differential import Differential, cells_to_tell, rumke_table
 from bloodcell.smear.report import differential_rows, smear_html
-from bloodcell.smear.review import About, Review, apart_text, cells_csv, changes_text, some
+from bloodcell.smear.review import (
+    About,
+    Review,
+    apart_text,
+    cells_csv,
+    changes_text,
+    class_counts,
+    some,
+)
 
 __all__ = ["ask_about", "show_differential", "show_rumke"]
 
@@ -70,7 +79,19 @@ def show_differential(review: Review, about: About, ensemble: str) -> None:
             "count.json", "application/json", icon=":material/download:", on_click="ignore",
             key="smear_json", help="What the ensemble counted, before the review.",
         )  # fmt: skip
+        if machine.n:
+            st.download_button(
+                "Counts (CSV)", lambda: _counts(review, about, ensemble), "counts.csv", "text/csv",
+                icon=":material/download:", on_click="ignore", key="smear_counts",
+                help="The ensemble's and the reviewer's, as the Verification page reads them.",
+            )  # fmt: skip
     show_rumke()
+
+
+def _counts(review: Review, about: About, ensemble: str) -> str:
+    smear, reviewer = about.name or "smear", about.reviewer or "reviewer"
+    machine = class_counts(Review(review.smear))
+    return counts_csv([(smear, ensemble, machine), (smear, reviewer, class_counts(review))])
 
 
 def show_rumke() -> None:

@@ -14,16 +14,16 @@ from bloodcell.agreement.readers import (
     costs,
     describe_agreement,
     disagreements,
+    machine_verdict,
     read_readings,
 )
 from bloodcell.csv_files import csv_text
 from bloodcell.figures.agreement import kappa_matrix
 from bloodcell.figures.theme import CONFIG
 from bloodcell.files import read_json, write_json
-from bloodcell.ui.common.format import thumbnail
+from bloodcell.ui.common.format import plain, thumbnail
 from bloodcell.ui.common.state import active_dataset, workspace
 from bloodcell.ui.common.uploads import drop_zone
-from bloodcell.ui.verification.upload import read_upload
 
 __all__ = ["show_readers"]
 
@@ -36,7 +36,7 @@ EXAMPLE = (
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _read(content: bytes, name: str) -> Readings:
-    return read_upload(read_readings, content, name)
+    return read_readings((name, content))
 
 
 @st.cache_data(show_spinner="Computing kappas and their intervals", max_entries=16)
@@ -140,16 +140,9 @@ def _show_kappas(readings: Readings, found: dict) -> None:
 
 def _show_machine(found: dict, name: str) -> None:
     low, high = found["interval"]
-    verdict = (
-        "agrees with the readers measurably less than they do with each other"
-        if high < 0
-        else "agrees with the readers measurably more than they do with each other"
-        if low > 0
-        else "differs from the readers no more than they do from each other, as far as can be "
-        "measured"
-    )
+    verdict = machine_verdict(found, f"**{plain(name)}**")
     st.markdown(
-        f"**{name}** {verdict}: mean kappa {found['machine']:.3f}, among readers "
+        f"{verdict[:1].upper()}{verdict[1:]}: mean kappa {found['machine']:.3f}, among readers "
         f"{found['readers']:.3f}, difference {found['difference']:+.3f} "
         f"({low:+.3f} to {high:+.3f}), n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{found['n']:,}."
     )

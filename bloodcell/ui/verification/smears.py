@@ -25,7 +25,6 @@ from bloodcell.figures.verification_report import HEAD, comparison_rows, verific
 from bloodcell.ui.common.errors import show_errors
 from bloodcell.ui.common.state import active_ensemble, workspace
 from bloodcell.ui.common.uploads import drop_zone
-from bloodcell.ui.verification.upload import read_upload
 from bloodcell.workspace import check_name
 
 __all__ = ["show_plan", "show_results"]
@@ -183,7 +182,7 @@ def _show_locked(plan: Plan) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _read(content: bytes, name: str) -> Counts:
-    return read_upload(read_counts, content, name)
+    return read_counts((name, content))
 
 
 @st.cache_data(show_spinner="Comparing", max_entries=8)
@@ -252,18 +251,9 @@ def _form(plan: Plan) -> str:
 def _show_verdict(result: Result) -> None:
     plan = result.plan
     if result.passed:
-        st.success(
-            f"Passed on {result.n} smears: every planned class lies within its accepted limits.",
-            icon=":material/check_circle:",
-        )
+        st.success(result.verdict, icon=":material/check_circle:")
     else:
-        reasons = [f"{_title(c.name)} outside ± {c.limit:g}" for c in result.comparisons
-                   if c.planned and not c.accepted]  # fmt: skip
-        if result.n < plan.smears:
-            reasons.insert(0, f"{result.n} of {plan.smears} planned smears")
-        if not plan.limits:
-            reasons.append("no class had an accepted difference")
-        st.error(f"Not passed: {'; '.join(reasons)}.", icon=":material/cancel:")
+        st.error(result.verdict, icon=":material/cancel:")
     if result.left_out:
         st.warning(
             f"{len(result.left_out)} smears were not counted by all: "
