@@ -31,7 +31,7 @@ ARGUMENTS = [
 ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -66,12 +66,17 @@ class Server:
 
 
 @contextmanager
-def serving(home: Path, log: Path) -> Iterator[Server]:
-    """A server of its own that shows the workspace `home`."""
-    port = _free_port()
+def serving(home: Path, log: Path, *options: str, base: str = "") -> Iterator[Server]:
+    """A server of its own that shows the workspace `home`.
+
+    Args:
+        options: of Streamlit.
+        base: the path that they have it answer at.
+    """
+    port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.browser.server", str(port)],
+            [sys.executable, "-m", "tests.browser.server", str(port), *options],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -84,7 +89,7 @@ def serving(home: Path, log: Path) -> Iterator[Server]:
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with urllib.request.urlopen(f"{server.address}/_stcore/health", timeout=5):
+                with urllib.request.urlopen(f"{server.address}{base}/_stcore/health", timeout=5):
                     break
             except OSError:
                 if process.poll() is not None or time.monotonic() > end:

@@ -1,4 +1,6 @@
-"""The app on a port: ``python -m tests.browser.server PORT``, on the workspace that it is told.
+"""The app on a port, on the workspace that it is told.
+
+``python -m tests.browser.server PORT [OPTIONS]``, with options of Streamlit.
 
 A server is dear (it imports TensorFlow and builds networks), a workspace is not: every line on
 its standard input is the home of a workspace that it shows from now on, and is answered by the
@@ -32,4 +34,4 @@ if __name__ == "__main__":
     follow()
     # As in every other test: a workspace has the ensembles that the test gave it, and no other.
     bloodcell.workspace.built_in_ensembles = lambda: None
-    main(["run", "app.py", "--server.port", sys.argv[1]])
+    main(["run", "app.py", "--server.port", *sys.argv[1:]])

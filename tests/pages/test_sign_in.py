@@ -6,6 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bloodcell import people
+from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.store.decisions import decisions_csv, import_decisions
 from bloodcell.runs.launch import ask_to_stop, prepare
 from bloodcell.runs.queue import enqueue
 from bloodcell.training.config import make_config
@@ -74,3 +76,36 @@ def test_who_launched_and_who_stopped_is_recorded_where_it_is_known(demo_copy: P
     enqueue(workspace, [run])
     ask_to_stop(run)
     assert run.status()["reason"] == "stopped before it began by ada@example.org"
+
+
+def test_who_decided_about_an_image_is_recorded_and_goes_with_the_decision(demo_copy: Path):
+    dataset = open_dataset(Workspace(demo_copy), "demo")
+    dataset.curation.exclude([0], "blurred")
+    people.asked_of(lambda: "ada@example.org")
+    dataset.curation.exclude([1], "blurred")
+    found = dataset.curation.decisions
+    assert "by" not in found[0]
+    assert found[1]["by"] == "ada@example.org"
+    table = decisions_csv(dataset)
+    dataset.curation.undo([0, 1])
+    # Somebody else takes them over, with the names that they have.
+    people.asked_of(lambda: "bob@example.org")
+    import_decisions(dataset, table, "decisions.csv")
+    found = dataset.curation.decisions
+    assert [found[i]["by"] for i in (0, 1)] == ["bob@example.org", "ada@example.org"]
+
+
+def test_whoever_is_signed_in_labels_under_no_other_name():
+    def page() -> None:
+        import streamlit as st
+
+        from bloodcell.ui.classify.batch import ask_reader
+
+        st.code(ask_reader())
+
+    app = AppTest.from_function(page).run()
+    assert [field.key for field in app.text_input] == ["label_reader"]
+    people.asked_of(lambda: "ada@example.org")
+    app.run()
+    assert not app.text_input
+    assert app.code[0].value == "ada@example.org"

@@ -2,8 +2,9 @@
 
 ``curation.json`` maps an index to ``{"decision": "exclude" | "relabel" | "keep", "reason": ...,
 "time": ..., "batch": number}``, with ``"label"`` where it is another than was brought in, and
-``"before"``: the decision that this one replaced. Decisions taken together have one batch number.
-Nothing is ever deleted from ``images.npy``.
+``"before"``: the decision that this one replaced, and ``"by"``: who decided, where somebody is
+signed in. Decisions taken together have one batch number. Nothing is ever deleted from
+``images.npy``.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from bloodcell.classes import CLASSES, OTHER
 from bloodcell.errors import BadInput
 from bloodcell.files import read_json, write_json
 from bloodcell.locks import changing
+from bloodcell.people import who
 
 __all__ = ["Curation"]
 
@@ -65,7 +67,7 @@ class Curation:
         if not isinstance(decision, dict) or decision.get("decision") not in DECISIONS:
             return False
         before = decision.get("before")
-        if type(decision.get("batch", 0)) is not int:
+        if type(decision.get("batch", 0)) is not int or not isinstance(decision.get("by", ""), str):
             return False
         if before is not None and not self._is_sound(index, before):
             return False
@@ -118,7 +120,8 @@ class Curation:
         Args:
             decisions: index → {"decision": one of exclude, relabel, keep; "reason": why;
                 "label": 0 to 7 or OTHER where it is another than was imported, not with exclude;
-                "time": ISO 8601, now by default}.
+                "time": ISO 8601, now by default; "by": who decided, by default whoever is
+                signed in}.
 
         Returns:
             How many images are treated differently from before.
@@ -138,11 +141,12 @@ class Curation:
 
     def _add(self, decisions: Mapping[int, Mapping[str, Any]]) -> int:
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        by = {"by": name} if (name := who()) else {}
         batch = self.last_batch + 1
         changed = 0
         for index, decision in sorted(decisions.items()):
             before = self._decisions.get(index)
-            entry = {"time": now, **decision, "batch": batch}
+            entry = {"time": now, **by, **decision, "batch": batch}
             if decision["decision"] == "keep" and before is not None and "label" in before:
                 entry = {"label": before["label"], **entry}
             same = before is not None and all(

@@ -23,8 +23,9 @@ from bloodcell.errors import BadInput, NotFound
 
 __all__ = ["COLUMNS", "Imported", "decisions_csv", "import_decisions", "read_table"]
 
-COLUMNS = ("hash", "name", "copies", "decision", "label", "reason", "time", "index")
+COLUMNS = ("hash", "name", "copies", "decision", "label", "reason", "time", "by", "index")
 NEEDED = ("hash", "decision")
+KEPT = ("decision", "label", "reason", "time", "by")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def decisions_csv(dataset: Dataset) -> str:
         label = LABEL_NAMES[d["label"]] if "label" in d else ""
         digest = hashes[i]
         about = (digest, names[i], copies[digest], d["decision"], label)
-        rows.append([*about, d.get("reason", ""), d.get("time", ""), i])
+        rows.append([*about, d.get("reason", ""), d.get("time", ""), d.get("by", ""), i])
     return csv_text(COLUMNS, rows)
 
 
@@ -108,6 +109,7 @@ def _checked(row: dict[str, str], where: str, day_first: bool) -> dict[str, Any]
         raise BadInput(f"{where}: {copies!r} copies: expected a number.")
     found["copies"] = int(re.split("[.,]", copies)[0] or 0)
     found["time"] = _time(row.get("time", ""), where, day_first)
+    found["by"] = unescaped(row.get("by", ""))
     found["reason"] = unescaped(row.get("reason", "")) or "imported"
     return found
 
@@ -174,8 +176,8 @@ def import_decisions(dataset: Dataset, table: bytes | str, source: str) -> Impor
 
     Args:
         table: CSV, also as spreadsheets write it, with the columns hash and
-            decision, and label where that is "relabel"; name, copies, reason and time may be
-            missing.
+            decision, and label where that is "relabel"; name, copies, reason, time and by may
+            be missing.
         source: name of the file, for errors.
 
     Raises:
@@ -206,9 +208,6 @@ def import_decisions(dataset: Dataset, table: bytes | str, source: str) -> Impor
         staying = max(0, max(row["copies"] for row in rows) - len(rows))
         for row in left[: max(0, len(free) - staying)]:
             decisions[free.pop()] = row
-    clean = {
-        i: {k: row[k] for k in ("decision", "label", "reason", "time") if row.get(k, "") != ""}
-        for i, row in decisions.items()
-    }
+    clean = {i: {k: row[k] for k in KEPT if row.get(k, "") != ""} for i, row in decisions.items()}
     changed = dataset.curation.decide(clean) if clean else 0
     return Imported(len(clean), changed, unknown)

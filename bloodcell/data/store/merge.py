@@ -186,7 +186,7 @@ def _copies(written: list[dict[str, set[int]]], called: list[str]) -> list[dict[
 
 def _decisions(dataset: Dataset, start: int) -> dict[str, dict[str, Any]]:
     """What was decided about a dataset, as of images `start` and on, as one step."""
-    kept = ("decision", "label", "reason", "time")
+    kept = ("decision", "label", "reason", "time", "by")
     return {
         str(start + i): {k: d[k] for k in kept if k in d} | {"batch": 1}
         for i, d in dataset.curation.decisions.items()

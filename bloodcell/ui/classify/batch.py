@@ -13,9 +13,11 @@ from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.data.store.labelling import keep_cells, labelling_datasets, labelling_name
 from bloodcell.ensemble.classify import Classified
 from bloodcell.ensemble.ensemble import Ensemble, Raw
+from bloodcell.people import who
 from bloodcell.progress import Progress
 from bloodcell.ui.classify.photographs import Photographs
 from bloodcell.ui.common.errors import attempt, show_problem
+from bloodcell.ui.common.format import no_pictures
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import workspace
 
@@ -49,6 +51,10 @@ def unlink() -> None:
 
 
 def ask_reader() -> str:
+    """Who labels: whoever is signed in, and otherwise who they say they are."""
+    if name := who():
+        st.caption(f"Labels are kept as given by {no_pictures(name).replace('@', '&#64;')}.")
+        return name
     return st.text_input(
         "Your name",
         key="label_reader",

@@ -209,6 +209,8 @@ def show_decision_buttons(
 
 
 def _table(dataset: Dataset, index: DatasetIndex) -> pd.DataFrame:
+    decisions = dataset.curation.decisions
+    signed = any("by" in d for d in decisions.values())
     return pd.DataFrame(
         [
             {
@@ -219,9 +221,10 @@ def _table(dataset: Dataset, index: DatasetIndex) -> pd.DataFrame:
                 "new label": title(d["label"]) if "label" in d else "",
                 "reason": KIND_TITLES.get(d["reason"], d["reason"]),
                 "time": d["time"],
+                **({"by": d.get("by", "")} if signed else {}),
                 "step": d.get("batch", 0),
             }
-            for i, d in dataset.curation.decisions.items()
+            for i, d in decisions.items()
         ]
     )
 
