@@ -29,7 +29,7 @@ from bloodcell.models.classifier import BACKBONES
 from bloodcell.runs.process import environment
 from bloodcell.runs.run import ACTIVE, Run, open_run
 from bloodcell.training.checkpoint import best_epoch
-from bloodcell.training.config import InitialWeights, TrainConfig
+from bloodcell.training.config import BETWEEN_RUNS, InitialWeights, TrainConfig
 from bloodcell.training.estimate import Estimate, Speed, disk_bytes
 from bloodcell.workspace import Workspace
 
@@ -172,6 +172,13 @@ def _resolve_weights(
     if given.kind == "file" and (member := _member_file(workspace, config.weights)) is not None:
         record = {"started_from": config.weights, "weights_sha256": _sha256(member)}
         return dataclasses.replace(config, weights=str(member)), record
+    if (mixed := _with_members(workspace, config.weights)) is not None:
+        paths = [
+            str(member or _exported(workspace, open_run(workspace, name), config, fingerprints))
+            for name, member in mixed
+        ]
+        config = dataclasses.replace(config, weights=InitialWeights("member", tuple(paths)).text)
+        return config, {"started_from": BETWEEN_RUNS.join(name for name, _ in mixed)}
     if given.kind == "member":
         raise BadInput(
             f"{config.weights} is the network of a run or an ensemble: give the run's id, or the "
@@ -188,6 +195,14 @@ def _resolve_weights(
         record = {"weights_sha256": _sha256(path)}
         return dataclasses.replace(config, weights=str(path)), record
     return config, {}
+
+
+def _with_members(workspace: Workspace, text: str) -> list[tuple[str, Path | None]] | None:
+    """(name, file or None for a run) of runs and members of ensembles whose mean is meant; None
+    where no member is among them."""
+    names = text.split(BETWEEN_RUNS)
+    found = [(name, _member_file(workspace, name)) for name in names] if len(names) > 1 else []
+    return found if any(member is not None for _, member in found) else None
 
 
 def _sha256(path: Path) -> str:
@@ -225,10 +240,11 @@ def seen_before(config: TrainConfig, record: dict[str, Any]) -> np.ndarray:
     """
     found = [np.zeros(0, "S32")]
     start = InitialWeights.parse(config.weights)
-    if start.kind == "member":
-        found.append(load_array(Path(start.sources[0]).parents[1] / "seen.npy"))
-    for path in start.sources if start.kind == "checkpoints" else ():
-        run = Run(Path(path).parents[1])
+    for path in start.sources if start.kind in ("checkpoints", "member") else ():
+        if Path(path).parent.name == "members":
+            found.append(load_array(Path(path).parents[1] / "seen.npy"))
+            continue
+        run = Run(Path(path).parents[0 if start.kind == "member" else 1])
         found.append(run.seen())
         if not _same_parts(run, config, record):
             dataset, split = _divided(run)
@@ -271,6 +287,16 @@ def _best_epoch(
     if best is None:
         raise BadInput(f"{run.id} has finished no epoch yet: wait, or start from another run.")
     return best.absolute()
+
+
+def _exported(
+    workspace: Workspace, run: Run, config: TrainConfig, fingerprints: dict[str, str]
+) -> Path:
+    """The LiteRT file of a run: folded as a member of an ensemble is, so that both have a mean."""
+    _best_epoch(workspace, run, config, fingerprints)
+    if not run.litert_path.is_file():
+        raise BadInput(f"{run.id} has not finished: a mean with a member needs what it exports.")
+    return run.litert_path.absolute()
 
 
 def _resolve_teacher(
@@ -446,6 +472,14 @@ def _check_weights(workspace: Workspace, dataset: Dataset, config: TrainConfig) 
     try:
         if given.kind == "file" and _member_file(workspace, config.weights) is not None:
             return Check("ok", f"{name} starts from the ensemble's member {config.weights}.")
+        if (mixed := _with_members(workspace, config.weights)) is not None:
+            for source, member in mixed:
+                if member is None:
+                    _exported(
+                        workspace, open_run(workspace, source), config, _fingerprints(dataset)
+                    )
+            of = ", ".join(source for source, _ in mixed)
+            return Check("ok", f"{name} starts from the mean of the weights of {of}.")
         if given.kind != "runs":
             return Check("ok", f"{name} starts from {_weights_file(config.weights).name}.")
         runs = [open_run(workspace, source) for source in given.sources]

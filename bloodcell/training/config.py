@@ -48,8 +48,9 @@ class InitialWeights:
 
     Attributes:
         kind: "imagenet"; "none" (random); "file" of weights without top; "member", the network of
-            an ensemble (``.tflite``); "runs", whose best epochs are meant; or "checkpoints", the
-            files of these (``best-N.npz``). Of several runs or checkpoints the mean is meant.
+            an ensemble, or several of them and of runs (``.tflite``); "runs", whose best epochs are
+            meant; or "checkpoints", the files of these (``best-N.npz``). Of several the mean is
+            meant.
         sources: the path, or the paths or ids.
     """
 
@@ -67,10 +68,9 @@ class InitialWeights:
             return cls(text)
         if runs is not None and (names := _runs_named(text, runs)):
             return cls("runs", names)
-        if text.endswith(".npz"):
-            return cls("checkpoints", tuple(text.split(BETWEEN_PATHS)))
-        if text.endswith(".tflite"):
-            return cls("member", (text,))
+        if text.endswith((".npz", ".tflite")):
+            kind = "checkpoints" if text.endswith(".npz") else "member"
+            return cls(kind, tuple(text.split(BETWEEN_PATHS)))
         return cls("file", (text,))
 
     @classmethod
@@ -81,7 +81,7 @@ class InitialWeights:
     @property
     def text(self) -> str:
         """As :meth:`parse` reads it."""
-        between = {"runs": BETWEEN_RUNS, "checkpoints": BETWEEN_PATHS}.get(self.kind, "")
+        between = BETWEEN_RUNS if self.kind == "runs" else BETWEEN_PATHS
         return between.join(self.sources) if self.sources else self.kind
 
 

@@ -134,8 +134,8 @@ class _Training:
             train = split.indices("train")
             some = train[:: max(1, len(train) // MOST_IMAGES)][:MOST_IMAGES]
             images = read_images(dataset, some, config.input_size)
-            path = Path(start.sources[0])
-            start_from_member(self.model, path.read_bytes(), str(path), images)
+            contents = [Path(path).read_bytes() for path in start.sources]
+            start_from_member(self.model, contents, " + ".join(start.sources), images)
         self.auxiliary = Auxiliary(config, self.model)
         self.optimizer = make_optimizer(config, self.model, self.auxiliary)
         self.averaged = make_average(self.model) if config.ema else []

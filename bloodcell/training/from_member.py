@@ -7,7 +7,7 @@ together they give what the file gave. So the network answers as the member did 
 float16 of its weights), and can be trained like any other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,24 @@ __all__ = ["MOST_IMAGES", "start_from_member"]
 
 MOST_IMAGES = 512
 BATCH = 32
+# Name, kernel and bias.
+Layer = tuple[str, np.ndarray, np.ndarray]
 # Kernels: output×height×width×input, 1×height×width×channels, and output×input.
 # The class maps: a second copy of the head, and what earlier versions called it.
 MAPS = ("/positions", "/places")
 ORDER = {"CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0)}
 
 
-def start_from_member(model: Any, content: bytes, name: str, images: np.ndarray) -> None:
-    """Give a classifier the weights of a member.
+def start_from_member(model: Any, contents: Sequence[bytes], name: str, images: np.ndarray) -> None:
+    """Give a classifier the weights of a member, or the mean of several of one backbone.
+
+    Weights half-way between those before and after a fine-tuning hold better on cells of neither
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
 
     Args:
         model: of :func:`bloodcell.models.classifier.build_classifier`; only what lies before its
             pooling depends on no size.
-        content: of the member's ``.tflite`` file, exported by this project; float32, float16 or
+        contents: of members' ``.tflite`` files, exported by this project; float32, float16 or
             int8 weights.
         name: what to call it in an error.
         images: uint8, n×S×S×3, RGB: of the new training, some hundred.
@@ -40,7 +45,7 @@ def start_from_member(model: Any, content: bytes, name: str, images: np.ndarray)
     """
     import keras
 
-    found = list(_layers(content))
+    found = _mean([list(_layers(content)) for content in contents], name, model)
     backbone = model.get_layer("backbone")
     inner = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
     body = inner[0] if inner else backbone
@@ -106,9 +111,19 @@ def _unfold(model: Any, body: Any, shifted: list[tuple[Any, np.ndarray]], images
         norm.set_weights([np.sqrt(variance + norm.epsilon), bias + mean, mean, variance])
 
 
-def _matched(
-    convolutions: list[Any], found: list[tuple[str, np.ndarray, np.ndarray]]
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _mean(members: list[list[Layer]], name: str, model: Any) -> list[Layer]:
+    """Layer by layer; all were exported alike, so they stand in one order."""
+    found = members[0]
+    for other in members[1:]:
+        if [entry[1].shape for entry in other] != [entry[1].shape for entry in found]:
+            raise _other(name, model)
+    return [
+        (entries[0][0], *(np.mean([e[k] for e in entries], axis=0) for k in (1, 2)))
+        for entries in zip(*members, strict=True)
+    ]
+
+
+def _matched(convolutions: list[Any], found: list[Layer]) -> list[Layer]:
     """What was read, in the order of the layers: by the names that the file kept of them.
 
     A network without branches whose layers have no names of their own is in order already.

@@ -33,7 +33,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, none, a local .weights.h5 without top, a run, or RUN+RUN: their mean."
+            help="imagenet, none, a local .weights.h5 without top, a run, ENSEMBLE/MEMBER, or "
+            "several with + between: their mean."
         ),
     ] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,

@@ -14,6 +14,7 @@ from bloodcell.runs.launch import prepare
 from bloodcell.runs.recipe import command_of
 from bloodcell.runs.run import list_runs
 from bloodcell.training.config import make_config
+from bloodcell.training.fit import _Training
 from bloodcell.training.from_member import start_from_member
 from bloodcell.workspace import Workspace
 
@@ -25,7 +26,7 @@ def test_a_network_answers_as_the_member_did_also_while_it_is_trained(trained_ho
     images = np.array(open_dataset(workspace, "demo").images[::4])
     member = LiteModel(content, "tiny")
     model = build_classifier("tiny", member.size, dropout=0.0)
-    start_from_member(model, content, "tiny", images)
+    start_from_member(model, [content], "tiny", images)
     said = member(images).probabilities
     for training in (False, True):
         found = model(images.astype(np.float32), training=training).numpy()
@@ -36,7 +37,7 @@ def test_a_member_of_another_backbone_is_no_start(trained_home: Path):
     (run,) = list_runs(Workspace(trained_home))
     model = build_classifier("mobilenetv2", 32)
     with pytest.raises(BadInput, match="does not hold the weights of a mobilenetv2"):
-        start_from_member(model, run.read_litert(), "reference/tiny", np.zeros((1, 32, 32, 3)))
+        start_from_member(model, [run.read_litert()], "reference/tiny", np.zeros((1, 32, 32, 3)))
 
 
 def test_what_the_member_saw_is_never_unseen_of_the_run(home: Path):
@@ -54,3 +55,25 @@ def test_what_the_member_saw_is_never_unseen_of_the_run(home: Path):
         prepare(workspace, make_config("demo", backbone="tiny", weights="first/mobilenetv2"))
     with pytest.raises(BadInput, match="give the run's id, or the member"):
         prepare(workspace, make_config("demo", backbone="tiny", weights=str(run.litert_path)))
+
+
+def test_a_run_starts_from_the_mean_of_a_member_and_a_run(home: Path):
+    """Weights between those of before and after a fine-tuning (Wortsman et al., WiSE-FT, 2022)."""
+    workspace = Workspace(home)
+    (run,) = list_runs(workspace)
+    both = f"first/tiny+{run.id}"
+    config = make_config("demo", backbone="tiny", weights=both, input_size=48)
+    later = prepare(workspace, config)
+    assert later.record()["started_from"] == both
+    assert f"--weights {both}" in command_of(later)
+    assert set(np.load(workspace.ensembles / "first" / "seen.npy")) <= set(later.seen())
+    dataset = open_dataset(workspace, "demo")
+    config = later.config()
+    training = _Training(
+        config, later.policy(), dataset, config.split_rule.split(dataset), later.path / "none"
+    )
+    # The member is that run's export, so their mean answers as it did.
+    images = np.array(dataset.images[:32])
+    said = LiteModel(run.read_litert(), "tiny")(images).probabilities
+    found = training.model(images.astype(np.float32), training=False).numpy()
+    assert (found.argmax(1) == said.argmax(1)).mean() > 0.9
