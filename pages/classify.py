@@ -33,7 +33,7 @@ from bloodcell.ui.common.handover import hand_over
 from bloodcell.ui.common.jobs import Job, wait_for
 from bloodcell.ui.common.similar import show_similar_cells
 from bloodcell.ui.common.state import active_dataset, active_ensemble, load_ensemble
-from bloodcell.ui.common.uploads import drop_zone, dropped
+from bloodcell.ui.common.uploads import drop_round, drop_zone, dropped
 from bloodcell.ui.common.views import ask_views
 
 # Streamlit's drop zone is as low as a button; nobody would think of dropping something there.
@@ -84,7 +84,7 @@ def ask_photographs(ensemble: Ensemble) -> tuple[bool | None, bool]:
     """Drop zone, samples and settings; returns (how the networks look, white balance)."""
     st.html(ROOMY)
     files, folder = (
-        f"classify_{what}_{photographs.upload_round()}" for what in ("upload", "folder")
+        f"classify_{what}_{drop_round(photographs.DROPS)}" for what in ("upload", "folder")
     )
     drop_zone(
         "Drop photographs of single cells here: JPEG, PNG, TIFF, BMP or WebP, or a zip of them. "

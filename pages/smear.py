@@ -11,7 +11,7 @@ from bloodcell.ui.common.frame import heading
 from bloodcell.ui.common.handover import handed_over
 from bloodcell.ui.common.jobs import wait_for
 from bloodcell.ui.common.state import active_ensemble, load_ensemble
-from bloodcell.ui.common.uploads import drop_zone, dropped
+from bloodcell.ui.common.uploads import drop_round, drop_zone, dropped
 from bloodcell.ui.smear import session
 from bloodcell.ui.smear.learn import show_learn
 from bloodcell.ui.smear.result import ask_about, show_differential, show_rumke
@@ -32,7 +32,7 @@ def keep_upload(key: str) -> None:
 
 def ask_photographs(ensemble: Ensemble) -> bool:
     """Drop zone and a drawn sample; returns whether to balance the light."""
-    key = f"smear_upload_{session.upload_round()}"
+    key = f"smear_upload_{drop_round(session.ROUND)}"
     drop_zone(
         "Drop the photographs of one smear here, at any magnification: JPEG, PNG, TIFF, BMP or "
         "WebP, or a zip of them. They stay in memory and are not stored.",

@@ -281,7 +281,8 @@ def _cascade(
     progress: Progress,
 ) -> tuple[dict[str, Any] | None, np.ndarray, np.ndarray]:
     """The cascade if there is one; probabilities and novelty of the validation images by it."""
-    first = min(range(len(models)), key=lambda i: models[i].bytes)
+    # The smallest; among networks of one size that with the highest weight.
+    first = min(range(len(models)), key=lambda i: (models[i].bytes >> 20, -whole.shares[i]))
     alone = [models[first]]
     once, _ = _run(alone, dataset, validation, False, progress, f"validation by {alone[0].name}")
     labels = dataset.labels[validation]

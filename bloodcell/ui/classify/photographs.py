@@ -20,9 +20,10 @@ from bloodcell.progress import Progress
 from bloodcell.smear.squares import squares
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import ensemble_identity
-from bloodcell.ui.common.uploads import drop_round, empty_zone
+from bloodcell.ui.common.uploads import empty_zone
 
 __all__ = [
+    "DROPS",
     "Answered",
     "Photographs",
     "apply_moved_crops",
@@ -35,7 +36,6 @@ __all__ = [
     "set_crop",
     "squares_job",
     "store",
-    "upload_round",
 ]
 
 KEY = "photographs"
@@ -110,11 +110,6 @@ def clear() -> None:
     """Forget the visitor's photographs and all answers for them."""
     _forget()
     empty_zone(DROPS)
-
-
-def upload_round() -> int:
-    """A number for the drop zone's key: when it changes, the zone is empty again."""
-    return drop_round(DROPS)
 
 
 def current() -> Photographs | None:

@@ -19,9 +19,10 @@ from bloodcell.smear.review import Place, Review
 from bloodcell.ui.common.gallery import png_bytes
 from bloodcell.ui.common.jobs import Job
 from bloodcell.ui.common.state import ensemble_identity
-from bloodcell.ui.common.uploads import drop_round, empty_zone
+from bloodcell.ui.common.uploads import empty_zone
 
 __all__ = [
+    "ROUND",
     "Dropped",
     "chosen_place",
     "clear",
@@ -31,7 +32,6 @@ __all__ = [
     "photograph",
     "review_of",
     "store",
-    "upload_round",
 ]
 
 KEY, JOB, REVIEW, PLACE = (f"smear_{k}" for k in ("files", "job", "review", "at"))
@@ -72,11 +72,6 @@ def clear() -> None:
     for key in (KEY, REVIEW, PLACE, "smear_photograph", "smear_clicked", "smear_free"):
         st.session_state.pop(key, None)
     empty_zone(ROUND)
-
-
-def upload_round() -> int:
-    """A number for the drop zone's key: when it changes, the zone is empty again."""
-    return drop_round(ROUND)
 
 
 def current() -> Dropped | None:
