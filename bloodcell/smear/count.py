@@ -53,7 +53,7 @@ class Cell:
         label: the likeliest class.
         probability: of that class, 0 to 1.
         prediction_set: the classes that it may be.
-        recognised: it is one of the eight.
+        recognised: it is one of the eight, and large enough for it.
         novelty: higher is stranger.
         image: uint8, S×S×3: what the networks were shown.
         doublet: several cells that cannot be told apart.
@@ -307,13 +307,22 @@ def answered(
             CLASS_NAMES[labels[i]],
             float(answers.probabilities[i, labels[i]]),
             tuple(CLASS_NAMES[k] for k in np.flatnonzero(answers.prediction_sets[i])),
-            bool(answers.recognised[i]),
+            bool(answers.recognised[i]) and _fits(one.kind, CLASS_NAMES[labels[i]]),
             float(answers.novelty[i]),
             shown[i],
             one.doublet,
         )
         for i, one in enumerate(found)
     )
+
+
+def _fits(kind: str, label: str) -> bool:
+    """Whether a class can be so small: what has less stain than any nucleus is no white cell.
+
+    Networks are shown every cell at one scale, yet those that never saw a laboratory's platelets
+    call them what they saw of it.
+    """
+    return kind != "platelet" or label == "platelet"
 
 
 def cut_out(

@@ -9,7 +9,8 @@ from PIL import Image
 
 from bloodcell.classes import class_id
 from bloodcell.data.synthetic.drawing.draw import draw_cell, draw_field
-from bloodcell.smear.count import Cell, agreed, count, counted, cut_out
+from bloodcell.smear.count import Cell, agreed, answered, count, counted, cut_out
+from bloodcell.smear.find import Found
 
 
 class Oracle:
@@ -71,6 +72,12 @@ def test_no_cell_is_a_count_of_none():
 def cell(label: str = "neutrophil", *, cut: bool = False, recognised: bool = True, **more) -> Cell:
     image = np.zeros((1, 1, 3), np.uint8)
     return Cell((0, 0, 9, 9), "white", cut, label, 1.0, (label,), recognised, 0.0, image, **more)
+
+
+def test_what_is_as_small_as_a_platelet_is_no_white_cell():
+    image = draw_field(np.random.default_rng(2), 160)
+    found = [Found((60, 60, 80, 80), kind, False, 1.0) for kind in ("platelet", "white")]
+    assert [c.recognised for c in answered(Oracle(), image, found, 60.0)] == [False, True]
 
 
 def test_what_is_no_whole_single_new_cell_is_kept_apart():

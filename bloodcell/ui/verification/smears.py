@@ -30,6 +30,7 @@ from bloodcell.workspace import check_name
 __all__ = ["show_plan", "show_results"]
 
 NEW = "New plan"
+SAVED = "verification_saved"
 
 
 def _path(name: str) -> Path:
@@ -48,6 +49,10 @@ def _title(name: str) -> str:
 def show_plan() -> None:
     """Plan a verification, see how likely it succeeds, and lock it."""
     names = _names()
+    # What was saved just now is what is looked at, here and among the results.
+    if (saved := st.session_state.pop(SAVED, None)) in names:
+        st.session_state["verification_plan"] = saved
+        st.session_state["verification_result"] = saved
     chosen = st.selectbox("Verification", [NEW, *names], key="verification_plan")
     plan = None if chosen == NEW else load_plan(_path(chosen))
     if plan is not None and plan.locked:
@@ -75,7 +80,7 @@ def show_plan() -> None:
             value=", ".join(plan.readers) if plan else "reader 1, reader 2",
             key=f"plan_readers_{mark}",
         )
-        a, b, c = st.columns(3)
+        a, b, c = st.columns(3, vertical_alignment="bottom")
         smears = a.number_input(
             "Smears", 3, 5000, plan.smears if plan else 74, key=f"plan_smears_{mark}"
         )
@@ -132,7 +137,7 @@ def show_plan() -> None:
         with st.container(horizontal=True):
             if st.button("Save plan", key="plan_save", icon=":material/save:"):
                 save_plan(_path(name), made)
-                st.session_state["verification_saved"] = name
+                st.session_state[SAVED] = name
                 st.rerun()
             if st.button(
                 "Lock plan",
@@ -143,7 +148,7 @@ def show_plan() -> None:
             ):
                 save_plan(_path(name), made)
                 lock_plan(_path(name))
-                st.session_state["verification_saved"] = name
+                st.session_state[SAVED] = name
                 st.rerun()
 
 
@@ -199,6 +204,8 @@ def show_results() -> None:
             icon=":material/info:",
         )
         return
+    if st.session_state.get("verification_result") not in locked:
+        st.session_state.pop("verification_result", None)
     name = st.selectbox("Verification", locked, key="verification_result")
     plan = load_plan(_path(name))
     files = drop_zone(
