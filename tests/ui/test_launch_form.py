@@ -6,7 +6,7 @@ import pytest
 
 from bloodcell.models.classifier import BACKBONES
 from bloodcell.training.config import PRESETS, TrainConfig, make_config
-from bloodcell.ui.training.launch_form import Prefill
+from bloodcell.ui.training.launch_fields import Prefill
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
