@@ -45,18 +45,18 @@ BLOCKED = 1e3
 # A platelet's heap of stain, in pixels at working scale.
 HEAP, AROUND = 2.0, 7.0
 LEAST_CONTRAST = 0.12
-# In widths of a red cell: how far from the border its middle lies, and how far a platelet reaches.
-EDGE, HEAP_REACH = 0.05, 0.3
+# In widths of a red cell: how much of one is seen at the border, and how far a platelet reaches.
+SEEN, HEAP_REACH = 0.11, 0.3
 # What tells platelets from other small stained things, as weights of a logistic regression on half
 # of the fields of BCCD and on candidates of four other laboratories, looked at one by one: contrast
 # (logarithm), density of a red cell (logarithm: contrast alone would ask more of a laboratory with
 # dark red cells), how much red cell is around, length by width, area (logarithm), and a constant.
 PLATELET = (3.79, 5.59, -7.04, -2.15, -0.91, 14.4)
 # The evidence that is enough: measured by benchmarks.smear, where more would miss and less invent.
-ENOUGH = 0.35
+ENOUGH = 0.3
 LEAST_EVIDENCE = math.log(ENOUGH / (1 - ENOUGH))
-# The least area of one, in those of a red cell.
-SMALLEST = 0.003
+# The least area of one, in those of a red cell: smaller ones are dust.
+SMALLEST = 0.01
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,19 @@ def _is_cut(box: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
     return left <= 0 or top <= 0 or right >= shape[1] or bottom >= shape[0]
 
 
+def _depth(box: tuple[int, int, int, int], shape: tuple[int, int]) -> float:
+    """How far a box reaches inward from the border of the photograph; infinite away from it."""
+    left, top, right, bottom = box
+    height, width = shape
+    reaches = [
+        right if left <= 0 else math.inf,
+        bottom if top <= 0 else math.inf,
+        width - left if right >= width else math.inf,
+        height - top if bottom >= height else math.inf,
+    ]
+    return min(reaches)
+
+
 def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> list[Found]:
     """Small heaps of stain beside the white cells."""
     t = violet(found, red)
@@ -311,28 +324,26 @@ def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> 
     most = np.dot(PLATELET, [*seen, ones, np.log(SMALLEST) * ones, ones])
     cells = []
     m = round(0.5 * d)
-    height, width = t.shape
     hopeful = np.flatnonzero(most >= LEAST_EVIDENCE)
     for y, x, terms in zip(
         ys[hopeful].tolist(), xs[hopeful].tolist(), seen[:, hopeful].T, strict=True
     ):
-        # Of less than half of one nobody can say what it is.
-        if min(x, y, width - 1 - x, height - 1 - y) < EDGE * d:
-            continue
         y0, x0 = max(0, y - m), max(0, x - m)
         near = fine[y0 : y + m + 1, x0 : x + m + 1]
         level = fine[y, x] - 0.5 * max(1.3 * contrast[y, x], 0.3)
         _, labels = cv2.connectedComponents((near > level).astype(np.uint8))
         ys, xs = np.nonzero(labels == labels[y - y0, x - x0])
-        size = np.log(max(len(ys) / (np.pi / 4 * d * d), SMALLEST))
-        logit = float(np.dot(PLATELET, (*terms, min(3.0, _length(ys, xs)), size, 1.0)))
-        if logit < LEAST_EVIDENCE:
+        size = len(ys) / (np.pi / 4 * d * d)
+        logit = float(np.dot(PLATELET, (*terms, min(3.0, _length(ys, xs)), np.log(size), 1.0)))
+        if logit < LEAST_EVIDENCE or size < SMALLEST:
             continue
         # Platelets lie in heaps: what is far from this peak is its neighbour's.
         own = np.hypot(ys + y0 - y, xs + x0 - x) < HEAP_REACH * d
         ys, xs = ys[own] + y0, xs[own] + x0
         box = int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
-        cells.append(Found(box, "platelet", _is_cut(box, t.shape), 1 / (1 + math.exp(-logit))))
+        # Of a small part of one nobody can say what it is.
+        if _depth(box, t.shape) >= SEEN * d:
+            cells.append(Found(box, "platelet", _is_cut(box, t.shape), 1 / (1 + math.exp(-logit))))
     return _without_copies(cells, 0.25 * d)
 
 

@@ -127,7 +127,7 @@ def test_a_study_from_set_up_to_lock_to_report(
 
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 400, "height": 900})
-    page.goto(report.as_uri())
+    page.set_content(report.read_text(encoding="utf-8"))
     page.locator("figure .main-svg").first.wait_for()
     assert page.get_by_text(expected.verdict).is_visible()
     assert page.get_by_text(f"{known.bias:+.1f} (").first.is_visible()
