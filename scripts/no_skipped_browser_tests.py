@@ -8,7 +8,12 @@ cases = [
     for case in ET.parse(sys.argv[1]).getroot().iter("testcase")
     if case.get("classname", "").startswith("tests.browser")
 ]
-skipped = [case.get("name") for case in cases if case.find("skipped") is not None]
+# A Slurm may not be had everywhere; .ci/run says so then.
+skipped = [
+    case.get("name")
+    for case in cases
+    if (why := case.find("skipped")) is not None and "Slurm" not in why.get("message", "")
+]
 if not cases or skipped:
     sys.exit(f"error: of {len(cases)} browser tests these were skipped: {', '.join(skipped)}")
 print(f"{len(cases)} browser tests ran")

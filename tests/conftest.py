@@ -145,6 +145,16 @@ def trained_home(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return made_once(tmp_path_factory, "trained", make)
 
 
+@pytest.fixture(scope="module")
+def slurm_alone():
+    """The Slurm of one node for this module alone: its cores are few."""
+    from bloodcell.locks import locked
+
+    with locked(Path(os.environ["SLURM_CONF"]).with_name("tests.lock"), wait_s=500) as got:
+        assert got, "other tests do not let go of Slurm"
+        yield
+
+
 @pytest.fixture
 def only_to_be_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """`only_to_be_read(folder)`: from now on the disk refuses to write anything beneath it.

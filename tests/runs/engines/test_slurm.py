@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,11 @@ def why_not() -> str:
 
 
 REASON = why_not()
-pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(REASON), reason=REASON)]
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(REASON), reason=REASON),
+    pytest.mark.usefixtures("slurm_alone"),
+]
 
 
 def slurm(*words: str) -> str:
@@ -206,9 +211,50 @@ def test_a_run_that_has_to_make_room_ends_like_one_that_did_not(home: Path):
     wait_for(begins_once_more, 60)
     seen(engine, run, "finished")
     assert run.log_tail().count(": tiny on demo") == 2
+    same_metrics(run, quiet)
+
+
+def same_metrics(run: Run, other: Run) -> None:
     timed = ("seconds", "images_per_second")
     told = [
         [{k: v for k, v in m.items() if k not in timed} for m in each.metrics()]
-        for each in (run, quiet)
+        for each in (run, other)
     ]
     assert told[0] == told[1]
+
+
+@contextmanager
+def little_room(folder: Path, kilobytes: int):
+    """`folder` on a file system of its own, that is so small; yields what gives it more."""
+
+    def mount(*words: str) -> None:
+        done = subprocess.run(["mount", *words, folder], check=False, capture_output=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here ({done.stderr.decode().strip()})")
+
+    aside = Path(shutil.copytree(folder, folder.with_name("aside")))
+    mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+    try:
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+        shutil.rmtree(aside)
+        yield lambda: mount("-o", "remount,size=50m")
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.nightly
+def test_where_the_workspace_is_full_a_run_waits_for_room_and_loses_nothing(home: Path):
+    workspace = Workspace(home)
+    (quiet,) = list_runs(workspace)
+    engine = set_up(workspace)
+    run = duplicate(workspace, quiet)
+    # Enough to begin, and not for the first saved state.
+    with little_room(run.path, 250) as give_more:
+        submitted(workspace, engine, run)
+        assert "the disk is full" in seen(engine, run, "failed")["reason"]
+        assert not run.metrics()
+        give_more()
+        submitted(workspace, engine, run)
+        seen(engine, run, "finished")
+        wait_for(lambda: engine.watch() or not engine.given(), 30)
+        same_metrics(run, quiet)
