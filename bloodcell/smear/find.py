@@ -157,10 +157,12 @@ def _whites(s: np.ndarray, thick: np.ndarray, d: float) -> tuple[list[Found], np
         peak = float(np.quantile(s[where][part], 0.9))
         core[where] |= (part & (s[where] > NUCLEUS * peak)).astype(np.uint8)
     core = cv2.morphologyEx(core, cv2.MORPH_OPEN, _disc(0.06 * d))
-    for where, own in _nuclei(core, thick, d):
-        if own.sum() < LEAST_WHITE * unit or np.median(thick[where][own]) < DENSE:
-            continue
-        outline = _whole(thick, own, where, core, d)
+    nuclei = [
+        (where, own)
+        for where, own in _nuclei(core, thick, d)
+        if own.sum() >= LEAST_WHITE * unit and np.median(thick[where][own]) >= DENSE
+    ]
+    for outline in _wholes(thick, nuclei, core, d):
         (left, top), (right, bottom) = np.floor(outline.min(0)), np.ceil(outline.max(0))
         box = int(left), int(top), int(right), int(bottom)
         cv2.fillPoly(inside, [outline.round().astype(np.int32)], 1)
@@ -225,15 +227,33 @@ def _outline(labels: np.ndarray, i: int, stats: np.ndarray) -> np.ndarray:
     return points[:: max(1, len(points) // 60)]
 
 
-def _whole(
-    thick: np.ndarray, own: np.ndarray, where: tuple[slice, slice], core: np.ndarray, d: float
-) -> np.ndarray:
-    """The outline of the whole cell around a nucleus: n×2, (x, y).
+def _wholes(
+    thick: np.ndarray,
+    nuclei: list[tuple[tuple[slice, slice], np.ndarray]],
+    core: np.ndarray,
+    d: float,
+) -> list[np.ndarray]:
+    """The outlines of the whole cells around nuclei: each n×2, (x, y).
 
-    About the middle of the nucleus the closed line is sought along which density falls most from
+    About the middle of a nucleus the closed line is sought along which density falls most from
     inside to outside: granules of an eosinophil have the colour of red cells, cytoplasm of a
     monocyte hardly any, but both end somewhere, and cells are round.
     """
+    if not nuclei:
+        return []
+    points, costs = zip(*(_rays(thick, own, where, core, d) for where, own in nuclei), strict=True)
+    at = _closed_lines(np.stack(costs))
+    height, width = thick.shape
+    return [
+        np.clip(of[np.arange(RAYS), steps], 0, (width, height))
+        for of, steps in zip(points, at, strict=True)
+    ]
+
+
+def _rays(
+    thick: np.ndarray, own: np.ndarray, where: tuple[slice, slice], core: np.ndarray, d: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points on rays about a nucleus, RAYS×STEPS×2, and what an outline through each costs."""
     rows, columns = where
     reach = math.ceil(STEPS * STEP * d) + 2
     x0, y0 = max(0, columns.start - reach), max(0, rows.start - reach)
@@ -261,31 +281,37 @@ def _whole(
     cost[:, REACH_STEPS:-REACH_STEPS] = -falls
     cost += EMPTY * empty + OUTWARD * np.maximum(away, 0)
     cost[away < 0] = BLOCKED
-    at = _closed_line(cost)
-    outline = np.stack([px[np.arange(RAYS), at], py[np.arange(RAYS), at]], 1)
-    height, width = thick.shape
-    return np.clip(outline, 0, (width, height)) + np.array([x0, y0])
+    return np.stack([px + x0, py + y0], 2), cost
 
 
-def _closed_line(cost: np.ndarray) -> np.ndarray:
-    """For each ray the step at which the cheapest closed line crosses it: int, RAYS."""
-    rays, steps = cost.shape
-    turns = np.concatenate([cost, cost, cost])
-    total = turns[0]
-    back = np.zeros(turns.shape, np.int64)
+def _closed_lines(costs: np.ndarray) -> np.ndarray:
+    """For each ray the step at which the cheapest closed line crosses it.
+
+    Args:
+        costs: float32, cells×RAYS×STEPS.
+
+    Returns:
+        int, cells×RAYS.
+    """
+    cells, rays, steps = costs.shape
+    # Three rounds: in the second the line has forgotten where it began.
+    turns = 3 * rays
+    back = np.zeros((turns, cells, steps), np.int16)
     shifts = np.arange(-BEND, BEND + 1)
-    places = np.clip(np.arange(steps) + shifts[:, None], 0, steps - 1)
+    places = np.clip(np.arange(steps) + shifts[:, None], 0, steps - 1).astype(np.int16)
     price = (BENDING * np.abs(shifts)).astype(np.float32)[:, None]
-    for i in range(1, len(turns)):
-        ways = total[places] + price
-        best = ways.argmin(0)
+    total = costs[:, 0]
+    for i in range(1, turns):
+        ways = total[:, places] + price
+        best = ways.argmin(1)
         back[i] = places[best, np.arange(steps)]
-        total = turns[i] + ways[best, np.arange(steps)]
-    at = np.zeros(len(turns), np.int64)
-    at[-1] = total.argmin()
-    for i in range(len(turns) - 1, 0, -1):
-        at[i - 1] = back[i, at[i]]
-    return at[rays : 2 * rays]
+        total = costs[:, i % rays] + np.take_along_axis(ways, best[:, None], 1)[:, 0]
+    each = np.arange(cells)
+    at = np.zeros((turns, cells), np.int64)
+    at[-1] = total.argmin(1)
+    for i in range(turns - 1, 0, -1):
+        at[i - 1] = back[i, each, at[i]]
+    return at[rays : 2 * rays].T
 
 
 def _is_cut(box: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
@@ -306,6 +332,13 @@ def _depth(box: tuple[int, int, int, int], shape: tuple[int, int]) -> float:
     return min(reaches)
 
 
+def _most(height: np.ndarray, red: RedCells, covered: np.ndarray) -> np.ndarray:
+    """The most evidence that peaks of such height, with so much red cell around, may have."""
+    ones = np.ones(len(height))
+    best = [height, np.log(red.green) * ones, covered, ones, np.log(SMALLEST) * ones, ones]
+    return np.dot(PLATELET, best)
+
+
 def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> list[Found]:
     """Small heaps of stain beside the white cells."""
     t = violet(found, red)
@@ -315,19 +348,20 @@ def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> 
     peak = (contrast >= cv2.dilate(contrast, _disc(0.12 * d))) & ~taken
     peak &= contrast > LEAST_CONTRAST
     on_red = ((found.green > 0.4 * red.green) & (found.blue > 0.4 * red.blue)).astype(np.float32)
-    ring = _ring(0.25 * d, 0.38 * d)
-    covered = cv2.filter2D(on_red, -1, ring, borderType=cv2.BORDER_REPLICATE)
     ys, xs = np.nonzero(peak)
-    ones = np.ones(len(ys))
-    seen = np.stack([np.log(contrast[ys, xs]), np.log(red.green) * ones, covered[ys, xs]])
-    # What no outline, however round and small, could make a platelet is not looked at.
-    most = np.dot(PLATELET, [*seen, ones, np.log(SMALLEST) * ones, ones])
+    # What no outline, however round and small, could make a platelet is not looked at; around what
+    # could not even be one away from all red cells, nobody looks for them.
+    height = np.log(contrast[ys, xs])
+    hopeful = _most(height, red, np.zeros(len(ys))) >= LEAST_EVIDENCE
+    ys, xs, height = ys[hopeful], xs[hopeful], height[hopeful]
+    covered = _around(on_red, ys, xs, 0.25 * d, 0.38 * d)
+    hopeful = _most(height, red, covered) >= LEAST_EVIDENCE
     cells = []
     m = round(0.5 * d)
-    hopeful = np.flatnonzero(most >= LEAST_EVIDENCE)
-    for y, x, terms in zip(
-        ys[hopeful].tolist(), xs[hopeful].tolist(), seen[:, hopeful].T, strict=True
+    for y, x, *seen in zip(
+        ys[hopeful].tolist(), xs[hopeful].tolist(), height[hopeful], covered[hopeful], strict=True
     ):
+        terms = seen[0], np.log(red.green), seen[1]
         y0, x0 = max(0, y - m), max(0, x - m)
         near = fine[y0 : y + m + 1, x0 : x + m + 1]
         level = fine[y, x] - 0.5 * max(1.3 * contrast[y, x], 0.3)
@@ -347,13 +381,16 @@ def _platelets(found: Densities, red: RedCells, taken: np.ndarray, d: float) -> 
     return _without_copies(cells, 0.25 * d)
 
 
-def _ring(inner: float, outer: float) -> np.ndarray:
-    """Weights of a ring around a pixel, of sum 1: float32."""
+def _around(
+    values: np.ndarray, ys: np.ndarray, xs: np.ndarray, inner: float, outer: float
+) -> np.ndarray:
+    """The mean of an image on a ring around some of its pixels; its border goes on beyond it."""
     half = round(outer)
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     away = np.hypot(x, y)
-    ring = ((away > inner) & (away <= outer)).astype(np.float32)
-    return ring / ring.sum()
+    rows, columns = np.nonzero((away > inner) & (away <= outer))
+    wider = cv2.copyMakeBorder(values, half, half, half, half, cv2.BORDER_REPLICATE)
+    return wider[ys[:, None] + rows, xs[:, None] + columns].mean(1)
 
 
 def _length(ys: np.ndarray, xs: np.ndarray) -> float:
@@ -368,8 +405,10 @@ def _length(ys: np.ndarray, xs: np.ndarray) -> float:
 def _without_copies(cells: list[Found], apart: float) -> list[Found]:
     """Of two peaks of one heap the better."""
     kept: list[Found] = []
+    middles = np.zeros((len(cells), 2))
     for cell in sorted(cells, key=lambda c: -c.evidence):
-        x, y = cell.middle
-        if all(np.hypot(x - a, y - b) > apart for a, b in (k.middle for k in kept)):
+        away = middles[: len(kept)] - cell.middle
+        if (np.hypot(away[:, 0], away[:, 1]) > apart).all():
+            middles[len(kept)] = cell.middle
             kept.append(cell)
     return kept

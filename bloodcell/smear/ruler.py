@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from bloodcell.smear.stain import Densities, RedCells, densities, red_cells, stain
 
@@ -118,7 +119,7 @@ def _measured(image: np.ndarray) -> Ruler | None:
     near = range(max(0, best - SPAN), min(len(radii), best + SPAN + 1))
     widths, seen = [], []
     for k in near:
-        widths += [_width(points, inward, c, float(radii[k])) for c in circles[k][0]]
+        widths += _widths(points, inward, circles[k][0], float(radii[k]))
         seen += (circles[k][1] / radii[k]).tolist()
     count = len(circles[best][0])
     if count < FEWEST or share < EXPLAINED:
@@ -172,10 +173,19 @@ def _circles(
     return np.stack([x - 1.5, y - 1.5], 1) * step, votes[y, x]
 
 
-def _width(points: np.ndarray, inward: np.ndarray, centre: np.ndarray, radius: float) -> float:
-    """The diameter of the circle that best fits the points that voted for a middle."""
-    aim = np.abs(points + radius * inward - centre).max(1) < radius * 0.5
-    x, y = points[aim].astype(float).T
+def _widths(
+    points: np.ndarray, inward: np.ndarray, middles: np.ndarray, radius: float
+) -> list[float]:
+    """The diameters of circles, each about one of the middles."""
+    if not len(middles):
+        return []
+    near = cKDTree(points + radius * inward).query_ball_point(middles, radius / 2, p=np.inf)
+    return [_width(points[aim]) for aim in near]
+
+
+def _width(points: np.ndarray) -> float:
+    """The diameter of the circle that best fits some points."""
+    x, y = points.astype(float).T
     terms = np.stack([x, y, np.ones_like(x)], 1)
     (a, b, c), *_ = np.linalg.lstsq(terms, x * x + y * y, rcond=None)
     # An outline runs through the middles of its outermost pixels.

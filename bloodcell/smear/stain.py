@@ -68,7 +68,7 @@ def densities(image: np.ndarray) -> Densities:
     logs = np.log10(np.maximum(thumb, 1).astype(np.float32))
     light = _light(logs, np.log10(np.maximum(background(thumb), 1.0)))
     light = cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR)
-    found = light - _LOGS[image]
+    found = light - cv2.LUT(image, _LOGS)
     return Densities(found[..., 0], found[..., 1], found[..., 2])
 
 
