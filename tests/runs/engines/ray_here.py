@@ -50,7 +50,7 @@ def node(ip: str, log: Path, *words: str) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def ray_here(seconds: float = 120) -> Iterator[str]:
+def ray_here(seconds: float = 240) -> Iterator[str]:
     """The address of the dashboard, once both nodes are there."""
     if given := os.environ.get("RAY_HERE"):
         yield given
@@ -58,34 +58,30 @@ def ray_here(seconds: float = 120) -> Iterator[str]:
     # Names of sockets lie beneath it, and must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     port, dashboard = free_port(), free_port()
-    address = f"http://127.0.0.1:{dashboard}"
+    address, log = f"http://127.0.0.1:{dashboard}", folder / "start.log"
+    end = time.monotonic() + seconds
     with ExitStack() as nodes:
         nodes.callback(shutil.rmtree, folder, ignore_errors=True)
         head = ("--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}")
-        log = folder / "start.log"
-        nodes.enter_context(node(NODES[0], log, *head))
-        end = time.monotonic() + seconds
-        wait_until(end, log, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-        nodes.enter_context(node(NODES[1], log, f"--address=127.0.0.1:{port}"))
-        wait_until(end, log, lambda: both_are_there(address))
+        for ip, words, n in ((NODES[0], head, 1), (NODES[1], (f"--address=127.0.0.1:{port}",), 2)):
+            process = nodes.enter_context(node(ip, log, *words))
+            while not are_there(address, n):
+                if process.poll() is not None:
+                    # On a machine that is busy, Ray itself gives up after half a minute.
+                    process = nodes.enter_context(node(ip, log, *words))
+                if time.monotonic() > end:
+                    raise AssertionError(f"Ray did not come up:\n{log.read_text()[-2000:]}")
+                time.sleep(0.5)
         yield address
 
 
-def both_are_there(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/api/v0/nodes?detail=true", timeout=5) as told:
-        if told.read().count(b'"ALIVE"') != len(NODES):
-            raise OSError("not yet")
-
-
-def wait_until(end: float, log: Path, look) -> None:
-    while True:
-        try:
-            look()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise AssertionError(f"Ray did not come up:\n{log.read_text()[-2000:]}") from None
-            time.sleep(0.2)
+def are_there(address: str, n: int) -> bool:
+    """Whether so many nodes are at work."""
+    try:
+        with urllib.request.urlopen(f"{address}/api/v0/nodes?detail=true", timeout=10) as told:
+            return told.read().count(b'"ALIVE"') == n
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
