@@ -68,9 +68,13 @@ def smear_photograph(
             for i, (b, colour) in enumerate(zip(boxes, colours, strict=True))
         ]
     )  # fmt: skip
-    style(figure, 560)
+    style(figure, 460)
     figure.update_xaxes(visible=False, range=[0, width], constrain="domain")
-    figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", constrain="domain")
+    # On a narrow screen the room that is left over lies below.
+    figure.update_yaxes(
+        visible=False, range=[height, 0], scaleanchor="x", constrain="domain",
+        constraintoward="top",
+    )  # fmt: skip
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="zoom", clickmode="event+select"
     )

@@ -18,7 +18,9 @@ td, th { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px soli
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .dot { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .4em;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.note { opacity: .75; }
+.note { opacity: .75; } .together { white-space: nowrap; }
+@media (max-width: 30rem) { body { margin: 1rem auto; } table { font-size: .8rem; }
+  td, th { padding-right: .4rem; } }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; }
   table { break-inside: avoid; } }
 """
@@ -46,6 +48,14 @@ def differential_rows(machine: Differential, reviewed: Differential) -> list[dic
     ]
 
 
+def _named(name: str) -> str:
+    """A class with a dot of its colour, which stays beside its first word."""
+    known = CLASSES[class_id(name)]
+    first, _, rest = known.title.partition(" ")
+    dot = f'<span class="dot" style="background:{known.colour}"></span>'
+    return f'<span class="together">{dot}{first}</span> {rest}'
+
+
 def smear_html(review: Review, about: About, ensemble: str, merged: bool = False) -> str:
     """The report: who and what, the differential with its limits, and how sure such a count is.
 
@@ -60,15 +70,18 @@ def smear_html(review: Review, about: About, ensemble: str, merged: bool = False
         if (value := getattr(about, key))
     )
     rows = "".join(
-        f'<tr><td><span class="dot" style="background:{CLASSES[class_id(name)].colour}"></span>'
-        f'{row["Class"]}</td><td class="n">{row["Machine"]}</td><td class="n">{row["Reviewed"]}'
-        f'</td><td class="n">{"" if row["Share, %"] is None else row["Share, %"]}</td>'
-        f"<td>{row['95 % limits']}</td></tr>"
+        f'<tr><td>{_named(name)}</td><td class="n">{row["Machine"]}</td>'
+        f'<td class="n">{row["Reviewed"]}</td>'
+        f'<td class="n">{"" if row["Share, %"] is None else row["Share, %"]}</td>'
+        f'<td class="together">{row["95 % limits"]}</td></tr>'
         for name, row in zip(reviewed.classes, differential_rows(machine, reviewed), strict=True)
     )
     table = rumke_table()
     head = "".join(f"<th>{k}</th>" for k in table[0])
-    rumke = "".join("<tr>" + "".join(f"<td>{v}</td>" for v in r.values()) + "</tr>" for r in table)
+    rumke = "".join(
+        "<tr>" + "".join(f'<td class="together">{v}</td>' for v in r.values()) + "</tr>"
+        for r in table
+    )
     unread = [p for p in review.smear.photographs if p.error is not None]
     errors = "".join(f"<li>{html.escape(p.error or '')}</li>" for p in unread)
     beside = ", ".join(

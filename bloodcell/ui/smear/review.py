@@ -142,7 +142,9 @@ def _decide(review: Review, place: Place, label: str | None, follow: bool = True
 def _show_cell(review: Review, place: Place, cell: Cell, state: str) -> None:
     st.image(cell.image, width="stretch", caption=f"Now: {_title(state)}")
     said = f"{LABELS[label_id(cell.label)].title}, {percent(cell.probability)}"
-    doubt = "" if cell.recognised else " It resembles none of the eight."
+    small = cell.kind == "platelet" and cell.label != "platelet"
+    doubt = " It is too small for that." if small else " It resembles none of the eight."
+    doubt = "" if cell.recognised else doubt
     st.caption(f"The ensemble says {said}.{doubt}")
     with st.container(horizontal=True, gap="small"):
         st.button(
