@@ -13,8 +13,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 __all__ = ["GIVES_UP_S", "RAY", "ray_here"]
 
@@ -35,18 +37,25 @@ def node(ip: str, log: Path, *words: str) -> Iterator[subprocess.Popen]:
     with log.open("ab") as file:
         process = subprocess.Popen(
             [RAY, "start", "--block", "--num-cpus=1", f"--node-ip-address={ip}",
-             "--object-store-memory=80000000", "--disable-usage-stats", *words],
+             f"--dashboard-agent-listen-port={free_port()}", "--object-store-memory=80000000",
+             "--disable-usage-stats", *words],
             stdout=file, stderr=file, start_new_session=True,
             env={**os.environ, "RAY_JOB_START_TIMEOUT_SECONDS": str(GIVES_UP_S)},
         )  # fmt: skip
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
+        left = []
+        with suppress(psutil.Error):
+            left = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        # Whatever outlives it would keep its ports.
+        for child in (*left, process):
+            with suppress(psutil.Error, OSError):
+                child.kill()
+        process.wait()
 
 
 @contextmanager
