@@ -2,9 +2,10 @@
 
 Where the cells come from several laboratories, each is left out in turn: distances and detectors
 are made without its cells, and what they then say of its validation cells is what cells of a
-laboratory that nobody knows will get. The limits are raised until, on the mean over the
-laboratories, at most ``REFUSED_ELSEWHERE`` of such cells are refused. The networks themselves have
-seen these laboratories, so it is still a little less than elsewhere.
+laboratory that nobody knows will get. The limits are raised until, in the laboratory in the middle,
+at most ``REFUSED_ELSEWHERE`` of such cells are refused: with the mean, one laboratory that is like
+no other was measured to open the limits so far that nine of ten blasts passed. The networks
+themselves have seen these laboratories, so it is still a little less than elsewhere.
 """
 
 from collections.abc import Callable
@@ -109,7 +110,7 @@ def fit_refusal(
         said[name] = _said(without, [found[rows] for found in cells.validation])
     if said:
         highest = [np.quantile(of, 1 - REFUSED_ELSEWHERE, axis=0) for of in said.values()]
-        margins = np.maximum(np.mean(highest, axis=0), 1.0)
+        margins = np.maximum(np.median(highest, axis=0), 1.0)
         members = [member.widened(margins) for member in members]
         said = {name: of / margins for name, of in said.items()}
     progress(len(apart) + 1, len(apart) + 1)
