@@ -50,12 +50,13 @@ def labelled_smears(archive: zipfile.ZipFile, base: str, fields: int) -> list[pd
 
 
 def same_cells(boxes: pd.DataFrame, found: list[list[int]]) -> list[int | None]:
-    """For each labelled box the first found one whose middle lies in it."""
+    """For each labelled box the found one in it whose middle is nearest to its own."""
     middles = np.array(found, float).reshape(-1, 2, 2).mean(1)
     places = []
     for left, top, right, bottom in boxes[["left", "top", "right", "bottom"]].to_numpy():
         inside = ((middles >= (left, top)) & (middles <= (right, bottom))).all(1)
-        places.append(int(inside.argmax()) if inside.any() else None)
+        away = np.hypot(*(middles - ((left + right) / 2, (top + bottom) / 2)).T)
+        places.append(int(np.where(inside, away, np.inf).argmin()) if inside.any() else None)
     return places
 
 
