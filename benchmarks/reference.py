@@ -46,6 +46,8 @@ ACCURACY, STRESS, REFUSED, OTHER, MOST_ECE = 99.2, 94.0, 99.0, 90.0, 1.0
 UNSURE, RECOGNISED, NONE_REFUSED = 80.0, 95.0, 80.0
 # Balanced accuracy in a laboratory left out of training: on average, and in the worst.
 LEFT_OUT, WORST_LEFT_OUT = 90.0, 80.0
+# Of the ensemble's own limit of novelty, for the curve.
+LIMITS = (0.6, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0)
 # A probability below it is unsure.
 SURE = 0.9
 # Passes of the first network that an answer may cost.
@@ -98,22 +100,48 @@ def stress_rows(found: Study) -> Rows:
     return [*rows, ["mean", *whole]]
 
 
-def out_of_distribution_rows(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
-    """Kind, n, share refused, median novelty of its threshold.
+def novelty_of_kinds(ensemble: Ensemble, cells: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Kind → novelty of so many synthetic images of it.
 
     Args:
         cells: uint8, n×S×S×3: unseen.
     """
-    photo, threshold = photograph(PHOTOGRAPH), ensemble.description.novelty.threshold
-    rows = []
+    photo, found = photograph(PHOTOGRAPH), {}
     for kind in OUT_OF_DISTRIBUTION:
         made = make_out_of_distribution(kind, cells, count, SEED, photo)
-        novelty = np.concatenate(
-            [ensemble.predict(made[i : i + BATCH]).novelty for i in range(0, count, BATCH)]
-        )
-        refused = int((novelty > threshold).sum())
-        middle = float(np.median(novelty)) / threshold
-        rows.append([kind.replace("_", " "), f"{count:,}", share(refused, count), f"{middle:.1f}"])
+        parts = [ensemble.predict(made[i : i + BATCH]).novelty for i in range(0, count, BATCH)]
+        found[kind.replace("_", " ")] = np.concatenate(parts)
+    return found
+
+
+def out_of_distribution_rows(kinds: dict[str, np.ndarray], threshold: float) -> Rows:
+    """Kind, n, share refused, median novelty of its threshold."""
+    return [
+        [
+            kind,
+            f"{len(novelty):,}",
+            share(int((novelty > threshold).sum()), len(novelty)),
+            f"{float(np.median(novelty)) / threshold:.1f}",
+        ]
+        for kind, novelty in kinds.items()
+    ]
+
+
+def refusal_rows(
+    cells: dict[str, np.ndarray], none: dict[str, np.ndarray], threshold: float
+) -> Rows:
+    """Limit, then the share recognised of each group of cells, refused of what is none, per cent.
+
+    Args:
+        cells, none: name → novelty.
+        threshold: the ensemble's own; its row is marked.
+    """
+    rows = []
+    for part in LIMITS:
+        limit = part * threshold
+        known = [f"{100 * (novelty <= limit).mean():.1f}" for novelty in cells.values()]
+        refused = [f"{100 * (novelty > limit).mean():.1f}" for novelty in none.values()]
+        rows.append([f"{limit:.2f}{' (its own)' if part == 1 else ''}", *known, *refused])
     return rows
 
 
@@ -227,9 +255,9 @@ def at_home(found: Evaluation, places: np.ndarray, largest: str) -> Rows:
     return goals
 
 
-def none_of_the_eight(ensemble: Ensemble, cells: np.ndarray, count: int) -> Rows:
+def none_of_the_eight(kinds: dict[str, np.ndarray], threshold: float) -> Rows:
     """Print what is refused of synthetic images; returns the goals."""
-    rows = out_of_distribution_rows(ensemble, cells, count)
+    rows = out_of_distribution_rows(kinds, threshold)
     head = ["made of unseen cells", "n", "refused %", "median novelty / threshold"]
     say(table("None of the eight", head, rows))
     return [goal_row(f"{row[0]} refused", float(row[2].split()[0]), REFUSED) for row in rows]
@@ -275,12 +303,32 @@ def main() -> None:
         goals += more
     if given.other:
         found = away(ensemble, open_dataset(workspace, given.other))
-        name, known = found.dataset, 100 * float(found.answers.recognised.mean())
+        name, share_known = found.dataset, 100 * float(found.answers.recognised.mean())
         goals.append(goal_row(f"{name}: accuracy", 100 * found.judgement.accuracy, OTHER))
-        goals.append(goal_row(f"{name}: recognised", known, RECOGNISED))
+        goals.append(goal_row(f"{name}: recognised", share_known, RECOGNISED))
     own = home.indices[places == largest]
     cells = np.ascontiguousarray(read_images(dataset, own, ensemble.size))
-    goals += none_of_the_eight(ensemble, cells, given.out_of_distribution)
+    threshold = ensemble.description.novelty.threshold
+    kinds = novelty_of_kinds(ensemble, cells, given.out_of_distribution)
+    goals += none_of_the_eight(kinds, threshold)
+    known = {str(p): home.answers.novelty[places == p] for p in np.unique(places)}
+    if given.other:
+        known[found.dataset] = found.answers.novelty
+    none = {"synthetic": np.concatenate(list(kinds.values()))}
+    if home.others is not None:
+        none = {"other": home.others.novelty, **none}
+    head = [
+        "limit",
+        *(f"{n or 'cells'} recognised" for n in known),
+        *(f"{n} refused" for n in none),
+    ]
+    say(
+        table(
+            "Recognised and refused by the limit of novelty, %",
+            head,
+            refusal_rows(known, none, threshold),
+        )
+    )
     under = study(ensemble, dataset, images=given.images)
     title = f"Eleven corruptions at five strengths, {under.n:,} unseen cells, accuracy %"
     say(table(title, ["corruption", *under.networks], stress_rows(under)))

@@ -10,7 +10,9 @@ from benchmarks.reference import (
     goal_row,
     home_goals,
     laboratory_rows,
+    novelty_of_kinds,
     out_of_distribution_rows,
+    refusal_rows,
     stress_rows,
     table,
 )
@@ -53,9 +55,13 @@ def test_tables_hold_the_figures_of_an_evaluation_and_a_study(trained_home: Path
     assert all(len(row) == 3 for row in rows)
 
     cells = np.ascontiguousarray(dataset.images[:20])
-    rows = out_of_distribution_rows(ensemble, cells, 5)
+    kinds = novelty_of_kinds(ensemble, cells, 5)
+    rows = out_of_distribution_rows(kinds, ensemble.description.novelty.threshold)
     assert [row[0].replace(" ", "_") for row in rows] == list(OUT_OF_DISTRIBUTION)
     assert {row[1] for row in rows} == {"5"}
+    curve = refusal_rows({"home": np.array([0.5, 1.1])}, {"none": np.array([0.7, 3.0])}, 1.0)
+    assert ["1.00 (its own)", "50.0", "50.0"] in curve
+    assert curve[-1] == ["2.00", "100.0", "50.0"]
     assert goal_row("x", 98.7, 99)[1:] == ["≥ 99", "98.70", "0.30 missing"]
     assert goal_row("x", 99.0, 99)[3] == "reached"
     assert goal_row("x", 0.9, 1, most=True)[1:] == ["≤ 1", "0.90", "reached"]
