@@ -32,7 +32,7 @@ from bloodcell.ensemble.ensemble import BATCH, DECIMALS, run_members
 from bloodcell.ensemble.exposure import expose
 from bloodcell.ensemble.home_cells import PER_CLASS, evenly, features_among, home_cells
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
-from bloodcell.ensemble.refusal import Cells, MemberRefusal, fit_refusal, novelty_by
+from bloodcell.ensemble.refusal import Cells, Refusal, choose_refusal, novelty_by
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
@@ -58,9 +58,9 @@ KNOWN_PER_CLASS = 250
 # Where they come from several laboratories.
 KNOWN_PER_LABORATORY = 125
 MOST_OTHERS = 600
-# Pictures of none of the eight, of each kind, by which a cascade is chosen: others than those that
-# the detectors have learned from.
-FOR_CASCADE, CASCADE_SEED = 60, 4_711
+# Pictures of none of the eight, of each kind, by which is chosen who refuses and who answers alone:
+# others than those that the detectors have learned from.
+PER_KIND, STRANGERS_SEED = 60, 4_711
 
 
 def compose(
@@ -108,8 +108,7 @@ def compose(
     dataset = open_dataset(workspace, runs[0].config().dataset)
     validation, train, seen, others = common_images(dataset, runs)
     others = others[:: max(1, -(-len(others) // MOST_OTHERS))]
-    labels = dataset.labels
-    truth = labels[validation]
+    truth = dataset.labels[validation]
     known = _known_cells(dataset, train)
     networks = _networks(runs, name, compact, progress)
     probabilities, novelty_features = _run(
@@ -138,18 +137,20 @@ def compose(
             (folder / network.file).write_bytes(network.content)
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, network, float(share), accuracy))
-        novelty, refusal, rule = _refuse(
+        strangers = _strangers(dataset, models, validation, tta, progress)
+        found_refusal, refusal = _refuse(
             folder, dataset, others, models, members, known, validation, novelty_features, fit,
-            calibration, progress,
+            calibration, strangers, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
-        found = None
+        found, novelty = None, found_refusal.novelty
         if cascade and len(models) > 1:
             found, calibrated, novelty = _cascade(
-                dataset, models, rule, Whole(shares, temperature, calibrated, novelty),
-                novelty_features, refusal["threshold"], validation, fit, calibration, tta, progress,
+                dataset, models, found_refusal, Whole(shares, temperature, calibrated),
+                novelty_features, refusal["threshold"], validation, fit, calibration, strangers,
+                progress,
             )  # fmt: skip
         _write_home(folder, models, novelty_features, mean, truth, dataset.hashes[validation])
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
@@ -226,10 +227,10 @@ def _refuse(
     novelty_features: list[np.ndarray],
     fit: np.ndarray,
     calibration: np.ndarray,
+    strangers: "Strangers",
     progress: Progress,
-) -> tuple[np.ndarray, dict[str, Any], list[MemberRefusal]]:
-    """Fit and write what is refused: novelty of the validation images, what is said of it, and
-    the rule of each member."""
+) -> tuple[Refusal, dict[str, Any]]:
+    """Fit and write what is refused; and what is said of it."""
     _, of_known = _run(models, dataset, known, False, progress, "known cells")
     cells = read_images(dataset, known, dataset.size[0])
     varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
@@ -239,45 +240,76 @@ def _refuse(
         method += OF_OTHERS
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
-    rule, novelty, left_out = fit_refusal(
+    refusal = choose_refusal(
         Cells(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
             channels,
         ),
-        lambda done, total: progress(done, total, "laboratories left out in turn"),
+        strangers.features,
+        lambda done, total: progress(done, total, "members that may refuse"),
     )  # fmt: skip
-    for member, found in zip(members, rule, strict=True):
+    each = zip(members, refusal.rules, refusal.weights, strict=True)
+    for member, found, weight in each:
         write_array(folder / member["basis"], found.basis)
         write_array(folder / member["features"], found.rows)
         write_array(folder / member["detector"], found.detectors)
-        member["novelty_scale"] = found.scale
+        member |= {"novelty_scale": found.scale, "novelty_weight": weight}
     # Strictly above the quantile, so that at most the share is refused; and so rounded, since an
     # answer has so many digits.
-    limit = float(np.quantile(novelty[calibration], 1 - REFUSED_SHARE, method="higher"))
+    limit = float(np.quantile(refusal.novelty[calibration], 1 - REFUSED_SHARE, method="higher"))
     limit = math.ceil(limit * 10**DECIMALS) / 10**DECIMALS
-    return (
-        novelty,
-        {
-            "method": method,
-            "neighbours": NEIGHBOURS,
-            "threshold": max(limit, 1.0) if left_out else limit,
-            "laboratories": [asdict(found) for found in left_out],
-        },
-        rule,
+    return refusal, {
+        "method": method,
+        "neighbours": NEIGHBOURS,
+        "threshold": max(limit, 1.0) if refusal.left_out else limit,
+        "laboratories": [asdict(found) for found in refusal.left_out],
+    }
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Pictures of none of the eight that no detector has learned from, as the m members see them.
+
+    Attributes:
+        probabilities: float32, m×n×8. features: m arrays n×(C+T).
+    """
+
+    probabilities: np.ndarray
+    features: list[np.ndarray]
+
+
+def _strangers(
+    dataset: Dataset,
+    models: list[LiteModel],
+    validation: np.ndarray,
+    tta: bool,
+    progress: Progress,
+) -> Strangers:
+    chosen = validation[evenly(dataset.labels[validation], PER_CLASS)]
+    shown = read_images(dataset, chosen, dataset.size[0])
+    found = []
+    for done, kind in enumerate(OUT_OF_DISTRIBUTION):
+        progress(done, len(OUT_OF_DISTRIBUTION), "kinds of out-of-distribution images")
+        made = make_out_of_distribution(kind, shown, PER_KIND, STRANGERS_SEED)
+        batches = range(0, len(made), BATCH)
+        found += [run_members(models, made[start : start + BATCH], tta) for start in batches]
+    return Strangers(
+        np.concatenate([r.probabilities for r in found], axis=1),
+        [np.concatenate(f) for f in zip(*(r.novelty_features for r in found), strict=True)],
     )
 
 
 def _cascade(
     dataset: Dataset,
     models: list[LiteModel],
-    rule: list[MemberRefusal],
+    refusal: Refusal,
     whole: "Whole",
     novelty_features: list[np.ndarray],
     threshold: float,
     validation: np.ndarray,
     fit: np.ndarray,
     calibration: np.ndarray,
-    tta: bool,
+    strangers: Strangers,
     progress: Progress,
 ) -> tuple[dict[str, Any] | None, np.ndarray, np.ndarray]:
     """The cascade if there is one; probabilities and novelty of the validation images by it."""
@@ -289,31 +321,20 @@ def _cascade(
     temperature = fit_temperature(labels[fit], once[0][fit])
     cells = Seen(
         apply_temperature(once[0], temperature),
-        novelty_by([rule[first]], [novelty_features[first]]),
+        novelty_by([refusal.rules[first]], [novelty_features[first]]),
         whole.probabilities,
-        whole.novelty,
+        refusal.novelty,
     )
-    shown = read_images(dataset, validation[evenly(labels, PER_CLASS)], dataset.size[0])
-    made = []
-    for done, kind in enumerate(OUT_OF_DISTRIBUTION):
-        progress(done, len(OUT_OF_DISTRIBUTION), "kinds of out-of-distribution images")
-        made.append(make_out_of_distribution(kind, shown, FOR_CASCADE, CASCADE_SEED))
-    strange = [
-        run_members(models, batch[start : start + BATCH], tta)
-        for batch in made
-        for start in range(0, len(batch), BATCH)
-    ]
-    features = [np.concatenate(f) for f in zip(*(r.novelty_features for r in strange), strict=True)]
-    said = np.concatenate([r.probabilities for r in strange], axis=1)
+    said = strangers.probabilities
     none = Seen(
         apply_temperature(said[first], temperature),
-        novelty_by([rule[first]], [features[first]]),
+        novelty_by([refusal.rules[first]], [strangers.features[first]]),
         apply_temperature(np.tensordot(whole.shares, said, axes=1), whole.temperature),
-        novelty_by(rule, features),
+        refusal.of(strangers.features),
     )
     found = fit_cascade(labels, cells, none, threshold, fit, calibration)
     if found is None:
-        return None, whole.probabilities, whole.novelty
+        return None, whole.probabilities, refusal.novelty
     probabilities, novelty = cells.answers(found["probability"], found["novelty"])
     return {"first": alone[0].name, "temperature": temperature, **found}, probabilities, novelty
 
@@ -325,7 +346,6 @@ class Whole:
     shares: np.ndarray
     temperature: float
     probabilities: np.ndarray
-    novelty: np.ndarray
 
 
 def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:

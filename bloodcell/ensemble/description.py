@@ -93,6 +93,7 @@ class Member(_Part):
         file, features, basis, detector: files of the bundle; earlier ensembles lack the last two.
         weight: at least 0; the sum over the members need not be 1.
         novelty_scale: the distance to known cells that counts as 1.
+        novelty_weight: what it counts where novelty is averaged over the members.
         recipe: the runs that made it, see :func:`bloodcell.runs.recipe.recipe_of`.
     """
 
@@ -106,6 +107,7 @@ class Member(_Part):
     weight: AtLeast0
     run: Text
     novelty_scale: _number(1e-12, 1e9, "a number above 0")
+    novelty_weight: AtLeast0 = 1.0
     validation_accuracy: Share
     recipe: Any = None
 

@@ -318,7 +318,8 @@ class Ensemble:
             detect(found[:, : detector.shape[1] - 1], detector)
             for found, detector in zip(raw.novelty_features, detectors, strict=False)
         ]
-        return novelty_of(distances, detections)
+        weights = [self.description.members[i].novelty_weight for i in members]
+        return novelty_of(distances, detections, weights)
 
     def predict(
         self,

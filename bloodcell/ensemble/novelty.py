@@ -15,6 +15,8 @@ The known cells are kept in the few directions of feature space that they fill, 
 a fortieth of the size; what an image has outside of these directions makes it more distant.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 __all__ = [
@@ -87,16 +89,22 @@ def neighbour_distance(
     return 1.0 - np.partition(similarity, -k, axis=1)[:, -k]
 
 
-def novelty_of(distances: list[np.ndarray], detections: list[np.ndarray]) -> np.ndarray:
+def novelty_of(
+    distances: list[np.ndarray],
+    detections: list[np.ndarray],
+    weights: Sequence[float] | None = None,
+) -> np.ndarray:
     """Novelty from what each member says, scaled; without detectors the distance alone.
 
     Args:
         distances: of each member, n. detections: of each member, n×d, see :func:`detect`.
+        weights: of the members; None, or all 0: equal.
     """
-    distance = np.mean(distances, axis=0)
+    weights = None if weights is None or not sum(weights) > 0 else weights
+    distance = np.average(distances, axis=0, weights=weights)
     if not detections:
         return distance
-    return np.maximum(distance, np.mean(detections, axis=0).max(axis=1))
+    return np.maximum(distance, np.average(detections, axis=0, weights=weights).max(axis=1))
 
 
 def fit_detector(cells: np.ndarray, out_of_distribution: np.ndarray) -> np.ndarray:
