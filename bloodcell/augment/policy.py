@@ -10,6 +10,7 @@ that a shared policy needs no photographs. A parameter that is left out has its 
 are looked up before files.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
             for s in policy.steps
         ],
     }
-    return {**document, "stains": list(policy.stains)} if policy.stains else document
+    return {**document, "stains": copy.deepcopy(list(policy.stains))} if policy.stains else document
 
 
 def policy_from_json(document: Any, where: str) -> Policy:
