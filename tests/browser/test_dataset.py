@@ -96,7 +96,14 @@ def choose_split_shares(page: Any) -> None:
 def export(page: Any, target: Path) -> None:
     view(page, "All datasets")
     page.get_by_text("Export the curated dataset").click()
-    page.get_by_text("Separate train, validation and test").click()
+    # While the expander opens the box moves, and a click may miss it.
+    box = page.get_by_role("checkbox", name="Separate train, validation and test")
+    for _ in range(3):
+        if not box.is_checked():
+            page.get_by_text("Separate train, validation and test").click()
+            page.wait_for_timeout(1000)
+    assert box.is_checked()
+    settle(page)
     page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download cells_parts.npz").click()
