@@ -137,7 +137,7 @@ def compose(
             (folder / network.file).write_bytes(network.content)
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, network, float(share), accuracy))
-        strangers = _strangers(dataset, models, validation, tta, progress)
+        strangers = _strangers(dataset, models, validation, tta and cascade, progress)
         found_refusal, refusal = _refuse(
             folder, dataset, others, models, members, known, validation, novelty_features, fit,
             calibration, strangers, progress,
@@ -146,9 +146,10 @@ def compose(
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
         found, novelty = None, found_refusal.novelty
-        if cascade and len(models) > 1:
+        if cascade and strangers is not None:
             found, calibrated, novelty = _cascade(
-                dataset, models, found_refusal, Whole(shares, temperature, calibrated),
+                dataset, models, found_refusal,
+                Whole(shares, temperature, calibrated, None if tta else probabilities),
                 novelty_features, refusal["threshold"], validation, fit, calibration, strangers,
                 progress,
             )  # fmt: skip
@@ -227,7 +228,7 @@ def _refuse(
     novelty_features: list[np.ndarray],
     fit: np.ndarray,
     calibration: np.ndarray,
-    strangers: "Strangers",
+    strangers: "Strangers | None",
     progress: Progress,
 ) -> tuple[Refusal, dict[str, Any]]:
     """Fit and write what is refused; and what is said of it."""
@@ -245,7 +246,7 @@ def _refuse(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
             channels,
         ),
-        strangers.features,
+        [] if strangers is None else strangers.features,
         lambda done, total: progress(done, total, "members that may refuse"),
     )  # fmt: skip
     each = zip(members, refusal.rules, refusal.weights, strict=True)
@@ -284,7 +285,10 @@ def _strangers(
     validation: np.ndarray,
     tta: bool,
     progress: Progress,
-) -> Strangers:
+) -> Strangers | None:
+    """None where there is but one member, which has nobody to share refusing or answering with."""
+    if len(models) < 2:
+        return None
     chosen = validation[evenly(dataset.labels[validation], PER_CLASS)]
     shown = read_images(dataset, chosen, dataset.size[0])
     found = []
@@ -315,12 +319,15 @@ def _cascade(
     """The cascade if there is one; probabilities and novelty of the validation images by it."""
     # The smallest; among networks of one size that with the highest weight.
     first = min(range(len(models)), key=lambda i: (models[i].bytes >> 20, -whole.shares[i]))
-    alone = [models[first]]
-    once, _ = _run(alone, dataset, validation, False, progress, f"validation by {alone[0].name}")
-    labels = dataset.labels[validation]
-    temperature = fit_temperature(labels[fit], once[0][fit])
+    name, labels = models[first].name, dataset.labels[validation]
+    if whole.once is None:
+        what = f"validation by {name}"
+        (once,), _ = _run([models[first]], dataset, validation, False, progress, what)
+    else:
+        once = whole.once[first]
+    temperature = fit_temperature(labels[fit], once[fit])
     cells = Seen(
-        apply_temperature(once[0], temperature),
+        apply_temperature(once, temperature),
         novelty_by([refusal.rules[first]], [novelty_features[first]]),
         whole.probabilities,
         refusal.novelty,
@@ -336,16 +343,21 @@ def _cascade(
     if found is None:
         return None, whole.probabilities, refusal.novelty
     probabilities, novelty = cells.answers(found["probability"], found["novelty"])
-    return {"first": alone[0].name, "temperature": temperature, **found}, probabilities, novelty
+    return {"first": name, "temperature": temperature, **found}, probabilities, novelty
 
 
 @dataclass(frozen=True)
 class Whole:
-    """All members on the validation images: their weights, and what they say together."""
+    """All members on the validation images: their weights, and what they say together.
+
+    Attributes:
+        once: float32, m×n×8: of each member, one view; None where all were averaged over views.
+    """
 
     shares: np.ndarray
     temperature: float
     probabilities: np.ndarray
+    once: np.ndarray | None
 
 
 def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:

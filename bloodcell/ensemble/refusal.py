@@ -171,13 +171,16 @@ def choose_refusal(
     share refused of laboratories left out in turn.
 
     Args:
-        strangers: m arrays: pictures of none of the eight that no detector has learned from.
+        strangers: m arrays: pictures of none of the eight that no detector has learned from; not
+            looked at where there is one member.
     """
     count = len(cells.channels)
     together, novelty, left_out = fit_refusal(cells)
     best = Refusal(together, [1.0] * count, novelty, left_out)
+    if count == 1:
+        return best
     worth = _worth(best, cells, strangers)
-    for i in range(count if count > 1 else 0):
+    for i in range(count):
         progress(i + 1, count + 1)
         (alone,), novelty, left_out = fit_refusal(cells.of([i]))
         rules = [alone if k == i else rule for k, rule in enumerate(together)]

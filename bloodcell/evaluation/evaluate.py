@@ -193,10 +193,13 @@ def answer(
 ) -> Answers:
     """The ensemble's answers for many images, without activation maps.
 
+    Of the members only those that looked at every image: a cascade asks the others of few.
+
     Args:
         read: images of some indices as uint8, n×S×S×3.
     """
-    parts = []
+    asked, parts = ensemble.description.asked(tta), []
+    looked = np.array([m in asked for m in ensemble.description.members])
     for start in range(0, len(indices), CHUNK):
 
         def onward(done: int, total: int, what: str, before: int = start) -> None:
@@ -206,7 +209,7 @@ def answer(
         parts.append(replace(some, maps=[]))
     return Answers(
         probabilities=np.concatenate([p.probabilities for p in parts]),
-        members=np.concatenate([p.members for p in parts], axis=1),
+        members=np.concatenate([p.members for p in parts], axis=1)[looked],
         prediction_sets=np.concatenate([p.prediction_sets for p in parts]),
         novelty=np.concatenate([p.novelty for p in parts]),
         recognised=np.concatenate([p.recognised for p in parts]),
@@ -242,16 +245,12 @@ def evaluate(
         progress,
     )
     description = ensemble.description
-    asked = description.asked(tta)
-    # A cascade asks not all members of every image.
-    looked = np.array([m in asked for m in description.members])
-    everything = replace(everything, members=everything.members[looked])
     answers = _rows(everything, slice(None, len(indices)))
     on_others = _rows(everything, slice(len(indices), None))
     labels = dataset.labels[indices]
     clusters, codes = clusters_of(dataset, indices)
     within = None if clusters is None else codes
-    names = [m.name for m in asked]
+    names = [m.name for m in description.asked(tta)]
     return Evaluation(
         ensemble.name,
         dataset.name,

@@ -241,9 +241,7 @@ def study(
     positions = spread_over(labels, images)
     indices, labels = indices[positions], labels[positions]
     path = _path(ensemble.description, dataset, part, images, tta)
-    asked = ensemble.description.asked(tta)
-    looked = [m in asked for m in ensemble.description.members]
-    names = (ensemble.name, *(m.name for m in asked))
+    names = (ensemble.name, *(m.name for m in ensemble.description.asked(tta)))
     before = load_study(ensemble.description, dataset, part, images=images, tta=tta)
     done = list(before.done) if before is not None and before.n == len(labels) else []
     total = len(CONDITIONS) * len(indices)
@@ -258,7 +256,7 @@ def study(
             progress(len(done) * len(indices) + count, total, what)
 
         answered = answer(ensemble, read, indices, tta, onward)
-        predicted = np.concatenate([answered.labels[None], answered.members[looked].argmax(2)])
+        predicted = np.concatenate([answered.labels[None], answered.members.argmax(2)])
         done.append(Stressed(name, strength, predicted == labels, int(answered.recognised.sum())))
         found = Study(ensemble.name, dataset.name, part, names, labels, tuple(done))
         _save(path, dataset, found)

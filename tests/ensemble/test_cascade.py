@@ -1,6 +1,8 @@
 """A cascade: one member answers alone where it is sure, and nothing is lost by it."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,19 +88,21 @@ def test_without_limits_that_cost_nothing_there_is_no_cascade():
     assert fit_cascade(truth, found, strange(rng, 3.0), 1.0, *halves()) is None
 
 
-@pytest.fixture(scope="module")
-def workspace(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    import shutil
-
-    home = tmp_path_factory.mktemp("cascade") / "home"
+def with_cascade(trained_home: Path, home: Path, **how: Any) -> Workspace:
+    """A copy of a workspace with the ensemble `steps`, a cascade of two."""
     shutil.copytree(trained_home, home)
     made = Workspace(home)
     runs = [*list_runs(made), worse(made)]
     with pytest.MonkeyPatch.context() as patched:
         # A tiny network is hardly ever as sure as a cascade asks.
         patched.setattr(cascade, "PROBABILITIES", (0.1, 0.2, 0.5, 0.9))
-        compose(made, runs, "steps", tta=True, cascade=True, zipped=False)
+        compose(made, runs, "steps", cascade=True, zipped=False, **how)
     return made
+
+
+@pytest.fixture(scope="module")
+def workspace(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return with_cascade(trained_home, tmp_path_factory.mktemp("cascade") / "home", tta=True)
 
 
 @pytest.fixture(scope="module")

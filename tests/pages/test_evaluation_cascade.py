@@ -5,11 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bloodcell.ensemble import cascade
-from bloodcell.ensemble.compose import compose
-from bloodcell.runs.run import list_runs
-from bloodcell.workspace import Workspace
-from tests.ensemble.test_compose_weights import worse
+from tests.ensemble.test_cascade import with_cascade
 from tests.pages.opened import open_page, settled, words
 
 VIEWS = ("Confusion matrix", "Class pair", "Members", "Calibration", "Images", "All metrics")
@@ -18,15 +14,9 @@ VIEWS = ("Confusion matrix", "Class pair", "Members", "Calibration", "Images", "
 @pytest.fixture(scope="module")
 def home(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose only ensemble is a cascade of two."""
-    home = tmp_path_factory.mktemp("cascade_page") / "home"
-    shutil.copytree(trained_home, home)
-    workspace = Workspace(home)
-    runs = [*list_runs(workspace), worse(workspace)]
-    shutil.rmtree(home / "ensembles")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cascade, "PROBABILITIES", (0.1, 0.5, 0.9))
-        compose(workspace, runs, "steps", cascade=True, zipped=False)
-    return home
+    made = with_cascade(trained_home, tmp_path_factory.mktemp("cascade_page") / "home")
+    shutil.rmtree(made.ensembles / "first")
+    return made.home
 
 
 def test_every_view_shows_what_the_first_member_and_the_cascade_say(home: Path, monkeypatch):
