@@ -144,9 +144,7 @@ class RunWriter:
         now = time.monotonic()
         if self.reason is None and now - self._asked > 0.2:
             self._asked = now
-            with contextlib.suppress(FileNotFoundError):
-                said = self.run.stop_path.read_text(encoding="utf-8", errors="replace")
-                self.reason = said.strip()[:300] or "a stop was asked for"
+            self.reason = self.run.stop_asked() or None
         if self.reason is not None:
             self.status["state"] = "stopping"
         return self.reason

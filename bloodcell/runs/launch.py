@@ -110,7 +110,7 @@ def ask_to_stop(run: Run, wait_s: float = 0.0, reason: str = "") -> str:
         by = f" by {name}" if (name := who()) else ""
         run.stop_path.touch()
         # If its process is starting already, it finds the request when it is there.
-        with contextlib.suppress(NameTaken), hold(run):
+        with contextlib.suppress(NameTaken), hold(run, away=True):
             status = {**run.status(), "state": "stopped", "reason": f"stopped before it began{by}"}
             write_json(run.status_path, status)
     if not reason and (name := who()):

@@ -15,11 +15,14 @@ DYING_S = 10.0
 
 
 @contextmanager
-def hold(run: Run) -> Iterator[None]:
+def hold(run: Run, *, away: bool = False) -> Iterator[None]:
     """Hold a run for this process; the operating system lets go of it if the process dies.
 
+    Args:
+        away: also while a job has it that does not see its folder, as who fetches its files does.
+
     Raises:
-        NameTaken: another process holds it.
+        NameTaken: another process holds it, or such a job has it.
         NotFound: the run is gone.
         ReadOnly: one may not write there.
     """
@@ -37,4 +40,10 @@ def hold(run: Run) -> Iterator[None]:
                     f"watch it, or stop it first with `python -m bloodcell stop {run.id}`."
                 )
             time.sleep(0.05)
+        if not away and run.is_away():
+            raise NameTaken(
+                f"Run {run.id} is carried out by a cluster, or was and its files are still to be "
+                "fetched, which `python -m bloodcell queue --start` does: watch it, or stop it "
+                f"first with `python -m bloodcell stop {run.id}`."
+            )
         yield

@@ -3,7 +3,8 @@
 ``artifacts/runs/ID/`` holds ``config.json status.json metrics.jsonl train.log checkpoint/
 model.keras model.tflite predictions.npz``. The page and the command line only read it; the
 process that carries the run out is its only writer, but for ``stop`` (a request to stop, with the
-reason if it is not a person's).
+reason if it is not a person's). Where that process does not see the folder, who fetches its files
+is.
 """
 
 import hashlib
@@ -155,7 +156,7 @@ class Run:
     def status(self) -> dict[str, Any]:
         """``status.json`` with the state as it really is: "lost" if its process is gone."""
         status = dict(remembered(self.status_path, _read_status))
-        alive = status["state"] not in ACTIVE or is_alive(status)
+        alive = status["state"] not in ACTIVE or is_alive(status) or self.is_away()
         if not alive and status.get("host", platform.node()) != platform.node():
             alive = _was_just_written(self.status_path)
         if not alive:
@@ -173,6 +174,25 @@ class Run:
         elif status["state"] == "running" and self.stop_path.exists():
             status["state"] = "stopping"
         return status
+
+    def is_away(self) -> bool:
+        """Whether a job has it that does not see this folder, or whose files were not all fetched.
+
+        Nothing that this machine knows tells whether that lives: who fetches its files will.
+        """
+        try:
+            job = remembered(self.job_path, read_json)
+        except (OSError, BadInput):
+            return False
+        return isinstance(job, dict) and job.get("sent") is True and job.get("ended") is None
+
+    def stop_asked(self) -> str:
+        """Why it is to stop, in words; "" if it is not."""
+        try:
+            said = self.stop_path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        return said.strip()[:300] or "a stop was asked for"
 
     def metrics(self) -> list[dict[str, Any]]:
         """The records of all epochs, oldest first; a line that is being written is left out.

@@ -49,10 +49,13 @@ def carry_out(home: str, path: str, requeue: Callable[[], None] | None = None) -
 
 def main() -> None:
     """Carry out the run that the command line names."""
+    home, path = sys.argv[1:3]
     try:
-        carry_out(*sys.argv[1:3])
+        carry_out(home, path)
     except BloodCellError as error:
-        sys.exit(str(error))
+        seen = Run(Path(path)).config_path.is_file()
+        send = ", or have files sent: `python -m bloodcell queue --engine ray --set shared=false`"
+        sys.exit(f"{error}{'' if seen else send}")
 
 
 if __name__ == "__main__":

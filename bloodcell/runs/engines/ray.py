@@ -3,27 +3,32 @@
 Ray decides when and on which node a job begins; the queue hands over at most `slots` runs at a
 time. The API is spoken to over HTTP (docs.ray.io, *Ray Jobs REST API*): Ray's own client would wait
 for ever for a head that hangs, and whoever submits needs no Ray.
+
+Where the nodes do not see the workspace (`shared` is false), a job is sent what it needs, and what
+it writes is fetched at each look: see :mod:`bloodcell.runs.engines.ray_load` and `ray_fetch`.
 """
 
 import contextlib
-import json
 import os
 import re
 import secrets
 import shlex
-import signal
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from bloodcell.errors import BadInput, NotFound, Offline
+from bloodcell.errors import BadInput, BloodCellError, NotFound, Offline
 from bloodcell.files import write_json
 from bloodcell.locks import changing
+from bloodcell.runs.engines.ray_fetch import fetch_run
+from bloodcell.runs.engines.ray_head import CHANGE, HERE, Head
+from bloodcell.runs.engines.ray_load import load_of
+from bloodcell.runs.engines.ray_packages import send
+from bloodcell.runs.engines.ray_words import describe_end, parse_job
 from bloodcell.runs.engines.scheduled import (
+    EVERY_S,
     MOST_SLOTS,
     Scheduled,
     Seen,
@@ -34,6 +39,7 @@ from bloodcell.runs.engines.scheduled import (
 )
 from bloodcell.runs.process import ROOT
 from bloodcell.runs.run import Run
+from bloodcell.runs.tracker import LiveTrackers
 from bloodcell.workspace import Workspace
 
 __all__ = [
@@ -41,16 +47,11 @@ __all__ = [
     "RaySettings",
     "change_ray",
     "check_ray",
-    "describe_end",
-    "parse_job",
     "ray_settings",
 ]
 
-ANSWER_S = 20.0
 GIGABYTE = 2**30
-# What `ray start --head` gives.
-HERE = "http://127.0.0.1:8265"
-CHANGE = "`python -m bloodcell queue --engine ray --set KEY=VALUE`"
+RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class RaySettings:
         memory: gigabytes that Ray sets aside for it; 0 for none.
         grace: seconds that a job has to save its state once it is stopped in Ray.
         autoscale: Ray starts nodes as they are needed, so that what none has is not refused.
+        shared: the nodes see the workspace under the same path; else files are sent and fetched.
         python: how Python is called on a node; "" for the Python of this process.
         setup: a line of shell before it.
     """
@@ -76,6 +78,7 @@ class RaySettings:
     memory: float = 0.0
     grace: int = 60
     autoscale: bool = False
+    shared: bool = True
     python: str = ""
     setup: str = ""
 
@@ -90,10 +93,11 @@ class RaySettings:
         check_numbers(self, "Ray", limits, ("memory",))
         for name in ("address", "python", "setup"):
             check_line(self, "Ray", name)
-        if not isinstance(self.autoscale, bool):
-            raise BadInput(
-                f"A Ray job cannot have {self.autoscale!r} for autoscale: expected true or false."
-            )
+        for name in ("autoscale", "shared"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise BadInput(
+                    f"A Ray job cannot have {value!r} for {name}: expected true or false."
+                )
         try:
             parts = urlsplit(self.address)
             sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -137,17 +141,10 @@ def check_ray(settings: RaySettings) -> str:
         BadInput: no node has as much.
         Offline: there is no Ray at the address, or it does not answer.
     """
-    version = _ask(settings, "api/version")
-    told = _ask(settings, "api/v0/nodes?detail=true&limit=10000")
-    try:
-        nodes = [n for n in told["data"]["result"]["result"] if n["state"] == "ALIVE"]
-        there = [n.get("resources_total") or {} for n in nodes]
-        name = f"Ray {version['ray_version']}"
-    except (KeyError, TypeError) as error:
-        raise Offline(
-            f"What answers at {settings.address} is no Ray: give the address of its head's "
-            "dashboard with `python -m bloodcell queue --engine ray --set address=http://…:8265`."
-        ) from error
+    head = Head(settings.address)
+    version = head.ask("api/version")
+    there = [node.get("resources_total") or {} for node in head.nodes()]
+    name = f"Ray {version['ray_version']}" if isinstance(version, dict) else "Ray"
     wanted = {
         "CPU": settings.cpus,
         "GPU": settings.gpus,
@@ -162,108 +159,9 @@ def check_ray(settings: RaySettings) -> str:
             f"{most['CPU']:g}, {most['GPU']:g} and {most['memory'] / GIGABYTE:.0f} GB): ask for "
             f"less with {CHANGE}, or set autoscale=true where nodes are started as needed."
         )
-    return f"{name} at {settings.address} with {len(there)} {'nodes' if len(there) > 1 else 'node'}"
-
-
-def _ask(settings: RaySettings, path: str, body: Any = None, method: str = "") -> Any:
-    """What the head answers, read from JSON; None where it knows no such thing.
-
-    Raises:
-        BadInput: it refuses.
-        Offline: it does not answer.
-    """
-    url = f"{settings.address.rstrip('/')}/{path}"
-    headers = {"Content-Type": "application/json"}
-    if token := os.environ.get("RAY_AUTH_TOKEN"):
-        headers["Authorization"] = f"Bearer {token}"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method or None)
-    try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        said = _last_line(error.read().decode("utf-8", "replace")) or error.reason
-        if error.code == 404:
-            return None
-        if error.code in (401, 403):
-            raise BadInput(
-                f"Ray at {settings.address} lets nobody in without its token: set RAY_AUTH_TOKEN."
-            ) from error
-        if error.code < 500:
-            raise BadInput(f"Ray refuses ({said}): change it with {CHANGE}.") from error
-        raise Offline(f"Ray at {settings.address} has a fault ({said}).") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise Offline(
-            f"No Ray answers at {settings.address} ({reason}): start one with `ray start --head`, "
-            "or give the address of its head with "
-            "`python -m bloodcell queue --engine ray --set address=http://…:8265`."
-        ) from error
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
-
-
-def parse_job(told: dict[str, Any]) -> Seen:
-    """Read what the Jobs API tells of a job.
-
-    A job that failed is told apart as EXPIRED (it waited too long for Ray), NODE_FAIL (Ray lost
-    what carried it), OUT_OF_MEMORY or FAILED.
-    """
-    state, message = str(told.get("status") or ""), str(told.get("message") or "")
-    kind, code = str(told.get("error_type") or ""), told.get("driver_exit_code")
-    agent = urlsplit(str(told.get("driver_agent_http_address") or ""))
-    node = agent.netloc.rpartition(":")[0]
-    if state == "PENDING":
-        return Seen(state, message.removeprefix("Job has not started yet.").strip()[:200])
-    if state != "FAILED":
-        return Seen(state, "", node)
-    exit_code = "" if code is None else f"0:{-code}" if code < 0 else f"{code}:0"
-    if re.search(r"exceeded memory limit|oom[-_ ]kill|out of memory|\bOOM\b", message, re.I):
-        return Seen("OUT_OF_MEMORY", "", node, exit_code)
-    if kind == "JOB_SUPERVISOR_ACTOR_START_TIMEOUT":
-        return Seen("EXPIRED", "", node)
-    if kind in ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE"):
-        return Seen("NODE_FAIL", "", node)
-    return Seen("FAILED", _last_line(message), node, exit_code)
-
-
-def describe_end(job: str, seen: Seen, *, began: bool) -> tuple[str, str]:
-    """The state of a run whose job has ended without its process saying so, and why.
-
-    Args:
-        job: its id.
-        began: whether its process ever spoke up.
-    """
-    where = f"job {job}" + (f" on {seen.node}" if seen.node else "")
-    saved = "resume it from its last saved state" if began else "queue it again"
-    code, _, number = seen.exit_code.partition(":")
-    if code.isdigit() and int(code) > 128:
-        # As a shell says it of its children.
-        number = str(int(code) - 128)
-    if seen.state == "FAILED" and number not in ("", "0"):
-        why = ""
-        if int(number) == signal.SIGKILL:
-            why = ", as the system does where memory is short"
-        return "failed", f"{where} was ended by signal {number}{why}: {saved}"
-    said = f" ({seen.reason})" if seen.reason else ""
-    before = "" if began else " before it began"
-    ends = {
-        "": ("lost", f"Ray does not know {where} any more: {saved}"),
-        "EXPIRED": ("stopped", f"{where} found no free node in time: {saved}"),
-        "FAILED": ("failed", f"{where} ended with exit code {code or '?'}{said}"),
-        "NODE_FAIL": ("failed", f"{where} was lost with its node: {saved}"),
-        "OUT_OF_MEMORY": (
-            "failed",
-            f"{where} was ended as memory was short: have Ray set more aside with "
-            f"`python -m bloodcell queue --engine ray --set memory=8`, then {saved}",
-        ),
-        "STOPPED": ("stopped", f"{where} was stopped in Ray{before}: {saved}"),
-        "SUCCEEDED": ("lost", f"{where} ended without a word: {saved}"),
-    }
-    return ends.get(seen.state, ("failed", f"{where} ended in Ray as {seen.state}: {saved}"))
+    sent = "" if settings.shared else ", which files are sent to and fetched from"
+    nodes = "nodes" if len(there) > 1 else "node"
+    return f"{name} at {settings.address} with {len(there)} {nodes}{sent}"
 
 
 class Ray(Scheduled):
@@ -272,12 +170,27 @@ class Ray(Scheduled):
     name: ClassVar[str] = "ray"
     title: ClassVar[str] = "Ray"
     waiting_states: ClassVar[Collection[str]] = ("PENDING",)
-    running_states: ClassVar[Collection[str]] = ("RUNNING",)
+    running_states: ClassVar[Collection[str]] = (RUNNING,)
     cancelled: ClassVar[str] = "STOPPED"
+
+    def __init__(self, workspace: Workspace, every_s: float = EVERY_S):
+        super().__init__(workspace, every_s)
+        # Ray's ids of the nodes that have jobs, and jobs whose nodes went with what they wrote.
+        self._nodes: dict[str, str] = {}
+        self._gone: set[str] = set()
+        self._trackers: dict[str, LiveTrackers] = {}
 
     @property
     def slots(self) -> int:
         return ray_settings(self.workspace).slots
+
+    @property
+    def sends(self) -> bool:
+        return not ray_settings(self.workspace).shared
+
+    @property
+    def _head(self) -> Head:
+        return Head(ray_settings(self.workspace).address)
 
     def change(self, **changes: Any) -> None:
         change_ray(self.workspace, **changes)
@@ -289,10 +202,10 @@ class Ray(Scheduled):
         return bool(re.fullmatch(r"[\w.-]{1,200}", text))
 
     def _jobs(self) -> list[dict[str, Any]]:
-        settings = ray_settings(self.workspace)
-        told = _ask(settings, "api/jobs/")
+        head = self._head
+        told = head.ask("api/jobs/")
         if not isinstance(told, list) or not all(isinstance(job, dict) for job in told):
-            raise Offline(f"What answers at {settings.address} has no list of jobs.")
+            raise Offline(f"What answers at {head.address} has no list of jobs.")
         return told
 
     def _mark(self, run: Run) -> dict[str, str]:
@@ -305,53 +218,146 @@ class Ray(Scheduled):
         return {str(job["submission_id"]): parse_job(job) for job in jobs}
 
     def hand_over(self, run: Run) -> str:
-        settings = ray_settings(self.workspace)
-        words = [str(self.workspace.home), str(run.path.absolute())]
+        settings, head = ray_settings(self.workspace), self._head
         python = settings.python or shlex.quote(sys.executable)
-        command = f"exec {python} -m bloodcell.runs.engines.job {shlex.join(words)}"
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        job = {
-            "submission_id": f"{run.id}-{secrets.token_hex(3)}",
+        job = f"{run.id}-{secrets.token_hex(3)}"
+        # Read by what carries the job out.
+        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(settings.grace)}
+        environment: dict[str, Any] = {"env_vars": variables}
+        if settings.shared:
+            module, words = "job", [str(self.workspace.home), str(run.path.absolute())]
+            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            variables["PYTHONPATH"] = os.pathsep.join(paths)
+        else:
+            load = load_of(self.workspace, run)
+            send(head, load.packages)
+            module, words = "ray_job", [job, load.plan.name]
+            environment["working_dir"] = load.program.address
+            environment["py_modules"] = [p.address for p in (*load.files, load.plan)]
+        command = f"exec {python} -m bloodcell.runs.engines.{module} {shlex.join(words)}"
+        asked = {
+            "submission_id": job,
             "entrypoint": f"{settings.setup} && {command}" if settings.setup else command,
             "entrypoint_num_cpus": settings.cpus,
             "metadata": self._mark(run),
-            "runtime_env": {
-                "env_vars": {
-                    "PYTHONPATH": os.pathsep.join(paths),
-                    # Read by what carries the job out.
-                    "RAY_JOB_STOP_WAIT_TIME_S": str(settings.grace),
-                }
-            },
+            "runtime_env": environment,
         }
-        job |= {"entrypoint_num_gpus": settings.gpus} if settings.gpus else {}
+        asked |= {"entrypoint_num_gpus": settings.gpus} if settings.gpus else {}
         if settings.memory:
-            job["entrypoint_memory"] = int(settings.memory * GIGABYTE)
-        answer = _ask(settings, "api/jobs/", job)
+            asked["entrypoint_memory"] = int(settings.memory * GIGABYTE)
+        if not settings.shared:
+            return self._announced(head, run, asked)
+        answer = head.ask("api/jobs/", asked)
         if not isinstance(answer, dict) or "submission_id" not in answer:
             raise Offline(f"What answers at {settings.address} takes no jobs: {str(answer)[:100]}.")
         return answer["submission_id"]
 
+    def _announced(self, head: Head, run: Run, asked: dict[str, Any]) -> str:
+        """Submit a job that is written down beforehand: nothing but that tells of one that runs."""
+        job = asked["submission_id"]
+        self.note(run, job)
+        try:
+            head.ask("api/jobs/", asked)
+        except Offline:
+            # It may be there all the same; if Ray turns out not to know it, it is given again.
+            pass
+        except BaseException:
+            run.job_path.unlink(missing_ok=True)
+            raise
+        return job
+
     def look(self, jobs: Collection[str]) -> dict[str, Seen]:
         told = {str(job.get("submission_id")): job for job in self._jobs()}
-        return {job: parse_job(told[job]) for job in jobs if job in told}
+        found = {job: told[job] for job in jobs if job in told}
+        self._nodes |= {j: str(n) for j, job in found.items() if (n := job.get("driver_node_id"))}
+        return {job: parse_job(told) for job, told in found.items()}
 
     def take_back(self, job: str) -> None:
-        settings = ray_settings(self.workspace)
-        told = _ask(settings, f"api/jobs/{job}")
+        head = self._head
+        told = head.ask(f"api/jobs/{job}")
         if isinstance(told, dict) and told.get("status") in self.waiting_states:
-            _ask(settings, f"api/jobs/{job}/stop", method="POST")
+            self.kill(job)
 
     def kill(self, job: str) -> None:
         # Ray ends what is left of it after the grace.
-        _ask(ray_settings(self.workspace), f"api/jobs/{job}/stop", method="POST")
+        self._head.ask(f"api/jobs/{job}/stop", method="POST")
+
+    def cancel(self, run: Run) -> None:
+        super().cancel(run)
+        if run.is_away() and (job := self.job_of(run)):
+            # It does not see the request. Where Ray does not hear of it now, it will at a look.
+            with contextlib.suppress(BloodCellError):
+                self.kill(job)
+
+    def end(self, run: Run) -> None:
+        try:
+            super().end(run)
+        except Offline as error:
+            if not run.is_away():
+                raise
+            raise Offline(
+                f"{str(error).rstrip('.')}; if that Ray is gone for good, remove {run.job_path}, "
+                "and resume the run from what was fetched last."
+            ) from error
 
     def describe_end(self, run: Run, job: str, seen: Seen, *, began: bool) -> tuple[str, str]:
-        return describe_end(job, seen, began=began)
+        state, reason = describe_end(job, seen, began=began)
+        if job in self._gone and seen.state != "NODE_FAIL":
+            return "lost", (
+                f"job {job} has ended, and its node went before its last files were fetched: "
+                "resume it from what was"
+            )
+        return state, reason
 
     def write(self, run: Run, job: str, seen: Seen) -> bool:
-        if seen.state == "EXPIRED" and not run.stop_path.exists():
-            # Ray gives up on a job that waits for a quarter of an hour; a queue does not.
-            with contextlib.suppress(BadInput, NotFound):
+        ended = seen.state not in (*self.waiting_states, *self.running_states)
+        try:
+            if self._never_began(run, job, seen):
                 self.note(run, self.hand_over(run))
                 return False
+            if run.is_away():
+                self._bring(run, job, seen, ended=ended)
+        except NotFound:
+            # It was deleted meanwhile.
+            return True
+        except (BloodCellError, OSError) as error:
+            # Nothing is over before its files are here.
+            if ended and run.is_away():
+                seen = replace(seen, state=RUNNING, reason=f"it has ended, and {error}")
         return super().write(run, job, seen)
+
+    def _never_began(self, run: Run, job: str, seen: Seen) -> bool:
+        """Whether Ray lost a job that waited, which is given to it again."""
+        if run.stop_path.exists():
+            return False
+        # It gives up on one that waits for a quarter of an hour; a queue does not.
+        if seen.state == "EXPIRED":
+            return True
+        unknown = not seen.state and job not in self._nodes
+        return unknown and run.is_away() and run.status()["state"] == "queued"
+
+    def _bring(self, run: Run, job: str, seen: Seen, *, ended: bool) -> None:
+        """Fetch what a job has written on its node, and pass a request to stop on to it."""
+        if not ended and run.stop_path.exists():
+            self.kill(job)
+        if (node := self._nodes.get(job)) is None:
+            return
+        head = self._head
+        try:
+            brought = fetch_run(head, node, job, run)
+        except Offline:
+            if ended and node not in {str(n.get("node_id")) for n in head.nodes()}:
+                self._gone.add(job)
+                return
+            raise
+        if brought or ended:
+            # On the node there is nothing that shows its metrics elsewhere.
+            if run.id not in self._trackers:
+                self._trackers[run.id] = LiveTrackers(run, _log)
+            self._trackers[run.id].update(run.metrics())
+        if ended:
+            self._trackers.pop(run.id).close(run.status()["state"])
+
+
+def _log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

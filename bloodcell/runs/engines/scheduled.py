@@ -21,6 +21,7 @@ from bloodcell.runs.run import ACTIVE, Run
 from bloodcell.workspace import Workspace
 
 __all__ = [
+    "EVERY_S",
     "MOST_SLOTS",
     "Scheduled",
     "Seen",
@@ -150,7 +151,7 @@ def read_job(run: Run, engine: str | None = None) -> dict[str, Any] | None:
 
 
 class Scheduled(Engine):
-    """Jobs of a cluster that sees this workspace under the same path.
+    """Jobs of a cluster that sees this workspace under the same path, or is sent what it needs.
 
     An engine says what `waiting_states`, `running_states` and `cancelled` its scheduler has; all
     other states are ends.
@@ -166,6 +167,11 @@ class Scheduled(Engine):
         self._asked = 0.0
         self._given: dict[str, Run] | None = None
         self._missed: dict[str, int] = {}
+
+    @property
+    def sends(self) -> bool:
+        """Whether nodes see no run's folder: then files are sent to them, and fetched back."""
+        return False
 
     def jobs_of(self, run: Run) -> dict[str, Seen]:
         """The jobs that the scheduler has for a run now, by their ids."""
@@ -220,6 +226,7 @@ class Scheduled(Engine):
     def note(self, run: Run, job: str) -> None:
         """Write down the job that a run was given."""
         said = {"engine": self.name, "job": job, "submitted": time.time(), "ended": None}
+        said |= {"sent": True} if self.sends else {}
         write_json(run.job_path, said | asdict(Seen("PENDING")), run.path)
 
     def cancel(self, run: Run) -> None:
@@ -296,20 +303,24 @@ class Scheduled(Engine):
         return ended
 
     def _write_end(self, run: Run, job: str, seen: Seen) -> None:
-        with hold(run):
+        with hold(run, away=True):
             status = run.status()
             by_signal = status.get("signal") and status["state"] == "stopped"
             begins = status["state"] == "queued" and "launched" in status
             silent = begins or status["state"] in (*ACTIVE, "lost")
             if by_signal and seen.state == self.cancelled:
-                reason = f"job {job} was cancelled in {self.title}; its state was saved before"
-                write_json(run.status_path, {**status, "reason": reason})
+                cancelled = f"job {job} was cancelled in {self.title}; its state was saved before"
+                # What does not see the request is told to stop by its scheduler.
+                asked = run.stop_asked()
+                kept = {k: v for k, v in status.items() if k != "signal" or not asked}
+                write_json(run.status_path, {**kept, "reason": asked or cancelled})
             elif silent and status.get("engine") == self.name:
                 began = run.metrics_path.exists() or any(run.checkpoint.glob("*.npz"))
                 state, reason = self.describe_end(run, job, seen, began=began or not begins)
                 ended = {k: v for k, v in status.items() if k != "launched"}
                 ended |= {"state": state, "reason": reason, "ended": time.time()}
                 write_json(run.status_path, ended)
+            run.stop_path.unlink(missing_ok=True)
 
     def _wait_again(self, run: Run, job: str) -> None:
         """What was put back to begin once more waits, whatever its process said at its end."""

@@ -3,7 +3,8 @@
 import pytest
 
 from bloodcell.errors import BadInput
-from bloodcell.runs.engines.ray import RaySettings, describe_end, parse_job
+from bloodcell.runs.engines.ray import RaySettings
+from bloodcell.runs.engines.ray_words import describe_end, parse_job
 from bloodcell.runs.engines.scheduled import Seen
 
 FAILED = "Job entrypoint command failed with exit code {}, last available logs:\n{}"
