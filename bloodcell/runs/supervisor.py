@@ -78,6 +78,7 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
             for engine in engines.values():
                 engine.watch()
             sweeping = advance(workspace)
+            _prepare_next(workspace, engines)
             with queue_lock(workspace):
                 waits = _start_next(workspace, engines)
                 given = any(engine.given() for engine in engines.values())
@@ -89,16 +90,31 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
             time.sleep(every_s)
 
 
-def _start_next(workspace: Workspace, engines: Mapping[str, Engine]) -> bool:
-    """Fill the free slots; False when nobody waits any more."""
+def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list[Run]]:
+    """The runs that each engine has a free slot for now."""
     slots, wanted = settings(workspace).slots, defaultdict[str, list[Run]](list)
     for run in waiting(workspace):
         wanted[engine_wanted(workspace, run)].append(run)
-    started: set[str] = set()
     for name, runs in wanted.items():
+        free = (engines[name].slots or slots) - len(engaged(workspace, name))
+        wanted[name] = runs[: max(free, 0)]
+    return wanted
+
+
+def _prepare_next(workspace: Workspace, engines: Mapping[str, Engine]) -> None:
+    for name, runs in _next(workspace, engines).items():
+        for run in runs:
+            # Whoever cannot be prepared cannot be submitted either, and is told why then.
+            with contextlib.suppress(BloodCellError, OSError):
+                engines[name].prepare(run)
+
+
+def _start_next(workspace: Workspace, engines: Mapping[str, Engine]) -> bool:
+    """Fill the free slots; False when nobody waits any more."""
+    started: set[str] = set()
+    for name, runs in _next(workspace, engines).items():
         engine = engines[name]
-        free = (engine.slots or slots) - len(engaged(workspace, name))
-        for run in runs[: max(free, 0)]:
+        for run in runs:
             _log(f"starts {run.id}" + ("" if name == "local" else f" by {name}"))
             try:
                 if _submit(run, engine.submit):

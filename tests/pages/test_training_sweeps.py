@@ -106,12 +106,11 @@ def test_where_ray_is_and_how_its_jobs_begin_is_not_changed_by_the_page(
     app.button_group(key="engine").set_value("ray").run()
     assert "The Ray at http://head:8265" in words(app)
     app.number_input(key="ray_cpus").set_value(3).run()
+    app.checkbox(key="ray_shared").uncheck().run()
     app.button(key="set_engine").click().run()
     assert not app.exception
     assert settings(held).engine == "ray"
-    assert (asked[-1].address, asked[-1].python, asked[-1].cpus) == (
-        "http://head:8265",
-        "python3",
-        3,
-    )
+    now = asked[-1]
+    assert (now.address, now.python, now.cpus) == ("http://head:8265", "python3", 3)
+    assert not now.shared
     assert not [w.key for w in app.text_input if (w.key or "").startswith("ray_")]

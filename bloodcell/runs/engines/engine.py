@@ -49,6 +49,12 @@ class Engine:
         """
         return ""
 
+    def prepare(self, run: Run) -> None:
+        """Do for a run that :meth:`submit` will be called of what takes longer than a moment.
+
+        Raises: as :meth:`submit`.
+        """
+
     def submit(self, run: Run) -> None:
         """Have a queued run carried out, and return at once.
 

@@ -37,6 +37,7 @@ from bloodcell.runs.engines.scheduled import (
     check_numbers,
     read_settings,
 )
+from bloodcell.runs.launch import ask_to_stop
 from bloodcell.runs.process import ROOT
 from bloodcell.runs.run import Run
 from bloodcell.runs.tracker import LiveTrackers
@@ -217,6 +218,11 @@ class Ray(Scheduled):
         jobs = [job for job in self._jobs() if mark <= (job.get("metadata") or {}).items()]
         return {str(job["submission_id"]): parse_job(job) for job in jobs}
 
+    def prepare(self, run: Run) -> None:
+        # Up to gigabytes, the first time: `hand_over` finds that Ray has them.
+        if self.sends:
+            send(self._head, load_of(self.workspace, run).packages)
+
     def hand_over(self, run: Run) -> str:
         settings, head = ray_settings(self.workspace), self._head
         python = settings.python or shlex.quote(sys.executable)
@@ -283,8 +289,11 @@ class Ray(Scheduled):
         self._head.ask(f"api/jobs/{job}/stop", method="POST")
 
     def cancel(self, run: Run) -> None:
-        super().cancel(run)
-        if run.is_away() and (job := self.job_of(run)):
+        if not run.is_away():
+            super().cancel(run)
+            return
+        ask_to_stop(run)
+        if job := self.job_of(run):
             # It does not see the request. Where Ray does not hear of it now, it will at a look.
             with contextlib.suppress(BloodCellError):
                 self.kill(job)

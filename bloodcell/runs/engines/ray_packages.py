@@ -5,6 +5,7 @@ node puts them together again by a plan: file → pieces, in order, and the pack
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 import zipfile
@@ -75,13 +76,20 @@ def _digests(path: Path) -> list[str]:
     """sha256 of each `PIECE` bytes of a file."""
     found = []
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest, done = hashlib.sha256(block), len(block)
-            while done < PIECE and (block := file.read(min(BLOCK, PIECE - done))):
+        # Also of an empty file there is one piece.
+        for _ in range(0, max(os.fstat(file.fileno()).st_size, 1), PIECE):
+            digest = hashlib.sha256()
+            for block in _blocks(file, PIECE):
                 digest.update(block)
-                done += len(block)
             found.append(digest.hexdigest())
-    return found or [hashlib.sha256().hexdigest()]
+    return found
+
+
+def _blocks(file: IO[bytes], length: int) -> Iterator[bytes]:
+    """The next bytes of a file, so many at most."""
+    while block := file.read(min(BLOCK, length)):
+        yield block
+        length -= len(block)
 
 
 @dataclass(frozen=True)
@@ -113,12 +121,11 @@ class Package:
             for piece in self.pieces:
                 info = zipfile.ZipInfo(piece.name, LONG_AGO)
                 info.external_attr = 0o644 << 16
-                digest, left = hashlib.sha256(), piece.length
+                digest = hashlib.sha256()
                 with piece.opened() as source, packed.open(info, "w") as target:
-                    while block := source.read(min(BLOCK, left)):
+                    for block in _blocks(source, piece.length):
                         target.write(block)
                         digest.update(block)
-                        left -= len(block)
                 if digest.hexdigest() != piece.digest:
                     raise BadInput(
                         f"{piece.source} was changed while it was sent: queue the run again."

@@ -90,6 +90,13 @@ def _slurm_fields(now: SlurmSettings) -> dict[str, object]:
 def _ray_fields(now: RaySettings) -> dict[str, object]:
     """Draw what a job of Ray asks for; returns the values."""
     found = _sizes(now, st.columns(4), "ray", 0.0)
+    found["shared"] = st.checkbox(
+        "Its nodes see this workspace",
+        now.shared,
+        key="ray_shared",
+        help="Under the same path, as on a file system over the network. Else each run is sent "
+        "what it needs, and what it writes is fetched.",
+    )
     st.caption(
         f"The Ray at {no_pictures(now.address)}; the command line gives another address. "
         "Memory 0 sets none aside. Ray is asked whether a node has as much before it is kept."

@@ -24,7 +24,7 @@ from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import is_supervised, wake
 from bloodcell.workspace import Workspace
 from tests.runs.conftest import wait_for
-from tests.runs.engines.ray_here import GIVES_UP_S, RAY, ray_here
+from tests.runs.engines.ray_here import GIVES_UP_S, RAY
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -34,12 +34,6 @@ pytestmark = [
         not RAY.exists(), reason="no Ray: pip install -r requirements-cluster.txt brings it"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def address():
-    with ray_here() as found:
-        yield found
 
 
 @pytest.fixture
@@ -148,6 +142,7 @@ def test_what_ray_does_not_know_or_cannot_carry_out(
     submitted(workspace, engine, unseen)
     reason = seen(engine, unseen, "failed")["reason"]
     assert "does not see /not/shared" in reason
+    assert "--set shared=false" in reason
     change_ray(workspace, python="/no/python")
     submitted(workspace, engine, nowhere)
     assert "exit code 127" in seen(engine, nowhere, "failed")["reason"]

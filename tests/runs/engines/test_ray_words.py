@@ -88,7 +88,7 @@ def test_each_end_has_its_sentence(seen: Seen, began: bool, state: str, words: s
     "wrong",
     [
         {"cpus": 0}, {"gpus": 0.5}, {"memory": "8"}, {"slots": True}, {"grace": 1},
-        {"autoscale": "yes"}, {"setup": "a\nb"}, {"address": "ray://head:10001"},
+        {"autoscale": "yes"}, {"shared": 0}, {"setup": "a\nb"}, {"address": "ray://head:10001"},
         {"address": "head:8265"}, {"address": "file:///etc/passwd"}, {"address": 5},
         {"address": "http://head:99999"},
     ],
