@@ -1,12 +1,14 @@
 """A real Ray of two nodes: what becomes of a job is told in its run's folder, and nothing is lost.
 
-All but one of the jobs here do nothing but wait: their "Python" is a script that begins
-`tests.runs.waits`.
+Most of the jobs here do nothing but wait: their "Python" is a script that begins
+`tests.runs.waits`. The last ones train, on nodes that do not see the workspace either: where the
+system lets it, an empty folder hides it and the program from each job.
 """
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -18,13 +20,16 @@ from bloodcell.errors import BadInput, NameTaken, Offline
 from bloodcell.files import read_json, write_json
 from bloodcell.runs.engines import describe_job
 from bloodcell.runs.engines.ray import Ray, change_ray, ray_settings
+from bloodcell.runs.engines.ray_head import Head
+from bloodcell.runs.launch import prepare, start
 from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import cancel, end_at_once, enqueue, waiting
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import is_supervised, wake
+from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
 from tests.runs.conftest import wait_for
-from tests.runs.engines.ray_here import GIVES_UP_S, RAY
+from tests.runs.engines.ray_here import GIVES_UP_S, RAY, ray_here
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -34,6 +39,12 @@ pytestmark = [
         not RAY.exists(), reason="no Ray: pip install -r requirements-cluster.txt brings it"
     ),
 ]
+
+
+@pytest.fixture(scope="module")
+def address():
+    with ray_here() as found:
+        yield found
 
 
 @pytest.fixture
@@ -78,6 +89,11 @@ def seen(engine: Ray, run: Run, state: str) -> dict:
         return status if status["state"] == state else None
 
     return wait_for(look, 60)
+
+
+def measured(run: Run) -> list[dict]:
+    timed = ("seconds", "images_per_second")
+    return [{k: v for k, v in m.items() if k not in timed} for m in run.metrics()]
 
 
 def test_each_node_has_its_job_and_each_end_is_told(
@@ -182,11 +198,112 @@ def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(home: Path
     wait_for(lambda: run.status()["state"] == "stopped", 60)
     begun_again()
     wait_for(lambda: run.status()["state"] == "finished", 90)
-    timed = ("seconds", "images_per_second")
-    told = [
-        [{k: v for k, v in m.items() if k not in timed} for m in each.metrics()]
-        for each in (run, quiet)
-    ]
-    assert told[0] == told[1]
+    assert measured(run) == measured(quiet)
     wait_for(lambda: not is_supervised(workspace), 60)
     assert json.loads(run.job_path.read_text())["state"] == "SUCCEEDED"
+
+
+def can_hide() -> bool:
+    """Whether one may mount an empty folder over another one here, for one process alone."""
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(REPOSITORY)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def away(home: Path, address: str, tmp_path: Path) -> Workspace:
+    """A workspace with a finished run, that no job of the Ray sees."""
+    script = tmp_path / "python"
+    hide = "".join(f"mount -t tmpfs none {folder} && " for folder in (home, REPOSITORY))
+    script.write_text(
+        f'#!/bin/sh\nexec unshare -rm sh -c \'{hide}exec {sys.executable} "$@"\' sh "$@"\n'
+        if can_hide()
+        else f'#!/bin/sh\nexec {sys.executable} "$@"\n'
+    )
+    script.chmod(0o755)
+    workspace = Workspace(home)
+    change_ray(workspace, address=address, cpus=1, shared=False, python=str(script))
+    return workspace
+
+
+def fetched(engine: Ray, run: Run, state: str) -> dict:
+    """The run's status once it is `state`, and if that is an end, once all files are here."""
+
+    def look():
+        status = seen(engine, run, state)
+        return status if state == "running" or not run.is_away() else None
+
+    return wait_for(look, 120)
+
+
+def files_of(run: Run) -> set[str]:
+    made = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
+    return made - {"job.json", "lock", "labels.json"}
+
+
+@pytest.mark.slow
+def test_where_nodes_do_not_see_the_workspace_runs_are_sent_and_fetched(
+    away: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    (first,) = list_runs(away)
+    run, quiet = duplicate(away, first, epochs=6), duplicate(away, first, epochs=6)
+    engine = Ray(away, every_s=0.0)
+    submitted(away, engine, run)
+    # Watched live: batch by batch, and each epoch.
+    assert fetched(engine, run, "running")["engine"] == "ray"
+    wait_for(lambda: engine.watch() or run.status().get("batch"), 60)
+    wait_for(lambda: engine.watch() or run.metrics(), 60)
+    place = Path(f"/proc/{run.status()['pid']}/cwd").resolve()
+    assert place.parts[-4:] == ("logs", "bloodcell", engine.job_of(run), "home")
+    os.kill(run.status()["pid"], signal.SIGKILL)
+    assert "ended by signal 9" in fetched(engine, run, "failed")["reason"]
+    done = len(run.metrics())
+    assert 1 <= done < 6
+    # It goes on from what was fetched, and is stopped by a person.
+    submitted(away, engine, run)
+    fetched(engine, run, "running")
+    wait_for(lambda: engine.watch() or run.status().get("batch"), 60)
+    assert cancel(away, run) == "stopping"
+    status = fetched(engine, run, "stopped")
+    assert status["reason"] == "a stop was asked for"
+    assert "signal" not in status
+    assert f"continued at epoch {done + 1}, batch 1" in run.log_path.read_text()
+    submitted(away, engine, run)
+    start(away, quiet)
+    assert "all 6 epochs" in fetched(engine, run, "finished")["reason"]
+    wait_for(lambda: quiet.status()["state"] == "finished", 120)
+    assert measured(run) == measured(quiet)
+    assert files_of(run) == files_of(quiet)
+    assert run.log_path.read_text().count("continued at epoch") == 2
+    run.read_litert()
+    assert json.loads(run.job_path.read_text())["state"] == "SUCCEEDED"
+    # Another run is sent its own folder and how it is put together; the rest is there.
+    sent: list[str] = []
+    take = Head.take
+    monkeypatch.setattr(Head, "take", lambda *words: (sent.append(words[1]), take(*words)))
+    engine.prepare(duplicate(away, first))
+    assert len(sent) == 2
+
+
+@pytest.mark.slow
+def test_what_a_run_learns_from_goes_with_it_and_no_supervisor_is_missed(away: Workspace):
+    (first,) = list_runs(away)
+    config = make_config(
+        "demo", backbone="tiny", input_size=48, epochs=4, weights=first.id, teacher=first.id
+    )
+    run = prepare(away, config)
+    enqueue(away, [run], engine="ray")
+    pid = wake(away)
+    wait_for(lambda: run.status()["state"] in ("running", "failed"), 90)
+    assert run.status()["state"] == "running", run.status()["reason"]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert wake(away)
+    wait_for(lambda: run.status()["state"] not in ("running", "queued"), 120)
+    assert run.status()["state"] == "finished", run.status()["reason"]
+    assert len(run.metrics()) == 4
+    assert run.predictions()["test_ids"].size
+    wait_for(lambda: not is_supervised(away), 60)
+    assert not run.is_away()
