@@ -91,7 +91,7 @@ def _ray_fields(now: RaySettings) -> dict[str, object]:
     """Draw what a job of Ray asks for; returns the values."""
     found = _sizes(now, st.columns(4), "ray", 0.0)
     found["shared"] = st.checkbox(
-        "Its nodes see this workspace",
+        "Nodes see this workspace",
         now.shared,
         key="ray_shared",
         help="Under the same path, as on a file system over the network. Else each run is sent "

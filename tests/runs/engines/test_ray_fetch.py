@@ -90,6 +90,9 @@ def test_a_run_is_watched_while_it_goes_on(engine: Ray, node: Node, three: list[
     assert (status["state"], status["batch"], status["host"]) == ("running", 3, "elsewhere")
     assert "Ray job" in describe_job(run)
     node.epoch(1, best=1)
+    node.says(epoch=2)
+    engine.watch()
+    assert [p.name for p in run.checkpoint.glob("best-*")] == ["best-1.npz"]
     node.epoch(2, best=2)
     node.says(epoch=3)
     engine.watch()
@@ -328,14 +331,28 @@ def test_a_ray_that_is_gone_for_good_holds_no_run_for_ever(
 
 
 def test_a_job_is_known_from_the_moment_that_ray_may_have_it(
-    engine: Ray, three: list[Run], head: FakeHead, workspace: Workspace
+    engine: Ray,
+    three: list[Run],
+    head: FakeHead,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     run, refused, _ = three
+    known, ask = [], Head.ask
+
+    def asked(self: Head, path: str, body=None, method=None):
+        known.append(
+            body is None or (run.is_away() and engine.job_of(run)) == body["submission_id"]
+        )
+        return ask(self, path, body, method)
+
+    monkeypatch.setattr(Head, "ask", asked)
     head.refuses = 503
     enqueue(workspace, [run], engine="ray")
     engine.submit(run)
     job = engine.job_of(run)
     assert head.jobs == {}
+    assert known == [True]
     # It turns out not to be there: it is given once more, with all it needs.
     head.refuses = None
     head.packages.clear()
