@@ -322,16 +322,14 @@ class Ray(Scheduled):
         ended = seen.state not in (*self.waiting_states, *self.running_states)
         try:
             if self._never_began(run, job, seen):
-                self.note(run, self.hand_over(run))
-                return False
-            if run.is_away():
+                with contextlib.suppress(BadInput, NotFound):
+                    self.note(run, self.hand_over(run))
+                    return False
+            elif run.is_away():
                 self._bring(run, job, seen, ended=ended)
-        except NotFound:
-            # It was deleted meanwhile.
-            return True
         except (BloodCellError, OSError) as error:
-            # Nothing is over before its files are here.
-            if ended and run.is_away():
+            # Nothing is over before its files are here, or while it can be given again.
+            if ended:
                 seen = replace(seen, state=RUNNING, reason=f"it has ended, and {error}")
         return super().write(run, job, seen)
 
@@ -359,13 +357,15 @@ class Ray(Scheduled):
                 self._gone.add(job)
                 return
             raise
-        if brought or ended:
-            # On the node there is nothing that shows its metrics elsewhere.
-            if run.id not in self._trackers:
-                self._trackers[run.id] = LiveTrackers(run, _log)
-            self._trackers[run.id].update(run.metrics())
-        if ended:
-            self._trackers.pop(run.id).close(run.status()["state"])
+        # On the node there is nothing that shows its metrics elsewhere; what is wrong with that is
+        # no reason for a run not to end.
+        with contextlib.suppress(BloodCellError, OSError):
+            if brought or ended:
+                if run.id not in self._trackers:
+                    self._trackers[run.id] = LiveTrackers(run, _log)
+                self._trackers[run.id].update(run.metrics())
+            if ended:
+                self._trackers.pop(run.id).close(run.status()["state"])
 
 
 def _log(text: str) -> None:

@@ -311,6 +311,26 @@ def test_nobody_takes_it_for_dead_while_nothing_is_heard_of_it(
     assert delete(workspace, "runs", run.id)
 
 
+def test_one_that_ray_gave_up_on_is_given_again_once_ray_answers(
+    engine: Ray, three: list[Run], head: FakeHead, workspace: Workspace
+):
+    run = three[0]
+    enqueue(workspace, [run], engine="ray")
+    engine.submit(run)
+    job = engine.job_of(run)
+    head.ends(job, "FAILED", error_type="JOB_SUPERVISOR_ACTOR_START_TIMEOUT")
+    # Packages are gone too, and cannot be sent just now.
+    head.packages.clear()
+    head.full = True
+    engine.watch()
+    assert run.status()["state"] == "queued"
+    assert engine.given() == [run]
+    head.full = False
+    engine.watch()
+    assert engine.job_of(run) != job
+    assert engine.job_of(run) in head.jobs
+
+
 def test_a_ray_that_is_gone_for_good_holds_no_run_for_ever(
     engine: Ray, node: Node, three: list[Run], workspace: Workspace
 ):
@@ -341,9 +361,8 @@ def test_a_job_is_known_from_the_moment_that_ray_may_have_it(
     known, ask = [], Head.ask
 
     def asked(self: Head, path: str, body=None, method=None):
-        known.append(
-            body is None or (run.is_away() and engine.job_of(run)) == body["submission_id"]
-        )
+        if body is not None:
+            known.append(run.is_away() and engine.job_of(run) == body["submission_id"])
         return ask(self, path, body, method)
 
     monkeypatch.setattr(Head, "ask", asked)
