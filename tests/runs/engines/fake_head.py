@@ -51,7 +51,7 @@ class FakeHead:
                 packed.extractall(into / name)
         return {name: into / name for name in self.packages}
 
-    def answer(  # noqa: PLR0911
+    def answer(  # noqa: PLR0911, PLR0912
         self, method: str, path: str, query: dict[str, str], body: bytes
     ) -> tuple[int, Any]:
         match path.strip("/").split("/"):
