@@ -1,8 +1,8 @@
 """What the queue, the verbs and the page know of an engine, whichever it is.
 
 An engine for another cluster is one more class with these methods in `ENGINES`: it has
-:func:`bloodcell.runs.execute.execute` called on a machine that sees the run's folder, and the
-folder tells the rest.
+:func:`bloodcell.runs.execute.execute` called on a machine that sees the run's folder, or keeps that
+folder up to what was written elsewhere, and the folder tells the rest.
 """
 
 from typing import Any, ClassVar
