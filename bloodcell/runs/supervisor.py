@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from bloodcell.errors import BloodCellError, NameTaken, Offline
+from bloodcell.errors import BloodCellError, NameTaken, NoSpace, Offline
 from bloodcell.files import write_json
 from bloodcell.locks import is_locked, locked
 from bloodcell.runs.engines import ENGINES, Engine
@@ -73,21 +73,38 @@ def supervise(workspace: Workspace, every_s: float = EVERY_S) -> bool:
     with ExitStack() as stack:
         if not stack.enter_context(locked(workspace.queue / "supervisor", PROBE_S)):
             return False
+        said = ""
         while True:
-            # Not under the lock of the queue: a cluster may take its time to answer.
-            for engine in engines.values():
-                engine.watch()
-            sweeping = advance(workspace)
-            _prepare_next(workspace, engines)
-            with queue_lock(workspace):
-                waits = _start_next(workspace, engines)
-                given = any(engine.given() for engine in engines.values())
-                if not waits and not given and not sweeping:
-                    # Let go of before the queue is: whoever queues a run from now on finds no
-                    # supervisor and starts one.
-                    stack.close()
+            try:
+                if _step(workspace, engines, stack):
                     return True
+            except NoSpace as error:
+                # Until somebody makes room the runs wait on.
+                if said != (said := str(error)):
+                    _log(said)
             time.sleep(every_s)
+
+
+def _step(workspace: Workspace, engines: Mapping[str, Engine], holding: ExitStack) -> bool:
+    """Look after all runs once; True if there is nothing to look after any more.
+
+    Args:
+        holding: the lock of the supervisor, which is let go of then.
+    """
+    # Not under the lock of the queue: a cluster may take its time to answer.
+    for engine in engines.values():
+        engine.watch()
+    sweeping = advance(workspace)
+    _prepare_next(workspace, engines)
+    with queue_lock(workspace):
+        waits = _start_next(workspace, engines)
+        given = any(engine.given() for engine in engines.values())
+        if waits or given or sweeping:
+            return False
+        # Let go of before the queue is: whoever queues a run from now on finds no supervisor and
+        # starts one.
+        holding.close()
+        return True
 
 
 def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list[Run]]:
@@ -159,4 +176,7 @@ def _submit(run: Run, submit: Callable[[Run], None]) -> bool:
 
 
 def _log(text: str) -> None:
-    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}", file=sys.stderr, flush=True)
+    # Into a file, for which there may be no room.
+    with contextlib.suppress(OSError):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        print(f"{now} {text}", file=sys.stderr, flush=True)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from bloodcell.errors import BadInput
+from bloodcell.errors import BadInput, NoSpace
 from bloodcell.files import write_json
 from bloodcell.locks import locked
 from bloodcell.runs.engines import ENGINES
-from bloodcell.runs.queue import change_settings, enqueue, read_order, waiting
+from bloodcell.runs.queue import change_settings, enqueue, read_order, waiting, write_order
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import supervise, wake
 from bloodcell.workspace import Workspace
@@ -182,6 +182,27 @@ def test_one_that_cannot_be_started_does_not_block_the_others(
     assert three[0].status()["state"] == "failed"
     assert "it is not liked" in three[0].status()["reason"]
     assert three[1].status()["state"] == "finished"
+
+
+def test_where_the_disk_is_full_the_runs_wait_for_room(
+    workspace: Workspace, queue: list[Run], monkeypatch: pytest.MonkeyPatch, capfd
+):
+    full = [NoSpace("the disk is full")] * 3
+
+    def write_order_(*given) -> None:
+        if full:
+            raise full.pop()
+        write_order(*given)
+
+    monkeypatch.setattr("bloodcell.runs.supervisor.write_order", write_order_)
+    for run in queue:
+        go(run)
+    assert supervise(workspace, every_s=0.05)
+    wait_for(lambda: all(run.status()["state"] == "finished" for run in queue))
+    assert not full
+    # Each began once; and it is said once.
+    assert all(len(times(run)) == 2 for run in queue)
+    assert capfd.readouterr().err.count("the disk is full") == 1
 
 
 def test_where_nobody_waits_nobody_is_woken(workspace: Workspace, three: list[Run]):

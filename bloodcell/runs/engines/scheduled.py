@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from bloodcell.errors import BadInput, BloodCellError, NameTaken, NotFound, Offline
+from bloodcell.errors import BadInput, BloodCellError, NameTaken, NoSpace, NotFound, Offline
 from bloodcell.files import read_json, write_json
 from bloodcell.runs.engines.engine import Engine
 from bloodcell.runs.launch import ask_to_stop
@@ -289,8 +289,8 @@ class Scheduled(Engine):
                 self._write_end(run, job, seen)
             elif seen.state in self.waiting_states:
                 self._wait_again(run, job)
-        except NameTaken:
-            # Its process still writes: at the next look.
+        except (NameTaken, NoSpace):
+            # Its process still writes, or nobody can: at the next look.
             return False
         except (NotFound, BadInput, OSError):
             # A run that was deleted or damaged meanwhile.

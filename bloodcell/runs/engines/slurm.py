@@ -191,14 +191,18 @@ def _ask(words: list[str]) -> str:
         re.sub(r"^\w+: (error: )?|allocation failure: ", "", line).strip()
         for line in done.stderr.splitlines()
     )
-    if re.search(r"[Uu]nable to contact|Connection refused|timed out|[Cc]onnect failure", said):
-        raise Offline(
-            f"Slurm does not answer ({said}): see whether its controller runs with `scontrol ping`."
-        )
+    _raise_if_offline(said)
     raise BadInput(
         f"Slurm refuses ({words[0]}: {said or 'no reason given'}): see `sinfo` for what there is "
         "and change it with `python -m bloodcell queue --engine slurm --set KEY=VALUE`."
     )
+
+
+def _raise_if_offline(said: str) -> None:
+    if re.search(r"[Uu]nable to contact|Connection refused|timed out|[Cc]onnect failure", said):
+        raise Offline(
+            f"Slurm does not answer ({said}): see whether its controller runs with `scontrol ping`."
+        )
 
 
 def parse_squeue(told: str) -> dict[str, Seen]:
@@ -340,7 +344,9 @@ class Slurm(Scheduled):
         _ask(["scancel", "--signal=KILL", "--full", job])
 
     def describe_end(self, run: Run, job: str, seen: Seen, *, began: bool) -> tuple[str, str]:
-        seen = with_log(seen, _log_of(run, job))
+        # Where the disk is full, only a line in the run's own log may have found room.
+        said = run.log_tail(1).partition(" failed: ")[2]
+        seen = with_log(seen, _log_of(run, job) or said)
         return describe_end(job, seen, slurm_settings(self.workspace), began=began)
 
 
@@ -368,7 +374,12 @@ def _details(job: str) -> Seen:
 
 
 def _submit(workspace: Workspace, run: Run, settings: SlurmSettings) -> str:
-    """Submit a job for a run; its number."""
+    """Submit a job for a run; its number.
+
+    Raises:
+        BadInput: Slurm refuses it.
+        Offline: its controller does not answer.
+    """
     import submitit
     from submitit.core.utils import FailedJobError
 
@@ -391,4 +402,6 @@ def _submit(workspace: Workspace, run: Run, settings: SlurmSettings) -> str:
         return executor.submit(CarryOut(str(workspace.home), str(run.path.absolute()))).job_id
     except FailedJobError as error:
         said = " ".join(str(error).split())
+        # Stopped since it was asked whether it would take the job.
+        _raise_if_offline(said)
         raise BadInput(f"Slurm refuses the job of run {run.id} ({said}).") from error

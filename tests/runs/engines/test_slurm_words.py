@@ -1,11 +1,14 @@
 """What Slurm prints, and what a person reads of it in the run."""
 
+from pathlib import Path
+
 import pytest
 
-from bloodcell.errors import BadInput
-from bloodcell.files import write_json
+from bloodcell.errors import BadInput, NoSpace, Offline
+from bloodcell.files import read_json, write_json
 from bloodcell.runs.engines.scheduled import Seen
 from bloodcell.runs.engines.slurm import (
+    Slurm,
     SlurmSettings,
     describe_end,
     parse_details,
@@ -13,6 +16,7 @@ from bloodcell.runs.engines.slurm import (
     slurm_settings,
     with_log,
 )
+from bloodcell.runs.run import Run
 from bloodcell.workspace import Workspace
 
 
@@ -109,3 +113,45 @@ def test_settings_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path)
     (workspace.queue / "slurm.json").write_text("[]")
     with pytest.raises(BadInput, match="no settings"):
         slurm_settings(workspace)
+
+
+def test_where_the_workspace_is_full_the_end_is_told_once_there_is_room(
+    workspace: Workspace, three: list[Run], monkeypatch: pytest.MonkeyPatch
+):
+    run = three[0]
+    said = {"state": "running", "engine": "slurm", "pid": None}
+    write_json(run.status_path, {**run.status(), **said})
+    write_json(run.job_path, {"engine": "slurm", "job": "12", "ended": None})
+    # Neither its status nor the log of its job had room.
+    run.log_path.write_text("2026-11-30T09:00:00+00:00 failed: next.npz: the disk is full\n")
+    ended = Seen("FAILED", "NonZeroExitCode", exit_code="1:0")
+
+    def full(path: Path, *given) -> None:
+        raise NoSpace(f"{path} could not be written because the disk is full")
+
+    with monkeypatch.context() as now:
+        now.setattr("bloodcell.runs.engines.scheduled.write_json", full)
+        assert not Slurm(workspace).write(run, "12", ended)
+    assert Slurm(workspace).write(run, "12", ended)
+    status = run.status()
+    assert (status["state"], "the disk is full" in status["reason"]) == ("failed", True)
+    assert read_json(run.job_path)["ended"]
+
+
+def test_a_controller_that_goes_between_question_and_submission_refuses_nothing(
+    workspace: Workspace, three: list[Run], monkeypatch: pytest.MonkeyPatch
+):
+    submitit = pytest.importorskip("submitit")
+
+    def submit(*given) -> None:
+        raise submitit.core.utils.FailedJobError(said)
+
+    monkeypatch.setattr(submitit.SlurmExecutor, "__init__", lambda *given, **more: None)
+    monkeypatch.setattr(submitit.SlurmExecutor, "update_parameters", lambda *given, **more: None)
+    monkeypatch.setattr(submitit.SlurmExecutor, "submit", submit)
+    said = "sbatch: error: Batch job submission failed: Unable to contact slurm controller"
+    with pytest.raises(Offline, match="does not answer"):
+        Slurm(workspace).hand_over(three[0])
+    said = "sbatch: error: Batch job submission failed: Invalid qos"
+    with pytest.raises(BadInput, match="Invalid qos"):
+        Slurm(workspace).hand_over(three[0])
