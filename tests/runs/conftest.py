@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bloodcell.runs.engines import Engine
 from bloodcell.runs.launch import prepare
 from bloodcell.runs.run import Run
 from bloodcell.training.config import make_config
@@ -20,6 +21,20 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError("it did not happen in time")
+
+
+def seen(engine: Engine, run: Run, state: str) -> dict[str, Any]:
+    """The run's status once it is `state` and, where that is an end, its scheduler's word is in it.
+
+    The scheduler is asked again and again meanwhile.
+    """
+
+    def look():
+        engine.watch()
+        status = run.status()
+        return status if status["state"] == state else None
+
+    return wait_for(look, 60)
 
 
 @pytest.fixture

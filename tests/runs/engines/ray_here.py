@@ -1,6 +1,8 @@
 """A real Ray of two nodes on this machine, each with one core.
 
-``RAY_HERE=http://…:8265`` in the environment has the tests use one that is there already.
+``RAY_HERE=http://…:8265`` in the environment has the tests use one that is there already;
+``python -m tests.runs.engines.ray_here`` is such a one, with Ray's own patience, until a SIGINT or
+SIGTERM.
 """
 
 import os
@@ -33,14 +35,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def node(ip: str, log: Path, *words: str) -> Iterator[subprocess.Popen]:
+def node(ip: str, log: Path, gives_up: str, *words: str) -> Iterator[subprocess.Popen]:
     with log.open("ab") as file:
         process = subprocess.Popen(
             [RAY, "start", "--block", "--num-cpus=1", f"--node-ip-address={ip}",
              f"--dashboard-agent-listen-port={free_port()}", "--object-store-memory=80000000",
              "--disable-usage-stats", *words],
             stdout=file, stderr=file, start_new_session=True,
-            env={**os.environ, "RAY_JOB_START_TIMEOUT_SECONDS": str(GIVES_UP_S)},
+            env={**os.environ, "RAY_JOB_START_TIMEOUT_SECONDS": gives_up},
         )  # fmt: skip
     try:
         yield process
@@ -59,8 +61,13 @@ def node(ip: str, log: Path, *words: str) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def ray_here(seconds: float = 240) -> Iterator[str]:
-    """The address of the dashboard, once both nodes are there."""
+def ray_here(seconds: float = 240, gives_up_s: int = GIVES_UP_S) -> Iterator[str]:
+    """The address of the dashboard, once both nodes are there.
+
+    Args:
+        seconds: to wait for them.
+        gives_up_s: after which Ray gives up on a job that waits.
+    """
     if given := os.environ.get("RAY_HERE"):
         yield given
         return
@@ -73,11 +80,11 @@ def ray_here(seconds: float = 240) -> Iterator[str]:
         nodes.callback(shutil.rmtree, folder, ignore_errors=True)
         head = ("--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}")
         for ip, words, n in ((NODES[0], head, 1), (NODES[1], (f"--address=127.0.0.1:{port}",), 2)):
-            process = nodes.enter_context(node(ip, log, *words))
+            process = nodes.enter_context(node(ip, log, str(gives_up_s), *words))
             while not are_there(address, n):
                 if process.poll() is not None:
                     # On a machine that is busy, Ray itself gives up after half a minute.
-                    process = nodes.enter_context(node(ip, log, *words))
+                    process = nodes.enter_context(node(ip, log, str(gives_up_s), *words))
                 if time.monotonic() > end:
                     raise AssertionError(f"Ray did not come up:\n{log.read_text()[-2000:]}")
                 time.sleep(0.5)
@@ -94,6 +101,8 @@ def are_there(address: str, n: int) -> bool:
 
 
 if __name__ == "__main__":
-    with ray_here() as found:
+    # Like Ctrl-C: the nodes are taken down. Were it blocked instead, they would not hear it either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with suppress(KeyboardInterrupt), ray_here(gives_up_s=900) as found:
         print(found, flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()

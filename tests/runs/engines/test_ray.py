@@ -28,7 +28,7 @@ from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import is_supervised, wake
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import wait_for
+from tests.runs.conftest import seen, wait_for
 from tests.runs.engines.ray_here import GIVES_UP_S, RAY, ray_here
 
 REPOSITORY = Path(__file__).parents[3]
@@ -78,17 +78,6 @@ def submitted(workspace: Workspace, engine: Ray, run: Run) -> Run:
 
     wait_for(taken, 60)
     return run
-
-
-def seen(engine: Ray, run: Run, state: str) -> dict:
-    """The run's status once it is `state`."""
-
-    def look():
-        engine.watch()
-        status = run.status()
-        return status if status["state"] == state else None
-
-    return wait_for(look, 60)
 
 
 def measured(run: Run) -> list[dict]:

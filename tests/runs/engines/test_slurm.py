@@ -23,7 +23,7 @@ from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import cancel, end_at_once, enqueue, waiting
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import wait_for
+from tests.runs.conftest import seen, wait_for
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -84,17 +84,6 @@ def not_ending(engine: Slurm, run: Run) -> bool:
     except NameTaken:
         return False
     return True
-
-
-def seen(engine: Slurm, run: Run, state: str) -> dict:
-    """The run's status once it is `state` and, where that is an end, Slurm's word is in it."""
-
-    def look():
-        engine.watch()
-        status = run.status()
-        return status if status["state"] == state else None
-
-    return wait_for(look, 60)
 
 
 def test_a_job_that_works_ends_its_run_and_is_no_longer_watched(
