@@ -14,8 +14,8 @@ __all__ = ["describe_end", "parse_job"]
 def parse_job(told: dict[str, Any]) -> Seen:
     """Read what the Jobs API tells of a job.
 
-    A job that failed is told apart as EXPIRED (it waited too long for Ray), NODE_FAIL (Ray lost
-    what carried it), OUT_OF_MEMORY or FAILED.
+    A job that failed is told apart as EXPIRED (it waited too long for Ray), NODE_FAIL or
+    WORKER_FAIL (Ray lost what carried it), OUT_OF_MEMORY or FAILED.
     """
     state, message = str(told.get("status") or ""), str(told.get("message") or "")
     kind, code = str(told.get("error_type") or ""), told.get("driver_exit_code")
@@ -26,12 +26,15 @@ def parse_job(told: dict[str, Any]) -> Seen:
     if state != "FAILED":
         return Seen(state, "", node)
     exit_code = "" if code is None else f"0:{-code}" if code < 0 else f"{code}:0"
-    if re.search(r"exceeded memory limit|oom[-_ ]kill|out of memory|\bOOM\b", message, re.I):
+    # What follows is a list of what it might have been, lack of memory among it.
+    known = re.split(r"Some common causes|There are some potential root causes", message)[0]
+    if re.search(r"exceeded memory limit|oom[-_ ]kill|out of memory|\bOOM\b", known, re.I):
         return Seen("OUT_OF_MEMORY", "", node, exit_code)
     if kind == "JOB_SUPERVISOR_ACTOR_START_TIMEOUT":
         return Seen("EXPIRED", "", node)
     if kind in ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE"):
-        return Seen("NODE_FAIL", "", node)
+        state = "WORKER_FAIL" if "its worker process has died" in known else "NODE_FAIL"
+        return Seen(state, "", node)
     return Seen("FAILED", last_line(message), node, exit_code)
 
 
@@ -66,6 +69,10 @@ def describe_end(job: str, seen: Seen, *, began: bool) -> tuple[str, str]:
             f"`python -m bloodcell queue --engine ray --set memory=8`, then {saved}",
         ),
         "STOPPED": ("stopped", f"{where} was stopped in Ray{before}: {saved}"),
+        "WORKER_FAIL": (
+            "failed",
+            f"{where} was lost with the process of Ray that watched over it: {saved}",
+        ),
         "SUCCEEDED": ("lost", f"{where} ended without a word: {saved}"),
     }
     return ends.get(seen.state, ("failed", f"{where} ended in Ray as {seen.state}: {saved}"))

@@ -51,6 +51,19 @@ FAILED = "Job entrypoint command failed with exit code {}, last available logs:\
             },
             Seen("NODE_FAIL"),
         ),
+        # Killed by hand: what Ray thinks of first is not what it knows.
+        (
+            {
+                "status": "FAILED",
+                "error_type": "JOB_SUPERVISOR_ACTOR_DIED",
+                "message": "Job supervisor actor died: The actor is dead because its worker "
+                "process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker "
+                "unexpectedly exits with a connection error code 2. End of file. Some common "
+                "causes include: (1) the process was killed by the OOM killer due to high memory "
+                "usage, (2) ray stop --force was called, or (3) the worker crashed unexpectedly.",
+            },
+            Seen("WORKER_FAIL"),
+        ),
         (
             {"status": "FAILED", "error_type": "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"},
             Seen("EXPIRED"),
@@ -69,6 +82,7 @@ def test_a_job_of_the_list(told: dict, seen: Seen):
         (Seen("STOPPED"), True, "stopped", "last saved state"),
         (Seen("OUT_OF_MEMORY"), True, "failed", "memory was short"),
         (Seen("NODE_FAIL", node="n3"), True, "failed", "on n3 was lost with its node"),
+        (Seen("WORKER_FAIL"), True, "failed", "lost with the process of Ray"),
         (Seen("FAILED", exit_code="0:9"), True, "failed", "ended by signal 9, as the system"),
         (Seen("FAILED", exit_code="143:0"), True, "failed", "ended by signal 15:"),
         (Seen("FAILED", "no b", exit_code="1:0"), True, "failed", "exit code 1 (no b)"),
