@@ -173,6 +173,14 @@ class Scheduled(Engine):
         """Whether nodes see no run's folder: then files are sent to them, and fetched back."""
         return False
 
+    def check_again(self) -> None:
+        """Ask, before a job is submitted, whether the scheduler would take it.
+
+        Raises:
+            BadInput, Offline: as for :meth:`check`.
+        """
+        self.check()
+
     def jobs_of(self, run: Run) -> dict[str, Seen]:
         """The jobs that the scheduler has for a run now, by their ids."""
         raise NotImplementedError
@@ -198,7 +206,7 @@ class Scheduled(Engine):
         raise NotImplementedError
 
     def submit(self, run: Run) -> None:
-        self.check()
+        self.check_again()
         there = self.jobs_of(run)
         if ending := [job for job, seen in there.items() if seen.state in self.running_states]:
             # It may be about to begin once more.

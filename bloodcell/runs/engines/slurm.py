@@ -320,6 +320,15 @@ class Slurm(Scheduled):
     def check(self) -> str:
         return check_slurm(slurm_settings(self.workspace)).removeprefix("sbatch: ").strip()
 
+    def check_again(self) -> None:
+        try:
+            self.check()
+        except BadInput as error:
+            # Said also of nodes that are all drained, or have not spoken up since the controller
+            # began. What can never begin is refused when it is submitted.
+            if "node configuration is not available" not in str(error):
+                raise
+
     def is_job(self, text: str) -> bool:
         return bool(re.fullmatch(r"\d+(_\d+)?", text))
 

@@ -159,6 +159,25 @@ def test_what_slurm_could_never_begin_is_refused_beforehand(workspace: Workspace
     assert Slurm(workspace).slots == SlurmSettings.slots
 
 
+def test_while_every_node_is_drained_a_run_waits(
+    workspace: Workspace, engine: Slurm, three: list[Run]
+):
+    (node,) = set(slurm("sinfo", "-h", "-N", "-o", "%N").split())
+    slurm("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+    try:
+        run = submitted(workspace, engine, three[0])
+        wait_for(lambda: engine.watch() or read_json(run.job_path)["reason"])
+        assert run.status()["state"] == "queued"
+    finally:
+        slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    seen(engine, run, "running")
+    # What it could never begin is refused all the same.
+    kept = read_json(workspace.queue / "slurm.json")
+    write_json(workspace.queue / "slurm.json", kept | {"cpus": 9999})
+    with pytest.raises(BadInput, match="not available"):
+        engine.submit(three[1])
+
+
 def test_while_slurm_does_not_answer_a_run_waits_on(
     workspace: Workspace, engine: Slurm, three: list[Run], tmp_path: Path, monkeypatch
 ):
