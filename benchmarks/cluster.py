@@ -272,7 +272,7 @@ def places(folder: Path, data: Path, engine: str, address: str) -> Iterator[Plac
             if engine == "ray":
                 change_ray(workspace, address=address, cpus=1)
             else:
-                times = {"minutes": 1, "grace": 25} if kind == LIMIT else {"minutes": 10}
+                times = {"minutes": 1, "grace": 20} if kind == LIMIT else {"minutes": 10}
                 change_slurm(workspace, memory=0.5, cpus=1, **times)
             left.callback(leave, workspace, engine)
             made[name] = workspace

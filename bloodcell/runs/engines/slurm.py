@@ -324,8 +324,8 @@ class Slurm(Scheduled):
         try:
             self.check()
         except BadInput as error:
-            # Said also of nodes that are all drained, or have not spoken up since the controller
-            # began. What can never begin is refused when it is submitted.
+            # There were such nodes when this was chosen. It is said also while all are drained, or
+            # have not spoken up since the controller began; a job waits, and says for what.
             if "node configuration is not available" not in str(error):
                 raise
 
