@@ -201,8 +201,8 @@ def has_settled(it: Disturbed) -> bool:
 
 def sentence(it: Disturbed) -> str:
     status = it.run.status()
-    said = re.sub(r"job [\w.-]+( on [\w.-]+)?", "job", status["reason"])
-    return f"{status['state']}: {said.replace(str(it.run.path), 'RUN').replace(it.run.id, 'RUN')}"
+    said = re.sub(rf"{re.escape(str(it.run.path))}\S+", "a file of the run", status["reason"])
+    return f"{status['state']}: " + re.sub(r"job [\w.-]+( on [\w.-]+)?", "job", said)
 
 
 def resume(it: Disturbed, engine: str) -> None:
