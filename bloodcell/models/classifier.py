@@ -15,6 +15,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.errors import BadInput, Offline
+from bloodcell.models.white_balance import white_balance
 from bloodcell.quiet import quiet_stderr
 
 __all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
@@ -60,7 +61,13 @@ def load_tensorflow():
     return tf
 
 
-def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropout: float = 0.2):
+def build_classifier(
+    backbone: str,
+    size: int = 96,
+    weights: str = "none",
+    dropout: float = 0.2,
+    balanced: bool = False,
+):
     """An untrained classifier on a backbone.
 
     Args:
@@ -70,6 +77,7 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
             the backbone's weights without top, in the ImageNet convention (``.weights.h5`` or
             ``.h5``).
         dropout: share of features dropped before the last layer, 0 up to 1.
+        balanced: begin with :func:`bloodcell.models.white_balance.white_balance`.
 
     Returns:
         ``keras.Model``: float32 or uint8 RGB, batch×size×size×3 in 0 to 255 → float32
@@ -91,7 +99,7 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
     import keras
 
     image = keras.Input((size, size, 3), name="image")
-    positions = _backbone(backbone, size, weights)(image)
+    positions = _backbone(backbone, size, weights, balanced)(image)
     x = keras.layers.GlobalAveragePooling2D(name="features")(positions)
     x = keras.layers.BatchNormalization(name="normalise")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -100,13 +108,14 @@ def build_classifier(backbone: str, size: int = 96, weights: str = "none", dropo
     return keras.Model(image, x, name=backbone)
 
 
-def _backbone(backbone: str, size: int, weights: str):
+def _backbone(backbone: str, size: int, weights: str, balanced: bool):
     """A model RGB 0–255 → feature map, with its scaling inside."""
     import keras
 
     inputs = keras.Input((size, size, 3))
+    x = white_balance(size)(inputs) if balanced else inputs
     if backbone == "tiny":
-        return _tiny(inputs, weights)
+        return _tiny(inputs, x, weights)
     make = {
         "mobilenetv2": keras.applications.MobileNetV2,
         "efficientnetb3": keras.applications.EfficientNetB3,
@@ -126,11 +135,10 @@ def _backbone(backbone: str, size: int, weights: str):
             # Keras' MobileNetV2 has 0.999: after an epoch of 364 steps its moving statistics
             # would still be mostly those of ImageNet.
             layer.momentum = min(layer.momentum, 0.99)
-    x = inputs
     if backbone == "mobilenetv2":
-        x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
     elif backbone == "resnet50":
-        x = keras.layers.Rescaling(1.0, offset=[-v for v in CAFFE_MEAN])(inputs)
+        x = keras.layers.Rescaling(1.0, offset=[-v for v in CAFFE_MEAN])(x)
         if weights != "none":
             # These weights expect BGR; ours takes RGB, so the first kernel is turned instead.
             first = body.get_layer("conv1_conv").kernel
@@ -198,12 +206,12 @@ def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
-def _tiny(inputs, weights: str):
+def _tiny(inputs, x, weights: str):
     import keras
 
     if weights != "none":
         raise BadInput(f"The tiny network has no weights like {weights!r}: use --weights none.")
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
     for filters in (16, 32, 64):
         x = keras.layers.Conv2D(filters, 3, 2, "same", use_bias=False)(x)
         x = keras.layers.BatchNormalization(momentum=0.9)(x)

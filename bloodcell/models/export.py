@@ -83,7 +83,8 @@ def _with_early_positions(backbone):
     import keras
 
     size = backbone.input_shape[1]
-    inner = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
+    # What has no weights is a white balance.
+    inner = [v for v in backbone.layers if isinstance(v, keras.Model) and v.weights]
     body = inner[0] if inner else backbone
     kinds = (keras.layers.Activation, keras.layers.ReLU)
     found = [layer.output for layer in body.layers if isinstance(layer, kinds)]

@@ -33,6 +33,7 @@ OPTIMIZERS = ("lion", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLE_WEIGHTS = ("balanced", "laboratories", "none")
 PRECISIONS = ("float32", "bfloat16")
+WHITE_BALANCES = ("none", "background")
 MOST_EPOCHS = 1000
 BETWEEN_RUNS = "+"
 # Hardly in a path.
@@ -125,6 +126,12 @@ class TrainConfig:
         "imagenet",
     )
     input_size: int = _number(96, MIN_SIZE, MAX_SIZE, "Pixels a side.")
+    white_balance: str = _choice(
+        "none",
+        WHITE_BALANCES,
+        "With background, the network itself first gives the empty field around a cell one colour, "
+        "whatever the lamp and the camera: for cells of several laboratories.",
+    )
     policy: str = _told("Augmentations: a preset, a name in the workspace or a path.", "gentle")
     augment_engine: str = _choice(
         "own",

@@ -127,7 +127,13 @@ class _Training:
         elsewhere = start.kind in ("checkpoints", "member")
         weights = "none" if elsewhere else start.text
         self.config, self.folder, self.dataset = config, folder, dataset
-        self.model = build_classifier(config.backbone, config.input_size, weights, config.dropout)
+        self.model = build_classifier(
+            config.backbone,
+            config.input_size,
+            weights,
+            config.dropout,
+            config.white_balance == "background",
+        )
         if start.kind == "checkpoints":
             _start_from(self.model, [Path(p) for p in start.sources])
         if start.kind == "member":

@@ -47,7 +47,8 @@ def start_from_member(model: Any, contents: Sequence[bytes], name: str, images: 
 
     found = _mean([list(_layers(content)) for content in contents], name, model)
     backbone = model.get_layer("backbone")
-    inner = [layer for layer in backbone.layers if isinstance(layer, keras.Model)]
+    # What has no weights is a white balance.
+    inner = [v for v in backbone.layers if isinstance(v, keras.Model) and v.weights]
     body = inner[0] if inner else backbone
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
     convolutions = [layer for layer in body.layers if isinstance(layer, kinds)]

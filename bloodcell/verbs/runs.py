@@ -38,6 +38,10 @@ def train(
         ),
     ] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    white_balance: Annotated[
+        str | None,
+        typer.Option(help="none, or background: the network gives the empty field one colour."),
+    ] = None,
     policy: Annotated[str | None, typer.Option(help="Augmentations: preset, name or path.")] = None,
     augment_engine: Annotated[
         str | None, typer.Option(help="own, or keras-cv: the forerunner's layers.")
