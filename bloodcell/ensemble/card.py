@@ -41,7 +41,7 @@ def card_text(description: Description) -> str:
     conformal = description.conformal
     cascade = ""
     if description.cascade is not None:
-        cascade = f"\n{_cascade_text(description)}\n"
+        cascade = f"\n\n{_cascade_text(description)}"
     thresholds = (
         "There were too few validation images to set some apart: the thresholds come from "
         "those\nthat chose everything else too, so the coverage is approximate."
@@ -75,9 +75,9 @@ The members' probabilities, {turned}, are averaged with these weights
 ({weighted}) and calibrated with a temperature of {description.temperature:.3f}. An image is
 called "none of the eight" above a novelty of
 {description.novelty.threshold:.3f} ({description.novelty.method}); {refused} Prediction sets aim at
-{100 * description.conformal.coverage:.0f} % coverage, on data like the training data. {thresholds}
+{100 * description.conformal.coverage:.0f} % coverage, on data like the training data.
+{thresholds}{cascade}
 
-{cascade}
 ## Data
 
 Dataset `{trained.dataset}` from {trained.source}; cropped: {description.crop}. The members saw
@@ -94,9 +94,17 @@ test part or on cells from another laboratory.
 
 ## Limits
 
-One laboratory, one stain and one camera per dataset: expect it to be wrong, and wrongly sure,
-elsewhere. Only the eight classes in `ensemble.json` are known.
+{_known_places(description)}:
+expect it to be wrong, and wrongly sure, elsewhere. Only the eight classes in `ensemble.json` are
+known.
 """
+
+
+def _known_places(description: Description) -> str:
+    names = [found.name for found in description.novelty.laboratories]
+    if len(names) < 2:
+        return "One laboratory, one stain and one camera per dataset"
+    return f"It knows the stains and cameras of {', '.join(names[:-1])} and {names[-1]}"
 
 
 def _cascade_text(description: Description) -> str:

@@ -1,4 +1,4 @@
-"""What networks see in cells under other lamps and stains, and in synthetic pictures of none.
+"""What networks see in cells as they might look elsewhere, and in synthetic pictures of none.
 
 A detector learns from it.
 """
@@ -43,6 +43,18 @@ OTHER_STAINS = Policy(
     "other stains",
     (step("stain_transfer"), *(s for s in OTHER_LAMPS.steps if s.key != "stain")),
 )
+# And as other cameras would: coarser, out of focus, sharpened, noisy or more compressed.
+OTHER_CAMERAS = Policy(
+    "other cameras",
+    (
+        *(s for s in OTHER_STAINS.steps if s.key not in ("resize", "jpeg")),
+        step("resize", 0.6, amount=0.74, blocks=0.25),
+        step("defocus", 0.3, radius=0.03),
+        step("sharpening", 0.2, radius=0.012),
+        step("gaussian_noise", 0.3, sigma=8.0),
+        step("jpeg", 0.5, loss=80),
+    ),
+)
 PER_KIND = 400
 # Of those that are hardest to tell.
 PER_HARD_KIND = 2000
@@ -55,7 +67,7 @@ def expose(
     seed: int = 0,
     progress: Progress = silent,
 ) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
-    """Novelty features of cells under other lamps and stains, and of no cells made from them.
+    """Novelty features of cells as they might look elsewhere, and of no cells made from them.
 
     Args:
         models: m networks.
@@ -63,16 +75,17 @@ def expose(
         stains: of the laboratories that they are shown in; empty: those built in.
 
     Returns:
-        Under other lamps and under other stains, m arrays n×(C+T) each of the same cells; m arrays
-        of what is none; float32.
+        Under other lamps, in other stains and by other cameras, m arrays n×(C+T) each of the same
+        cells; m arrays of what is none; float32.
     """
     usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
     per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
-    done, total = 0, 2 * len(cells) + sum(per_kind.values())
+    done, total = 0, 3 * len(cells) + sum(per_kind.values())
     varied, out_of_distribution = [], []
-    for policy in (OTHER_LAMPS, replace(OTHER_STAINS, stains=stains)):
+    shown = (replace(policy, stains=stains) for policy in (OTHER_STAINS, OTHER_CAMERAS))
+    for policy in (OTHER_LAMPS, *shown):
         found = []
         for start in range(0, len(cells), BATCH):
             batch = slice(start, start + BATCH)
