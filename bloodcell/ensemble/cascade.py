@@ -20,8 +20,11 @@ __all__ = ["Seen", "fit_cascade"]
 
 # Not below 0.8, whatever validation says: cells of laboratories that are not in it are less sure.
 PROBABILITIES = (0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
-# Of the novelty from which on all members refuse.
+# Of the novelty that cells of known laboratories have at most.
 NOVELTIES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+# Where an image is stranger than this share of the known cells it may be of another laboratory, in
+# which the first alone was measured to be right less often than all together.
+KNOWN_SHARE = 0.97
 # Of pictures of none of the eight, and of the calibration error.
 MOST_GAINED = 0.005
 
@@ -84,21 +87,20 @@ def fit_cascade(
     ece = calibration_error(labels, own.whole)
     passed = float((out_of_distribution.whole_novelty <= threshold).mean())
     best, limits = 0, None
-    for novelty in NOVELTIES:
+    known = min(threshold, float(np.quantile(own.first_novelty, KNOWN_SHARE)))
+    for novelty in (share * known for share in NOVELTIES):
         for probability in PROBABILITIES:
-            count = int(
-                decides(own.first, own.first_novelty, probability, novelty * threshold).sum()
-            )
+            count = int(decides(own.first, own.first_novelty, probability, novelty).sum())
             if count <= best:
                 continue
-            said, _ = own.answers(probability, novelty * threshold)
-            _, strange = out_of_distribution.answers(probability, novelty * threshold)
+            said, _ = own.answers(probability, novelty)
+            _, strange = out_of_distribution.answers(probability, novelty)
             if (
                 _errors(labels, said) <= errors
                 and calibration_error(labels, said) <= ece + MOST_GAINED
                 and (strange <= threshold).mean() <= passed + MOST_GAINED
             ):
-                best, limits = count, (probability, novelty * threshold)
+                best, limits = count, (probability, novelty)
     if limits is None:
         return None
     return {

@@ -149,7 +149,7 @@ def compose(
         if cascade and strangers is not None:
             found, calibrated, novelty = _cascade(
                 dataset, models, found_refusal,
-                Whole(shares, temperature, calibrated, None if tta else probabilities),
+                Whole(shares, temperature, calibrated, probabilities, tta),
                 novelty_features, refusal["threshold"], validation, fit, calibration, strangers,
                 progress,
             )  # fmt: skip
@@ -317,14 +317,16 @@ def _cascade(
     progress: Progress,
 ) -> tuple[dict[str, Any] | None, np.ndarray, np.ndarray]:
     """The cascade if there is one; probabilities and novelty of the validation images by it."""
-    # The smallest; among networks of one size that with the highest weight.
-    first = min(range(len(models)), key=lambda i: (models[i].bytes >> 20, -whole.shares[i]))
-    name, labels = models[first].name, dataset.labels[validation]
-    if whole.once is None:
+    labels = dataset.labels[validation]
+    # The smallest; among networks of one size that which is right most often.
+    right = (whole.each.argmax(2) == labels).mean(1)
+    first = min(range(len(models)), key=lambda i: (models[i].bytes >> 20, -right[i]))
+    name = models[first].name
+    if whole.tta:
         what = f"validation by {name}"
         (once,), _ = _run([models[first]], dataset, validation, False, progress, what)
     else:
-        once = whole.once[first]
+        once = whole.each[first]
     temperature = fit_temperature(labels[fit], once[fit])
     cells = Seen(
         apply_temperature(once, temperature),
@@ -351,13 +353,15 @@ class Whole:
     """All members on the validation images: their weights, and what they say together.
 
     Attributes:
-        once: float32, m×n×8: of each member, one view; None where all were averaged over views.
+        each: float32, m×n×8: of each member alone.
+        tta: whether they are averages over views.
     """
 
     shares: np.ndarray
     temperature: float
     probabilities: np.ndarray
-    once: np.ndarray | None
+    each: np.ndarray
+    tta: bool
 
 
 def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:
