@@ -139,7 +139,7 @@ def compose(
             members.append(_member(workspace, network, float(share), accuracy))
         strangers = _strangers(dataset, models, validation, tta and cascade, progress)
         found_refusal, refusal = _refuse(
-            folder, dataset, others, models, members, known, validation, novelty_features, fit,
+            folder, dataset, others, networks, members, known, validation, novelty_features, fit,
             calibration, strangers, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
@@ -221,7 +221,7 @@ def _refuse(
     folder: Path,
     dataset: Dataset,
     others: np.ndarray,
-    models: list[LiteModel],
+    networks: "list[Network]",
     members: list[dict[str, Any]],
     known: np.ndarray,
     validation: np.ndarray,
@@ -232,6 +232,7 @@ def _refuse(
     progress: Progress,
 ) -> tuple[Refusal, dict[str, Any]]:
     """Fit and write what is refused; and what is said of it."""
+    models = [network.model for network in networks]
     _, of_known = _run(models, dataset, known, False, progress, "known cells")
     cells = read_images(dataset, known, dataset.size[0])
     varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
@@ -240,11 +241,12 @@ def _refuse(
         strange.append(_run(models, dataset, others, False, progress, "other cells")[1])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
-    channels = [model.channels for model in models]
+    channels = [network.model.channels for network in networks]
+    outlier = [network.run.read_outlier(network.model.channels) for network in networks]
     refusal = choose_refusal(
         Cells(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
-            channels,
+            channels, outlier,
         ),
         [] if strangers is None else strangers.features,
         lambda done, total: progress(done, total, "members that may refuse"),

@@ -23,7 +23,7 @@ from bloodcell.data.pipeline import read_images
 from bloodcell.data.split import Split
 from bloodcell.data.store.dataset import Dataset, open_dataset
 from bloodcell.errors import BadInput, BloodCellError, NoSpace, is_out_of_space
-from bloodcell.files import replacing, write_json, write_text
+from bloodcell.files import replacing, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.runs.lock import hold
 from bloodcell.runs.preflight import check_startable
@@ -290,6 +290,8 @@ def _train(workspace: Workspace, run: Run, writer: RunWriter) -> tuple[str, str]
     with replacing(run.keras_path) as temporary:
         fitted.model.save(temporary)
     export_litert(fitted.model, run.litert_path)
+    if fitted.outlier is not None:
+        write_array(run.outlier_path, fitted.outlier)
     run.write_checksums()
     _predict(run, dataset, split)
     return "finished", fitted.reason

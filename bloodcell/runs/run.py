@@ -113,6 +113,10 @@ class Run:
         return self.path / "model.tflite"
 
     @property
+    def outlier_path(self) -> Path:
+        return self.path / "outlier.npy"
+
+    @property
     def predictions_path(self) -> Path:
         return self.path / "predictions.npz"
 
@@ -265,6 +269,28 @@ class Run:
                 f"its checksum is {found[:12]}, expected {str(wanted)[:12]}",
             )
         return content
+
+    def read_outlier(self, features: int) -> np.ndarray | None:
+        """How the network's second output tells what is none of the eight.
+
+        Args:
+            features: C of the network.
+
+        Returns:
+            float32, C+1: weights of its features, and the constant; None where it learned without
+            outlier exposure.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        if not self.outlier_path.exists():
+            return None
+        found = load_array(self.outlier_path)
+        if found.shape != (features + 1,) or not np.isfinite(found).all():
+            raise self._damaged(
+                self.outlier_path, f"it has the shape {found.shape}, expected ({features + 1},)"
+            )
+        return found
 
     def write_checksums(self) -> None:
         """Keep what the exported network is, for :meth:`read_litert`."""

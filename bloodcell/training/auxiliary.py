@@ -1,7 +1,8 @@
-"""What learns or teaches beside a classifier while it is trained, and is not exported with it.
+"""What learns or teaches beside a classifier while it is trained.
 
 - Outlier exposure: a second output on the features learns to tell a cell from what
-  is none, so that the features show it (Hendrycks, Mazeika, Dietterich, ICLR 2019).
+  is none, so that the features show it (Hendrycks, Mazeika, Dietterich, ICLR 2019). It is kept
+  beside the exported network, for an ensemble to refuse by.
 - A teacher (distillation): a finished run shows what it sees in every image: its probabilities
   become a part of the labels (Hinton, Vinyals, Dean 2015), and its features are to be found in
   those of the classifier by one linear layer (Romero et al., FitNets, ICLR 2015).
@@ -10,6 +11,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bloodcell.errors import BadInput
 from bloodcell.training.config import TrainConfig
@@ -60,6 +63,14 @@ class Auxiliary:
     @property
     def trainable_variables(self) -> list:
         return [v for layer in self.layers for v in layer.trainable_variables]
+
+    def outlier_weights(self) -> np.ndarray | None:
+        """float32, C+1: how the second output weighs each feature, and its constant; higher is
+        stranger. None without outlier exposure."""
+        if self.outlier is None:
+            return None
+        kernel, bias = self.outlier.get_weights()
+        return np.append(kernel[:, 0], bias).astype(np.float32)
 
     def ask_teacher(self, images: Any) -> TeacherOutputs | None:
         """What the teacher sees in images (float32 n×S×S×3, 0 to 255), at the size it knows."""

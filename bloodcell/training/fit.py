@@ -101,12 +101,14 @@ class Fitted:
         history: the record of every epoch.
         finished: False if it was stopped before its end.
         reason: why it ended, for a person.
+        outlier: of :meth:`bloodcell.training.auxiliary.Auxiliary.outlier_weights`, at the end.
     """
 
     model: Any
     history: list[dict[str, Any]]
     finished: bool
     reason: str
+    outlier: np.ndarray | None = None
 
 
 class _Training:
@@ -329,7 +331,8 @@ def fit(
         callback.epoch(state.history)
     training.restore_best()
     use_keras_kernels(training.model)
-    return Fitted(training.model, state.history, True, reason)
+    outlier = training.auxiliary.outlier_weights()
+    return Fitted(training.model, state.history, True, reason, outlier)
 
 
 def _end(config: TrainConfig, state: TrainState) -> str:

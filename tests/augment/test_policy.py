@@ -32,7 +32,7 @@ def workspace(tmp_path):
     return Workspace(tmp_path / "home")
 
 
-def test_there_are_the_five_presets_and_all_are_valid():
+def test_there_are_these_presets_and_all_are_valid():
     assert list(PRESETS) == [
         "none",
         "gentle",
@@ -40,6 +40,7 @@ def test_there_are_the_five_presets_and_all_are_valid():
         "strong",
         "lab-robust",
         "stain-transfer",
+        "lab-stain",
     ]
     for preset in PRESETS.values():
         assert validate(preset) == preset
@@ -111,7 +112,7 @@ def test_what_is_left_out_has_its_default():
 
 def test_an_unknown_name_says_what_there_is(workspace):
     save_policy(workspace, MINE)
-    with pytest.raises(NotFound, match=r"'nope'.*none, .*strong, lab-robust, stain-transfer, mine"):
+    with pytest.raises(NotFound, match=r"'nope'.*none, .*strong, lab-robust, stain-transfer, lab-stain, mine"):
         find_policy(workspace, "nope")
     with pytest.raises(NotFound, match=r"gone\.json"):
         load_policy(workspace.policies / "gone.json")

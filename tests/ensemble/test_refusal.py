@@ -1,5 +1,7 @@
 """What is refused: proper cells of a laboratory that nobody knows are accepted, others are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def cells(shifts: dict[str, float], rng: np.random.Generator) -> Cells:
     return Cells(
         [known], [[known + 0.01]], [validation],
         [[seen(rng, N, 0, strange=9)], [seen(rng, N, 4, strange=-9)]],
-        rng.random(len(validation)) < 0.5, place, place, [CHANNELS],
+        rng.random(len(validation)) < 0.5, place, place, [CHANNELS], [None],
     )  # fmt: skip
 
 
@@ -53,3 +55,23 @@ def test_a_laboratory_that_is_not_named_or_alone_is_never_left_out(place: str):
     rng = np.random.default_rng(2)
     assert fit_refusal(cells({place: 0.0}, rng))[2] == []
     assert fit_refusal(cells({"": 0.0, "one": 1.0}, rng))[2] == []
+
+
+def test_what_the_network_itself_has_learned_to_tell_counts_half():
+    rng = np.random.default_rng(3)
+    given = cells({"home": 0.0}, rng)
+    # It tells by a feature that no detector was shown strange cells by.
+    own = np.zeros(CHANNELS + 1, np.float32)
+    own[-2], own[-1] = 50.0, -3.0
+    with_own = replace(given, outlier=[own])
+    (before,), _, _ = fit_refusal(given)
+    (after,), novelty, _ = fit_refusal(with_own)
+    assert 0 < (novelty > 1).mean() < 0.03
+    strange = seen(rng, N, 0)
+    strange[:, CHANNELS - 1] += 1.0
+    refused = [(m.said(strange)[1][:, 0] > 1).mean() for m in (before, after)]
+    assert refused[0] < 0.2
+    assert refused[1] > 0.9
+    # And what the detector tells is still told.
+    assert (after.said(seen(rng, N, 0, strange=9))[1][:, 0] > 1).mean() > 0.9
+    np.testing.assert_array_equal(after.detectors[1], before.detectors[1])

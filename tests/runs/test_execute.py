@@ -16,8 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
+from bloodcell.data.pipeline import read_images
 from bloodcell.data.store.dataset import open_dataset
+from bloodcell.data.synthetic.out_of_distribution import make_out_of_distribution
 from bloodcell.errors import BadInput, NoSpace
+from bloodcell.models.litert import LiteModel
 from bloodcell.runs.execute import execute
 from bloodcell.runs.launch import ask_to_stop, prepare, start
 from bloodcell.runs.run import Run
@@ -163,6 +166,27 @@ def test_a_failed_run_says_why(demo_copy: Path):
     assert status["state"] == "failed"
     assert "lower learning rate" in status["reason"]
     assert "failed: The loss became" in run.log_path.read_text()
+
+
+def test_by_what_it_tells_strange_images_is_kept(demo_copy: Path):
+    workspace = Workspace(demo_copy)
+    config = make_config(
+        "demo", backbone="tiny", input_size=48, epochs=3, batch_size=8, outlier_exposure=0.3
+    )
+    run = prepare(workspace, config)
+    assert execute(workspace, run, echo=False) == "finished"
+    network = LiteModel(run.read_litert(), "tiny")
+    own = run.read_outlier(network.channels)
+    dataset = open_dataset(workspace, "demo")
+    cells = read_images(dataset, np.arange(60), 48)
+    drawn = make_out_of_distribution("drawing", cells, 60)
+    said = [network(images).features @ own[:-1] + own[-1] for images in (cells, drawn)]
+    # Of two drawn at random, the strange one is told 4 times of 5 after these few steps.
+    assert (said[1][:, None] > said[0][None]).mean() > 0.8
+    with pytest.raises(BadInput, match=r"outlier.npy is damaged .*expected \(13,\)"):
+        run.read_outlier(12)
+    run.outlier_path.unlink()
+    assert run.read_outlier(12) is None
 
 
 @pytest.mark.parametrize("change", ["excluded", "relabelled", "replaced", "removed"])
