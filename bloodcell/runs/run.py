@@ -1,10 +1,10 @@
 """A run is a folder, and the folder is the only truth.
 
 ``artifacts/runs/ID/`` holds ``config.json status.json metrics.jsonl train.log checkpoint/
-model.keras model.tflite predictions.npz``. The page and the command line only read it; the
-process that carries the run out is its only writer, but for ``stop`` (a request to stop, with the
-reason if it is not a person's). Where that process does not see the folder, who fetches its files
-is.
+model.keras model.tflite outlier.npy predictions.npz``. The page and the command line only read it;
+the process that carries the run out is its only writer, but for ``stop`` (a request to stop, with
+the reason if it is not a person's). Where that process does not see the folder, who fetches its
+files is.
 """
 
 import hashlib

@@ -112,7 +112,9 @@ def test_what_is_left_out_has_its_default():
 
 def test_an_unknown_name_says_what_there_is(workspace):
     save_policy(workspace, MINE)
-    with pytest.raises(NotFound, match=r"'nope'.*none, .*strong, lab-robust, stain-transfer, lab-stain, mine"):
+    with pytest.raises(
+        NotFound, match=r"'nope'.*none, .*strong, lab-robust, stain-transfer, lab-stain, mine"
+    ):
         find_policy(workspace, "nope")
     with pytest.raises(NotFound, match=r"gone\.json"):
         load_policy(workspace.policies / "gone.json")

@@ -171,7 +171,7 @@ def test_a_failed_run_says_why(demo_copy: Path):
 def test_by_what_it_tells_strange_images_is_kept(demo_copy: Path):
     workspace = Workspace(demo_copy)
     config = make_config(
-        "demo", backbone="tiny", input_size=48, epochs=3, batch_size=8, outlier_exposure=0.3
+        "demo", backbone="tiny", input_size=48, epochs=8, batch_size=8, outlier_exposure=0.3
     )
     run = prepare(workspace, config)
     assert execute(workspace, run, echo=False) == "finished"
@@ -179,9 +179,9 @@ def test_by_what_it_tells_strange_images_is_kept(demo_copy: Path):
     own = run.read_outlier(network.channels)
     dataset = open_dataset(workspace, "demo")
     cells = read_images(dataset, np.arange(60), 48)
-    drawn = make_out_of_distribution("drawing", cells, 60)
-    said = [network(images).features @ own[:-1] + own[-1] for images in (cells, drawn)]
-    # Of two drawn at random, the strange one is told 4 times of 5 after these few steps.
+    noise = make_out_of_distribution("noise", cells, 60)
+    said = [network(images).features @ own[:-1] + own[-1] for images in (cells, noise)]
+    # Of two at random, the strange one is told four times of five after these few steps.
     assert (said[1][:, None] > said[0][None]).mean() > 0.8
     with pytest.raises(BadInput, match=r"outlier.npy is damaged .*expected \(13,\)"):
         run.read_outlier(12)
