@@ -1,5 +1,6 @@
 """The classifiers: RGB 0 to 255 in, eight probabilities out, one scaling whatever the weights."""
 
+import urllib.request
 import warnings
 from pathlib import Path
 
@@ -201,6 +202,8 @@ def test_without_a_connection_the_sentence_says_how_to_go_on(
     from keras.src.utils import file_utils
 
     # A closed port on this machine stands for a network without the internet.
+    # Made at its first use with the proxies of that moment, and kept for all that come later.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     for name in ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
