@@ -108,11 +108,10 @@ def _step(workspace: Workspace, engines: Mapping[str, Engine], holding: ExitStac
 
 
 def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list[Run]]:
-    """The runs that each of some engines has a free slot for now."""
+    """The runs that each engine has a free slot for now."""
     slots, wanted = settings(workspace).slots, defaultdict[str, list[Run]](list)
     for run in waiting(workspace):
-        if (name := engine_wanted(workspace, run)) in engines:
-            wanted[name].append(run)
+        wanted[engine_wanted(workspace, run)].append(run)
     for name, runs in wanted.items():
         free = (engines[name].slots or slots) - len(engaged(workspace, name))
         wanted[name] = runs[: max(free, 0)]
@@ -120,8 +119,7 @@ def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list
 
 
 def _prepare_next(workspace: Workspace, engines: Mapping[str, Engine]) -> None:
-    preparing = {name: engine for name, engine in engines.items() if engine.prepares}
-    for name, runs in _next(workspace, preparing).items():
+    for name, runs in _next(workspace, engines).items():
         for run in runs:
             # Whoever cannot be prepared cannot be submitted either, and is told why then.
             with contextlib.suppress(BloodCellError, OSError):

@@ -20,8 +20,6 @@ class Engine:
     name: ClassVar[str]
     title: ClassVar[str]
     """As people call it."""
-    prepares: ClassVar[bool] = False
-    """Whether :meth:`prepare` does anything."""
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
