@@ -285,10 +285,10 @@ with show_errors():
     use_tta, use_balance = ask_photographs(loaded)
     show_problem("sample_problem")
     mine = photographs.current()
-    st.session_state.setdefault("classify_view", LABEL if batch.linked() else ANSWERS)
     view = st.segmented_control(
         "View",
         (ANSWERS, LABEL),
+        default=LABEL if batch.linked() else ANSWERS,
         required=True,
         key="classify_view",
         label_visibility="collapsed",

@@ -58,6 +58,22 @@ def test_the_pictures_follow_a_slider_step_by_step(page: Any, address: str):
     page.get_by_text("gentle was edited.").wait_for()
 
 
+def test_a_step_that_is_opened_before_the_page_is_whole_leaves_all_steps_on(
+    page: Any, address: str
+):
+    for _ in range(3):
+        page.goto(f"{address}/augmentation?policy=gentle")
+        page.locator("summary", has_text="Random hue").click()
+        slider = page.get_by_role("slider", name="Angle")
+        page.locator(".st-key-preview_grid img").last.wait_for()
+        settle(page)
+        slider.focus()
+        press_until_moved(page, slider, "ArrowRight")
+        settle(page)
+        switches = page.locator("[class*=st-key-step_][class*=_on] input")
+        assert switches.evaluate_all("inputs => inputs.map((input) => input.checked)") == [True] * 7
+
+
 def test_train_with_this_opens_the_training_page_with_the_policy(page: Any, address: str):
     page.goto(f"{address}/augmentation?policy=lab-robust")
     page.get_by_role("link", name="Train with lab-robust").click()

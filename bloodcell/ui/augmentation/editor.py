@@ -235,17 +235,18 @@ def _summarise(step: EditedStep, augmentation: Augmentation) -> str:
 
 
 def _draw_widget(step: EditedStep, p: Parameter) -> None:
-    """The slider or switch of one parameter; `_take_over` brings its value into the step."""
-    key = step.widget(p.key)
-    st.session_state.setdefault(key, step.parameters[p.key])
+    """The slider or switch of one parameter; `_read_widgets` brings its value into the step."""
+    # Its value is the element's default and not put into the session's state: a browser that is
+    # told to draw a page again before it has drawn it does not hear of what was set.
+    key, value = step.widget(p.key), step.parameters[p.key]
     if p.kind == "switch":
-        st.toggle(p.title, key=key, help=p.help)
+        st.toggle(p.title, bool(value), key=key, help=p.help)
         return
     low, high = p.sensible
     label = f"{p.title} ({p.unit})" if p.unit else p.title
     text = f"{p.help} Recommended for blood cells: {_format_number(low)} to {_format_number(high)}."
     if p.kind == "int":
-        st.slider(label, int(p.low), int(p.high), key=key, help=text)
+        st.slider(label, int(p.low), int(p.high), int(value), key=key, help=text)
     else:
         span = float(p.high) - float(p.low)
         step_size = 0.001 if span <= 0.5 else 0.01 if span <= 2 else 0.5 if span < 100 else 1.0
@@ -253,6 +254,7 @@ def _draw_widget(step: EditedStep, p: Parameter) -> None:
             label,
             float(p.low),
             float(p.high),
+            float(value),
             step=step_size,
             format="%g",
             key=key,
@@ -265,8 +267,12 @@ def _draw_widget(step: EditedStep, p: Parameter) -> None:
 def _draw_step(step: EditedStep, place: int, last: int) -> None:
     augmentation = CATALOGUE[step.key]
     with st.container(horizontal=True, wrap=False, gap="small", key=step.widget("row")):
-        st.session_state.setdefault(step.widget("on"), step.on)
-        st.toggle(f"{augmentation.title} on", key=step.widget("on"), label_visibility="collapsed")
+        st.toggle(
+            f"{augmentation.title} on",
+            step.on,
+            key=step.widget("on"),
+            label_visibility="collapsed",
+        )
         with st.container(gap="xxsmall"):
             # A label that changed with the settings would make it another element: the slider
             # inside would lose the keyboard's focus at every step.
@@ -287,13 +293,12 @@ def _draw_step(step: EditedStep, place: int, last: int) -> None:
 
 def _draw_settings(step: EditedStep, augmentation: Augmentation) -> None:
     st.caption(augmentation.summary)
-    key = step.widget("probability")
-    st.session_state.setdefault(key, round(step.probability * 100))
     st.slider(
         "Probability (%)",
         0,
         100,
-        key=key,
+        round(step.probability * 100),
+        key=step.widget("probability"),
         help="Probability that this step is applied to an image.",
     )
     for p in augmentation.parameters:

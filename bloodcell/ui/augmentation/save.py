@@ -118,9 +118,8 @@ def draw_save() -> None:
     st.subheader("Save", anchor=False)
     names = policy_names(workspace())
     at_first = loaded_policy()
-    if "policy_name" not in st.session_state:
-        st.session_state["policy_name"] = UNSAVED if at_first.name in PRESETS else at_first.name
-    name = st.text_input("Name", key="policy_name").strip()
+    proposed = UNSAVED if at_first.name in PRESETS else at_first.name
+    name = st.text_input("Name", proposed, key="policy_name").strip()
     taken = name in names and name not in PRESETS
     if taken:
         st.checkbox(f"Overwrite the saved policy {name}", key="policy_replace")

@@ -125,7 +125,7 @@ def _pick(kind: str, label: str, empty: str) -> None:
     if st.session_state.get(key) != active:
         # Set only where it differs: a widget that is set anew is sent anew at every run.
         st.session_state[key] = active
-    st.selectbox(label, names, key=key, on_change=_picked, args=(kind,))
+    st.selectbox(label, names, names.index(active), key=key, on_change=_picked, args=(kind,))
 
 
 def _picked(kind: str) -> None:

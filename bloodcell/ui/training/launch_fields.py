@@ -121,22 +121,21 @@ def label_of(name: str) -> str:
 def _choose_policy(prefill: Prefill) -> str:
     policies = policy_names(workspace())
     widget = prefill.widget("policy")
-    # The Augmentation page, or an address, may have chosen one.
-    wanted = st.session_state.pop("train_policy", None)
+    # An address, such as the Augmentation page's link, may choose one.
     asked = st.query_params.get("policy")
-    if asked and st.session_state.get("policy_of_address") != asked:
-        st.session_state["policy_of_address"] = wanted = asked
-    if wanted in policies:
-        st.session_state[widget["key"]] = wanted
-    elif wanted:
-        st.warning(f"No augmentation policy {wanted!r} in this workspace.")
+    if asked and asked not in policies:
+        st.warning(f"No augmentation policy {asked!r} in this workspace.")
+    elif asked and st.session_state.get("policy_of_address") != asked:
+        st.session_state["policy_of_address"] = st.session_state[widget["key"]] = asked
     default = prefill.value("policy")
     # A run holds the policy that it was made with, wherever that came from and is now.
     options = policies if default in policies else [default, *policies]
+    chosen = st.session_state.get(widget["key"])
     return st.selectbox(
         "Augmentation policy",
         options,
-        index=options.index(default),
+        # The choice, and not only the default: a browser may miss that it was set.
+        index=options.index(chosen if chosen in options else default),
         format_func=lambda name: name if name in policies else f"{name} (stored in the run)",
         help="Policies are edited on the Augmentation page.",
         **widget,
