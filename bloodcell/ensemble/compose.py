@@ -241,15 +241,15 @@ def _refuse(
         strange.append(_run(models, dataset, others, False, progress, "other cells")[1])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
-    channels = [network.model.channels for network in networks]
-    outlier = [network.run.read_outlier(network.model.channels) for network in networks]
+    channels = [model.channels for model in models]
+    outlier = [n.run.read_outlier(n.model.channels) for n in networks]
     refusal = choose_refusal(
         Cells(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
             channels, outlier,
         ),
         [] if strangers is None else strangers.features,
-        lambda done, total: progress(done, total, "members that may refuse"),
+        lambda done, total: progress(done, total, "laboratories left out in turn"),
     )  # fmt: skip
     each = zip(members, refusal.rules, refusal.weights, strict=True)
     for member, found, weight in each:

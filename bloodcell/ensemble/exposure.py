@@ -82,10 +82,11 @@ def expose(
     per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
     nothing = np.zeros((len(cells), 8), np.float32)
     rng = np.random.default_rng([seed, 1])
-    done, total = 0, 3 * len(cells) + sum(per_kind.values())
+    elsewhere = [replace(policy, stains=stains) for policy in (OTHER_STAINS, OTHER_CAMERAS)]
+    shown = [OTHER_LAMPS, *elsewhere]
+    done, total = 0, len(shown) * len(cells) + sum(per_kind.values())
     varied, out_of_distribution = [], []
-    shown = (replace(policy, stains=stains) for policy in (OTHER_STAINS, OTHER_CAMERAS))
-    for policy in (OTHER_LAMPS, *shown):
+    for policy in shown:
         found = []
         for start in range(0, len(cells), BATCH):
             batch = slice(start, start + BATCH)

@@ -2,7 +2,7 @@
 
 *Distance*: cosine distance to the k-th nearest of a sample of training cells (Sun et al., "Out-
 of-distribution detection with deep nearest neighbors", ICML 2022). *Detector*: a linear function
-of features and textures that tells training cells, as they are and under other lamps, from
+of features and textures that tells training cells, as they are and might look elsewhere, from
 synthetic out-of-distribution images (outlier exposure: Hendrycks, Mazeika and Dietterich, ICLR
 2019). Both are averaged over the members, and scaled: of the validation cells 99 % stay below 1 for
 the detector, 99.8 % for the distance, which was measured to find fewer of these images and is there

@@ -141,16 +141,42 @@ def fit_refusal(
         Of each member; novelty of the validation cells, n; and of each laboratory that was left
         out in turn (none where there are not two with cells enough), whose limit is then 1.
     """
+    return _together(cells, _fit_each(cells, progress))
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Members before they are widened: on all cells, and ``without`` each laboratory in turn."""
+
+    whole: list[MemberRefusal]
+    without: dict[str, list[MemberRefusal]]
+
+    def of(self, members: list[int]) -> "Fits":
+        """Only some of the members."""
+        without = {name: [fits[i] for i in members] for name, fits in self.without.items()}
+        return Fits([self.whole[i] for i in members], without)
+
+
+def _fit_each(cells: Cells, progress: Callable[[int, int], None]) -> Fits:
     names = [str(n) for n in np.unique(cells.validation_from.astype(str)) if n]
     counts = {n: int((cells.validation_from == n).sum()) for n in names}
     apart = [n for n in names if counts[n] >= FEW and (cells.known_from != n).any()]
     apart = apart if len(apart) > 1 else []
     progress(0, len(apart) + 1)
-    members = _fit(cells, np.ones(len(cells.known_from), bool), cells.fit)
-    said = {}
+    whole = _fit(cells, np.ones(len(cells.known_from), bool), cells.fit)
+    without = {}
     for done, name in enumerate(apart):
         progress(done + 1, len(apart) + 1)
-        without = _fit(cells, cells.known_from != name, cells.fit & (cells.validation_from != name))
+        fit = cells.fit & (cells.validation_from != name)
+        without[name] = _fit(cells, cells.known_from != name, fit)
+    progress(len(apart) + 1, len(apart) + 1)
+    return Fits(whole, without)
+
+
+def _together(cells: Cells, fits: Fits) -> tuple[list[MemberRefusal], np.ndarray, list[LeftOut]]:
+    """What members refuse who are asked together; as :func:`fit_refusal` returns it."""
+    members, said = fits.whole, {}
+    for name, without in fits.without.items():
         rows = np.flatnonzero(cells.validation_from == name)
         said[name] = _said(without, [found[rows] for found in cells.validation])
     if said:
@@ -158,8 +184,7 @@ def fit_refusal(
         margins = np.maximum(np.quantile(highest, OF_LABORATORIES, axis=0), 1.0)
         members = [member.widened(margins) for member in members]
         said = {name: of / margins for name, of in said.items()}
-    progress(len(apart) + 1, len(apart) + 1)
-    left_out = [LeftOut(n, counts[n], float((of.max(1) > 1).mean())) for n, of in said.items()]
+    left_out = [LeftOut(n, len(of), float((of.max(1) > 1).mean())) for n, of in said.items()]
     return members, novelty_by(members, cells.validation), left_out
 
 
@@ -179,20 +204,18 @@ def choose_refusal(
         strangers: m arrays: pictures of none of the eight that no detector has learned from; not
             looked at where there is one member.
     """
-    count = len(cells.channels)
-    together, novelty, left_out = fit_refusal(cells)
+    count, fits = len(cells.channels), _fit_each(cells, progress)
+    together, novelty, left_out = _together(cells, fits)
     best = Refusal(together, [1.0] * count, novelty, left_out)
     if count == 1:
         return best
     worth = _worth(best, cells, strangers)
     for i in range(count):
-        progress(i + 1, count + 1)
-        (alone,), novelty, left_out = fit_refusal(cells.of([i]))
+        (alone,), novelty, left_out = _together(cells.of([i]), fits.of([i]))
         rules = [alone if k == i else rule for k, rule in enumerate(together)]
         found = Refusal(rules, [float(k == i) for k in range(count)], novelty, left_out)
         if (own := _worth(found, cells, strangers)) > worth:
             best, worth = found, own
-    progress(count + 1, count + 1)
     return best
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from bloodcell.errors import BadInput, Offline
 from bloodcell.models.white_balance import white_balance
 from bloodcell.quiet import quiet_stderr
 
-__all__ = ["BACKBONES", "build_classifier", "load_tensorflow"]
+__all__ = ["BACKBONES", "body_of", "build_classifier", "load_tensorflow", "with_outputs"]
 
 BACKBONES: dict[str, str] = {
     "mobilenetv2": "MobileNetV2",
@@ -106,6 +107,31 @@ def build_classifier(
     x = keras.layers.Dense(len(CLASS_NAMES), name="logits", dtype="float32")(x)
     x = keras.layers.Softmax(name="probabilities", dtype="float32")(x)
     return keras.Model(image, x, name=backbone)
+
+
+def body_of(backbone: Any) -> Any:
+    """The part of a classifier's layer "backbone" that has its weights: all but what prepares the
+    image, where that is apart."""
+    import keras
+
+    # What has no weights is a white balance.
+    inner = [v for v in backbone.layers if isinstance(v, keras.Model) and v.weights]
+    return inner[0] if inner else backbone
+
+
+def with_outputs(backbone: Any, outputs: list[Any]) -> Any:
+    """A model that takes what a backbone takes, and gives some tensors of its :func:`body_of`."""
+    import keras
+
+    body = body_of(backbone)
+    taps = keras.Model(body.input, outputs)
+    if body is backbone:
+        return taps
+    # What comes before the body is run again: its layers are shared, not copied.
+    x = backbone.input
+    for layer in backbone.layers[1:]:
+        x = taps(x) if layer is body else layer(x)
+    return keras.Model(backbone.input, x)
 
 
 def _backbone(backbone: str, size: int, weights: str, balanced: bool):

@@ -20,6 +20,7 @@ import numpy as np
 
 from bloodcell.classes import CLASS_NAMES
 from bloodcell.files import replacing
+from bloodcell.models.classifier import body_of, with_outputs
 
 __all__ = ["export_litert", "int8_litert"]
 
@@ -83,9 +84,7 @@ def _with_early_positions(backbone):
     import keras
 
     size = backbone.input_shape[1]
-    # What has no weights is a white balance.
-    inner = [v for v in backbone.layers if isinstance(v, keras.Model) and v.weights]
-    body = inner[0] if inner else backbone
+    body = body_of(backbone)
     kinds = (keras.layers.Activation, keras.layers.ReLU)
     found = [layer.output for layer in body.layers if isinstance(layer, kinds)]
     early: list = []
@@ -94,14 +93,7 @@ def _with_early_positions(backbone):
         nearest = min(reversed(found), key=lambda output: abs(output.shape[1] - size / stride))
         if not any(nearest is output for output in early):
             early.append(nearest)
-    if body is backbone:
-        return keras.Model(backbone.input, [backbone.output, *early])
-    # What comes before the body (scaling) is run again: its layers are shared, not copied.
-    taps = keras.Model(body.input, [body.output, *early])
-    x = backbone.input
-    for layer in backbone.layers[1:]:
-        x = taps(x) if layer is body else layer(x)
-    return keras.Model(backbone.input, x)
+    return with_outputs(backbone, [body.output, *early])
 
 
 def _mean_and_spread(positions):

@@ -108,10 +108,11 @@ def _step(workspace: Workspace, engines: Mapping[str, Engine], holding: ExitStac
 
 
 def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list[Run]]:
-    """The runs that each engine has a free slot for now."""
+    """The runs that each of some engines has a free slot for now."""
     slots, wanted = settings(workspace).slots, defaultdict[str, list[Run]](list)
     for run in waiting(workspace):
-        wanted[engine_wanted(workspace, run)].append(run)
+        if (name := engine_wanted(workspace, run)) in engines:
+            wanted[name].append(run)
     for name, runs in wanted.items():
         free = (engines[name].slots or slots) - len(engaged(workspace, name))
         wanted[name] = runs[: max(free, 0)]
@@ -119,7 +120,8 @@ def _next(workspace: Workspace, engines: Mapping[str, Engine]) -> dict[str, list
 
 
 def _prepare_next(workspace: Workspace, engines: Mapping[str, Engine]) -> None:
-    for name, runs in _next(workspace, engines).items():
+    preparing = {name: engine for name, engine in engines.items() if engine.prepares}
+    for name, runs in _next(workspace, preparing).items():
         for run in runs:
             # Whoever cannot be prepared cannot be submitted either, and is told why then.
             with contextlib.suppress(BloodCellError, OSError):

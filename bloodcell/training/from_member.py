@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bloodcell.errors import BadInput
+from bloodcell.models.classifier import body_of, with_outputs
 
 __all__ = ["MOST_IMAGES", "start_from_member"]
 
@@ -47,9 +48,7 @@ def start_from_member(model: Any, contents: Sequence[bytes], name: str, images: 
 
     found = _mean([list(_layers(content)) for content in contents], name, model)
     backbone = model.get_layer("backbone")
-    # What has no weights is a white balance.
-    inner = [v for v in backbone.layers if isinstance(v, keras.Model) and v.weights]
-    body = inner[0] if inner else backbone
+    body = body_of(backbone)
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
     convolutions = [layer for layer in body.layers if isinstance(layer, kinds)]
     norms = {}
@@ -78,24 +77,17 @@ def start_from_member(model: Any, contents: Sequence[bytes], name: str, images: 
     dense.kernel.assign(head[1])
     dense.bias.assign(head[2])
     shifted.append((normalise, np.zeros(normalise.gamma.shape[0], np.float32)))
-    _unfold(model, body, shifted, images)
+    _unfold(model, shifted, images)
 
 
-def _unfold(model: Any, body: Any, shifted: list[tuple[Any, np.ndarray]], images: np.ndarray):
+def _unfold(model: Any, shifted: list[tuple[Any, np.ndarray]], images: np.ndarray):
     """Set each normalisation so that it adds its bias in inference, and hardly more in training."""
     import keras
 
     for norm, bias in shifted:
         ones = np.ones(bias.shape, np.float32)
         norm.set_weights([ones, bias, 0 * ones, ones - norm.epsilon])
-    met = [norm for norm, _ in shifted[:-1]]
-    taps = keras.Model(body.input, [norm.input for norm in met])
-    before = model.get_layer("backbone")
-    if body is not before:
-        x = before.input
-        for layer in before.layers[1:]:
-            x = taps(x) if layer is body else layer(x)
-        taps = keras.Model(before.input, x)
+    taps = with_outputs(model.get_layer("backbone"), [norm.input for norm, _ in shifted[:-1]])
     features = keras.Model(model.input, model.get_layer("features").output)
     count = 0
     sums = [np.zeros((2, len(bias))) for _, bias in shifted]

@@ -23,6 +23,12 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+def measured(run: Run) -> list[dict[str, Any]]:
+    """The records of all epochs without the time they took."""
+    timed = ("seconds", "images_per_second")
+    return [{k: v for k, v in record.items() if k not in timed} for record in run.metrics()]
+
+
 def seen(engine: Engine, run: Run, state: str) -> dict[str, Any]:
     """The run's status once it is `state` and, where that is an end, its scheduler's word is in it.
 

@@ -26,6 +26,7 @@ from bloodcell.runs.launch import ask_to_stop, prepare, start
 from bloodcell.runs.run import Run
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
+from tests.runs.conftest import measured
 
 REPOSITORY = Path(__file__).parents[2]
 # Long enough to be caught in the middle by another process, short enough to be waited for.
@@ -33,11 +34,6 @@ LONG = {
     "preset": "bloodcellcnn", "backbone": "tiny", "input_size": 48, "epochs": 12,
     "batch_size": 8, "early_stopping": 0, "plateau_patience": 2, "ema": 0.9,
 }  # fmt: skip
-
-
-def records(run: Run) -> list[dict[str, Any]]:
-    timed = ("seconds", "images_per_second")
-    return [{k: v for k, v in r.items() if k not in timed} for r in run.metrics()]
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
@@ -77,7 +73,7 @@ def test_killed_in_the_middle_it_is_lost_and_goes_on_as_if_nothing_had_been(
     done = len(run.metrics())
     assert 2 <= done < 12
     assert execute(workspace, run, echo=False) == "finished"
-    assert records(run) == records(undisturbed)
+    assert measured(run) == measured(undisturbed)
     assert [r["epoch"] for r in run.metrics()] == list(range(1, 13))
     with np.load(run.predictions_path) as a, np.load(undisturbed.predictions_path) as b:
         np.testing.assert_allclose(a["test_probabilities"], b["test_probabilities"], atol=1e-6)

@@ -31,7 +31,7 @@ from bloodcell.runs.supervisor import wake
 from bloodcell.training.checkpoint import load_state
 from bloodcell.training.config import TrainConfig, make_config
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import wait_for
+from tests.runs.conftest import measured, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 KILLS, EPOCHS = 20, 12
@@ -44,11 +44,6 @@ SHORT = {
 
 def short(epochs: int) -> TrainConfig:
     return make_config("demo", epochs=epochs, **SHORT)
-
-
-def records(run: Run) -> list[dict[str, Any]]:
-    timed = ("seconds", "images_per_second")
-    return [{k: v for k, v in r.items() if k not in timed} for r in run.metrics()]
 
 
 def same_state(a: Run, b: Run) -> None:
@@ -114,7 +109,7 @@ def test_killed_twenty_times_at_random_moments_it_ends_as_if_nothing_had_been(
             assert run.status()["state"] in ("lost", "queued")
             kills += 1
             continue
-        assert records(run) == records(undisturbed)
+        assert measured(run) == measured(undisturbed)
         lines = run.metrics_path.read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == list(range(1, EPOCHS + 1))
         same_state(run, undisturbed)
@@ -159,7 +154,7 @@ def test_six_epochs_are_three_and_three_more(
         extend(workspace, run, 6)
     assert len(run.metrics()) == 3
     assert execute(workspace, run, echo=False) == "finished"
-    assert records(run) == records(whole)
+    assert measured(run) == measured(whole)
     same_state(run, whole)
     with np.load(run.predictions_path) as a, np.load(whole.predictions_path) as b:
         np.testing.assert_array_equal(a["test_probabilities"], b["test_probabilities"])
@@ -196,7 +191,7 @@ class TestCheckpoint:
         state.write_bytes(content[: int(left * len(content)) if left < 1 else int(left)])
         assert execute(workspace, run, echo=False) == "finished"
         assert "continued at epoch 4" in run.log_tail()
-        assert records(run) == records(done)
+        assert measured(run) == measured(done)
         same_state(run, done)
 
     def test_a_disk_that_fills_up_in_the_middle_keeps_the_one_before(
@@ -218,7 +213,7 @@ class TestCheckpoint:
         assert 1 <= lost_at < 4
         assert load_state(run.checkpoint)[1]["epoch"] == lost_at + 1
         assert execute(workspace, run, echo=False) == "finished"
-        assert records(run) == records(done)
+        assert measured(run) == measured(done)
 
 
 class TestClockSetBack:

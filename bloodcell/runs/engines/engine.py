@@ -20,6 +20,8 @@ class Engine:
     name: ClassVar[str]
     title: ClassVar[str]
     """As people call it."""
+    prepares: ClassVar[bool] = False
+    """Whether :meth:`prepare` does anything."""
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace

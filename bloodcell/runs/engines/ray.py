@@ -173,6 +173,7 @@ class Ray(Scheduled):
     waiting_states: ClassVar[Collection[str]] = ("PENDING",)
     running_states: ClassVar[Collection[str]] = (RUNNING,)
     cancelled: ClassVar[str] = "STOPPED"
+    prepares: ClassVar[bool] = True
 
     def __init__(self, workspace: Workspace, every_s: float = EVERY_S):
         super().__init__(workspace, every_s)

@@ -28,7 +28,7 @@ from bloodcell.runs.run import Run, list_runs
 from bloodcell.runs.supervisor import is_supervised, wake
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import seen, wait_for
+from tests.runs.conftest import measured, seen, wait_for
 from tests.runs.engines.ray_here import GIVES_UP_S, RAY, ray_here
 
 REPOSITORY = Path(__file__).parents[3]
@@ -78,11 +78,6 @@ def submitted(workspace: Workspace, engine: Ray, run: Run) -> Run:
 
     wait_for(taken, 60)
     return run
-
-
-def measured(run: Run) -> list[dict]:
-    timed = ("seconds", "images_per_second")
-    return [{k: v for k, v in m.items() if k not in timed} for m in run.metrics()]
 
 
 def test_each_node_has_its_job_and_each_end_is_told(

@@ -73,6 +73,11 @@ class Node:
         with self.run.log_path.open("a") as log:
             log.write(f"epoch {number}\n")
 
+    def goes_on(self, number: int) -> None:
+        """An epoch ends as the best so far, and the next one begins."""
+        self.epoch(number, best=number)
+        self.says(epoch=number + 1)
+
     def ends(self, status: str, **more) -> None:
         self.outbox.close()
         self.head.ends(self.job, status, **more)
@@ -89,12 +94,10 @@ def test_a_run_is_watched_while_it_goes_on(engine: Ray, node: Node, three: list[
     status = run.status()
     assert (status["state"], status["batch"], status["host"]) == ("running", 3, "elsewhere")
     assert "Ray job" in describe_job(run)
-    node.epoch(1, best=1)
-    node.says(epoch=2)
+    node.goes_on(1)
     engine.watch()
     assert [p.name for p in run.checkpoint.glob("best-*")] == ["best-1.npz"]
-    node.epoch(2, best=2)
-    node.says(epoch=3)
+    node.goes_on(2)
     engine.watch()
     assert run.status()["epoch"] == 3
     assert run.log_path.read_text() == "epoch 1\nepoch 2\n"
@@ -145,12 +148,10 @@ def test_of_a_file_that_comes_in_part_the_one_before_stays(
     engine: Ray, node: Node, three: list[Run], head: FakeHead
 ):
     run = three[0]
-    node.epoch(1, best=1)
-    node.says(epoch=2)
+    node.goes_on(1)
     engine.watch()
     before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
-    node.epoch(2, best=2)
-    node.says(epoch=3)
+    node.goes_on(2)
     head.cuts = 600
     with pytest.raises(Offline):
         fetch_run(Head(head.address), NODE, node.job, run)
@@ -228,8 +229,7 @@ def test_a_node_that_is_gone_costs_what_was_not_fetched(
     engine: Ray, node: Node, three: list[Run], head: FakeHead
 ):
     run = three[0]
-    node.epoch(1, best=1)
-    node.says(epoch=2)
+    node.goes_on(1)
     engine.watch()
     node.epoch(2, best=2)
     node.says(state="finished")

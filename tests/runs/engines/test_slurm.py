@@ -23,7 +23,7 @@ from bloodcell.runs.lifecycle import duplicate
 from bloodcell.runs.queue import cancel, end_at_once, enqueue, waiting
 from bloodcell.runs.run import Run, list_runs
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import seen, wait_for
+from tests.runs.conftest import measured, seen, wait_for
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -218,12 +218,7 @@ def test_a_run_that_has_to_make_room_ends_like_one_that_did_not(home: Path):
 
 
 def same_metrics(run: Run, other: Run) -> None:
-    timed = ("seconds", "images_per_second")
-    told = [
-        [{k: v for k, v in m.items() if k not in timed} for m in each.metrics()]
-        for each in (run, other)
-    ]
-    assert told[0] == told[1]
+    assert measured(run) == measured(other)
 
 
 @contextmanager
