@@ -84,14 +84,8 @@ class TestLaunch:
         rate = PRESETS["bloodcellcnn"]["learning_rate"]
         assert app.number_input(key="train_bloodcellcnn_learning_rate").value == rate
 
-    @pytest.mark.parametrize("way", ["state", "address"])
-    def test_a_policy_that_was_chosen_elsewhere_is_proposed(
-        self, demo_home: Path, open_page: Open, way: str
-    ):
-        if way == "state":
-            app = open_page(demo_home, "training", state={"train_policy": "strong"})
-        else:
-            app = open_page(demo_home, "training", policy="strong")
+    def test_a_policy_that_an_address_asks_for_is_proposed(self, demo_home: Path, open_page: Open):
+        app = open_page(demo_home, "training", policy="strong")
         assert not app.exception
         assert app.selectbox(key="train_fast_policy").value == "strong"
         # And it can be changed.
