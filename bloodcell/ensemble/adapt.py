@@ -63,7 +63,12 @@ from bloodcell.ensemble.laboratory_cells import Cells, artefacts_of, look_at, of
 from bloodcell.ensemble.shift import find_shift
 from bloodcell.ensemble.training_statistics import lights_of
 from bloodcell.errors import BadInput
-from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
+from bloodcell.evaluation.calibration import (
+    LEAST_COVERAGE,
+    apply_temperature,
+    fit_sets,
+    fit_temperature,
+)
 from bloodcell.evaluation.intervals import wilson
 from bloodcell.files import CHECKSUM, new_folder, replacing, write_json, write_text
 from bloodcell.locks import changing
@@ -72,10 +77,8 @@ from bloodcell.workspace import Workspace
 
 __all__ = ["adapt", "home_of", "problem_of", "write_home"]
 
-COVERAGE = 0.95
 # Split conformal prediction needs (n + 1)·coverage ≤ n.
 FEWEST_FOR_SETS = 19
-COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 
 
 def write_home(path: Path, dataset: Dataset, progress: Progress = silent) -> int:
@@ -386,12 +389,7 @@ def _from_labelled(
     )
     description = {
         "temperature": temperature,
-        "conformal": {
-            "coverage": COVERAGE,
-            "threshold": fit_conformal(labels[used], calibrated, COVERAGE),
-            "thresholds": [[c, fit_conformal(labels[used], calibrated, c)] for c in COVERAGES],
-            "n": len(used),
-        },
+        "conformal": fit_sets(labels[used], calibrated),
         "light": _light(parent, cells.backgrounds),
         "novelty": _novelty(parent, near),
         "home": "home.npz",
@@ -411,7 +409,7 @@ def _what_cannot_be_known(labels: np.ndarray) -> list[str]:
     if len(labels) < FEWEST_FOR_SETS:
         told.append(
             f"With {len(labels)} labelled cells no prediction set smaller than all eight can "
-            f"be promised at {100 * COVERAGE:.0f} %: label {FEWEST_FOR_SETS} or more."
+            f"be promised at {100 * LEAST_COVERAGE:.0f} %: label {FEWEST_FOR_SETS} or more."
         )
     absent = [n for c, n in enumerate(CLASS_NAMES) if c not in labels]
     if absent:

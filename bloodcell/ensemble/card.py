@@ -75,7 +75,7 @@ The members' probabilities, {turned}, are averaged with these weights
 ({weighted}) and calibrated with a temperature of {description.temperature:.3f}. An image is
 called "none of the eight" above a novelty of
 {description.novelty.threshold:.3f} ({description.novelty.method}); {refused} Prediction sets aim at
-{100 * description.conformal.coverage:.0f} % coverage, on data like the training data.
+{100 * description.conformal.coverage:g} % coverage, on data like the training data.
 {thresholds}{cascade}
 
 ## Data

@@ -35,7 +35,7 @@ from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
 from bloodcell.ensemble.refusal import Cells, Refusal, choose_refusal, novelty_by
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
-from bloodcell.evaluation.calibration import apply_temperature, fit_conformal, fit_temperature
+from bloodcell.evaluation.calibration import apply_temperature, fit_sets, fit_temperature
 from bloodcell.files import new_folder, replacing, write_array, write_json, write_text
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
@@ -50,9 +50,6 @@ METHOD = (
     "and a detector of synthetic out-of-distribution images"
 )
 OF_OTHERS = ", and one of cells labelled other"
-COVERAGE = 0.95
-# Those that a reader of the evaluation may choose from.
-COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 FOUND = "found"
 KNOWN_PER_CLASS = 250
 # Where they come from several laboratories.
@@ -169,7 +166,10 @@ def compose(
             "tta": tta,
             "novelty": {**refusal, "levels": novelty_levels(novelty[calibration])},
             **reference_of(read_images(dataset, known[::4], dataset.size[0]), dataset.info),
-            "conformal": _conformal(truth[calibration], calibrated[calibration], bool(apart.any())),
+            "conformal": {
+                **fit_sets(truth[calibration], calibrated[calibration]),
+                "set_apart": bool(apart.any()),
+            },
             "weighting": "found on validation" if weights == FOUND else "given",
             "left_out": left_out,
             "home": "home.npz",
@@ -454,17 +454,6 @@ def _member(
         "run": run.id,
         "validation_accuracy": accuracy,
         "recipe": recipe_of(workspace, run),
-    }
-
-
-def _conformal(truth: np.ndarray, calibrated: np.ndarray, set_apart: bool) -> dict[str, Any]:
-    thresholds = [[c, fit_conformal(truth, calibrated, c)] for c in COVERAGES]
-    return {
-        "coverage": COVERAGE,
-        "threshold": fit_conformal(truth, calibrated, COVERAGE),
-        "thresholds": thresholds,
-        "n": len(truth),
-        "set_apart": set_apart,
     }
 
 

@@ -68,7 +68,8 @@ def test_thresholds_for_every_coverage_are_those_of_the_validation_images(home: 
     validation = make_split(demo).indices("validation")
     answers = first.predict(demo.images[validation])
     found = first.description.conformal.by_coverage()
-    assert found[0.95] == first.description.conformal.threshold
+    sets = first.description.conformal
+    assert found[sets.coverage] == sets.threshold
     for aimed, threshold in found.items():
         wanted = fit_conformal(demo.labels[validation], answers.probabilities, aimed)
         assert threshold == pytest.approx(wanted, abs=1e-6)

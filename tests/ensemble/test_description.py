@@ -57,7 +57,8 @@ def test_an_ensemble_of_before_the_optional_parts_opens(reference: dict):
     description = read_description(reference, "here")
     assert description.light is None
     assert description.field_of_view.stained is None
-    assert description.conformal.by_coverage() == {0.95: reference["conformal"]["threshold"]}
+    sets = reference["conformal"]
+    assert description.conformal.by_coverage() == {sets["coverage"]: sets["threshold"]}
     assert same(description.to_json(), reference)
 
 

@@ -13,6 +13,7 @@ from bloodcell.evaluation import (
     fit_temperature,
     prediction_sets,
 )
+from bloodcell.evaluation.calibration import fit_sets
 from tests.evaluation.simulate import draw
 
 ROWS = hnp.arrays(
@@ -116,6 +117,39 @@ def test_too_few_images_admit_every_class():
     labels, probabilities, _ = draw(18, 0.03, "calibrated", np.random.default_rng(0))
     assert fit_conformal(labels, probabilities, 0.95) == 0.0
     assert prediction_sets(probabilities, 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "n", "coverage"),
+    [
+        (0.8, 500, 0.95),
+        (0.94, 500, 0.99),
+        (0.97, 500, 0.99),
+        (0.9875, 800, 0.995),
+        (1.0, 500, 0.995),
+        (0.96, 50, 0.95),
+    ],
+)
+def test_the_coverage_used_unasked_leaves_room_for_doubt(accuracy, n, coverage):
+    # Right ones are surer than wrong ones; 50 images are too few for 99 %.
+    wrong = np.arange(n) < round(n * (1 - accuracy))
+    top = np.where(wrong, np.linspace(0.5, 0.9, n), np.linspace(0.8, 0.99, n))
+    labels = np.where(wrong, 1, 0)
+    probabilities = np.column_stack([top, 1 - top, *[np.zeros(n)] * 6])
+    found = fit_sets(labels, probabilities)
+    assert found["coverage"] == coverage
+    assert found["threshold"] == fit_conformal(labels, probabilities, coverage)
+    assert dict(found["thresholds"])[coverage] == found["threshold"]
+    assert found["n"] == n
+
+
+def test_wrong_answers_are_said_to_be_doubtful():
+    labels, probabilities, _ = draw(2000, 0.03, "calibrated", np.random.default_rng(1))
+    found = fit_sets(labels[:1000], probabilities[:1000])
+    sets = prediction_sets(probabilities[1000:], found["threshold"])
+    wrong = probabilities[1000:].argmax(1) != labels[1000:]
+    doubtful = sets.sum(1) > 1
+    assert doubtful[wrong].mean() > 0.5 > 3 * doubtful[~wrong].mean()
 
 
 @given(ROWS, st.floats(0, 1.1))

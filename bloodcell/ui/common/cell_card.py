@@ -160,7 +160,7 @@ def _verdict(cell: Cell, description: Description) -> None:
         st.markdown(f"**Recognised** as one of the eight: {against}")
         return
     others = could_be(cell.probabilities, cell.prediction_set)
-    coverage = f"{100 * description.conformal.coverage:.0f} %"
+    coverage = f"{100 * description.conformal.coverage:g} %"
     if others:
         text = ", ".join(swatch(k) for k in others)
     elif cell.prediction_set.any():
