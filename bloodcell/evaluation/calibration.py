@@ -22,6 +22,8 @@ SMALLEST = 1e-12
 COVERAGES = (*(round(c / 100, 2) for c in range(80, 100)), 0.995)
 LEAST_COVERAGE = 0.95
 USUAL = (LEAST_COVERAGE, 0.99, 0.995)
+# A threshold below which fewer images lie would hang on one or two of them.
+FEWEST_OUTSIDE = 5
 COLDEST, HOTTEST = 0.05, 20.0
 
 
@@ -129,7 +131,8 @@ def fit_sets(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
 
     A network that is right more often than a coverage never needs a second class to keep it: its
     sets would never tell a doubt. So the one that is used is the least of USUAL that leaves at
-    most half of the errors on these images outside, and for which the images are enough.
+    most half of the errors on these images outside; below the threshold of all but the least of
+    them lie FEWEST_OUTSIDE images or more.
 
     Args:
         labels, probabilities: as for :func:`fit_conformal`.
@@ -140,8 +143,10 @@ def fit_sets(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """
     thresholds = {c: fit_conformal(labels, probabilities, c) for c in COVERAGES}
     accuracy = float((probabilities.argmax(1) == labels).mean())
-    enough = [c for c in USUAL if thresholds[c] > 0] or [LEAST_COVERAGE]
-    coverage = next((c for c in enough if 1 - c <= (1 - accuracy) / 2), enough[-1])
+    enough = [c for c in USUAL if round((1 - c) * len(labels), 6) >= FEWEST_OUTSIDE]
+    coverage = next(
+        (c for c in enough if 1 - c <= (1 - accuracy) / 2), max(enough, default=USUAL[0])
+    )
     return {
         "coverage": coverage,
         "threshold": thresholds[coverage],
