@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from bloodcell.ensemble.bundle import Bundle, write_zip
-from bloodcell.ensemble.description import Description
+from bloodcell.ensemble.description import Cascade, Description
 from bloodcell.errors import BadInput
 from bloodcell.files import write_json, write_text
 from bloodcell.locks import changing
@@ -121,13 +121,24 @@ def _cascade_text(description: Description) -> str:
     return f"""### Cascade
 
 {c.first} looks at every image once and answers alone from a probability of {c.probability:g} and
-up to a novelty of {c.novelty:.3f}; elsewhere all members are asked. So it decided
+up to a novelty of {c.novelty:.3f}; elsewhere all members are asked{_views_text(c)}. So it decided
 {100 * m.decided:.1f} % of {m.n:,} validation images that chose nothing (p = {m.p_value:.2g},
 McNemar, for the difference in accuracy):
 
 | % | cascade | all members |
 |---|---|---|
 {table}"""
+
+
+def _views_text(cascade: Cascade) -> str:
+    """Where the flips and turns are shown, after "all members are asked"."""
+    shared = cascade.measured.viewed
+    if shared is None:
+        return ""
+    where = "always"
+    if cascade.settled is not None:
+        where = f"below a probability of\n{cascade.settled:g} once"
+    return f", with their flips and turns {where} ({100 * shared:.1f} % of the images)"
 
 
 def add_to_card(path: Path, text: str) -> str:

@@ -108,7 +108,7 @@ def compose(
     truth = dataset.labels[validation]
     known = _known_cells(dataset, train)
     networks = _networks(runs, name, compact, progress)
-    probabilities, novelty_features = _run(
+    probabilities, plain, novelty_features = _run(
         [n.model for n in networks], dataset, validation, tta, progress, "validation"
     )
     apart = calibration_part(dataset.hashes[validation])
@@ -122,7 +122,7 @@ def compose(
         networks, novelty_features = (
             [all_[i] for i in kept] for all_ in (networks, novelty_features)
         )
-        probabilities, shares = probabilities[kept], shares[kept]
+        probabilities, plain, shares = probabilities[kept], plain[kept], shares[kept]
     models = [n.model for n in networks]
     shares = shares / shares.sum()
 
@@ -134,7 +134,7 @@ def compose(
             (folder / network.file).write_bytes(network.content)
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, network, float(share), accuracy))
-        strangers = _strangers(dataset, models, validation, tta and cascade, progress)
+        strangers = _strangers(dataset, models, validation, progress)
         found_refusal, refusal = _refuse(
             folder, dataset, others, networks, members, known, validation, novelty_features, fit,
             calibration, strangers, progress,
@@ -145,10 +145,9 @@ def compose(
         found, novelty = None, found_refusal.novelty
         if cascade and strangers is not None:
             found, calibrated, novelty = _cascade(
-                dataset, models, found_refusal,
-                Whole(shares, temperature, calibrated, probabilities, tta),
-                novelty_features, refusal["threshold"], validation, fit, calibration, strangers,
-                progress,
+                models, truth, found_refusal,
+                Whole(shares, temperature, calibrated, probabilities, plain, tta),
+                novelty_features, refusal["threshold"], fit, calibration, strangers,
             )  # fmt: skip
         _write_home(folder, models, novelty_features, mean, truth, dataset.hashes[validation])
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
@@ -202,17 +201,20 @@ def _run(
     tta: bool,
     progress: Progress,
     what: str,
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Probabilities (m×n×8) and novelty features (m times n×(C+T)) of images of a dataset."""
-    probabilities, novelty_features = [], []
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Of images of a dataset: probabilities (m×n×8), with `tta` of their views; those of the
+    unturned images; and novelty features (m times n×(C+T))."""
+    probabilities, plain, novelty_features = [], [], []
     read: Callable[[np.ndarray], np.ndarray] = lambda i: read_images(dataset, i, dataset.size[0])  # noqa: E731
     for start in range(0, len(indices), BATCH):
         raw = run_members(models, read(indices[start : start + BATCH]), tta)
         probabilities.append(raw.probabilities)
+        plain.append(raw.plain)
         novelty_features.append(raw.novelty_features)
         progress(min(start + BATCH, len(indices)), len(indices), what)
     return (
         np.concatenate(probabilities, axis=1),
+        np.concatenate(plain, axis=1),
         [np.concatenate(f) for f in zip(*novelty_features, strict=True)],
     )
 
@@ -233,12 +235,12 @@ def _refuse(
 ) -> tuple[Refusal, dict[str, Any]]:
     """Fit and write what is refused; and what is said of it."""
     models = [network.model for network in networks]
-    _, of_known = _run(models, dataset, known, False, progress, "known cells")
+    *_, of_known = _run(models, dataset, known, False, progress, "known cells")
     cells = read_images(dataset, known, dataset.size[0])
     varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
     strange, method = [artificial], METHOD
     if len(others):
-        strange.append(_run(models, dataset, others, False, progress, "other cells")[1])
+        strange.append(_run(models, dataset, others, False, progress, "other cells")[2])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
@@ -285,7 +287,6 @@ def _strangers(
     dataset: Dataset,
     models: list[LiteModel],
     validation: np.ndarray,
-    tta: bool,
     progress: Progress,
 ) -> Strangers | None:
     """None where there is but one member, which has nobody to share refusing or answering with."""
@@ -298,7 +299,7 @@ def _strangers(
         progress(done, len(OUT_OF_DISTRIBUTION), "kinds of out-of-distribution images")
         made = make_out_of_distribution(kind, shown, PER_KIND, STRANGERS_SEED)
         batches = range(0, len(made), BATCH)
-        found += [run_members(models, made[start : start + BATCH], tta) for start in batches]
+        found += [run_members(models, made[start : start + BATCH], False) for start in batches]
     return Strangers(
         np.concatenate([r.probabilities for r in found], axis=1),
         [np.concatenate(f) for f in zip(*(r.novelty_features for r in found), strict=True)],
@@ -306,47 +307,42 @@ def _strangers(
 
 
 def _cascade(
-    dataset: Dataset,
     models: list[LiteModel],
+    labels: np.ndarray,
     refusal: Refusal,
     whole: "Whole",
     novelty_features: list[np.ndarray],
     threshold: float,
-    validation: np.ndarray,
     fit: np.ndarray,
     calibration: np.ndarray,
     strangers: Strangers,
-    progress: Progress,
 ) -> tuple[dict[str, Any] | None, np.ndarray, np.ndarray]:
     """The cascade if there is one; probabilities and novelty of the validation images by it."""
-    labels = dataset.labels[validation]
     # The smallest; among networks of one size that which is right most often.
     right = (whole.each.argmax(2) == labels).mean(1)
     first = min(range(len(models)), key=lambda i: (models[i].bytes >> 20, -right[i]))
     name = models[first].name
-    if whole.tta:
-        what = f"validation by {name}"
-        (once,), _ = _run([models[first]], dataset, validation, False, progress, what)
-    else:
-        once = whole.each[first]
+    once = whole.plain[first]
     temperature = fit_temperature(labels[fit], once[fit])
     cells = Seen(
         apply_temperature(once, temperature),
         novelty_by([refusal.rules[first]], [novelty_features[first]]),
         whole.probabilities,
         refusal.novelty,
+        whole.calibrate(whole.plain) if whole.tta else None,
     )
     said = strangers.probabilities
     none = Seen(
         apply_temperature(said[first], temperature),
         novelty_by([refusal.rules[first]], [strangers.features[first]]),
-        apply_temperature(np.tensordot(whole.shares, said, axes=1), whole.temperature),
+        whole.calibrate(said),
         refusal.of(strangers.features),
     )
     found = fit_cascade(labels, cells, none, threshold, fit, calibration)
     if found is None:
         return None, whole.probabilities, refusal.novelty
-    probabilities, novelty = cells.answers(found["probability"], found["novelty"])
+    limits = {k: v for k, v in found.items() if k != "measured"}
+    probabilities, novelty = cells.answers(**limits)
     return {"first": name, "temperature": temperature, **found}, probabilities, novelty
 
 
@@ -355,15 +351,20 @@ class Whole:
     """All members on the validation images: their weights, and what they say together.
 
     Attributes:
-        each: float32, m×n×8: of each member alone.
-        tta: whether they are averages over views.
+        each, plain: float32, m×n×8: of each member alone; and of the unturned images.
+        tta: whether the others are averages over views.
     """
 
     shares: np.ndarray
     temperature: float
     probabilities: np.ndarray
     each: np.ndarray
+    plain: np.ndarray
     tta: bool
+
+    def calibrate(self, each: np.ndarray) -> np.ndarray:
+        """What members that say `each`, m×n×8, say together, n×8."""
+        return apply_temperature(np.tensordot(self.shares, each, axes=1), self.temperature)
 
 
 def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:

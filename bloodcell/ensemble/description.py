@@ -250,6 +250,7 @@ class CascadeMeasured(_Part):
 
     Attributes:
         decided: share that the first member answered alone.
+        viewed: share that was shown in all views; None without views.
         p_value: McNemar's exact test of the two accuracies.
         out_of_distribution: pictures of none of the eight, of which the shares were refused.
     """
@@ -266,6 +267,7 @@ class CascadeMeasured(_Part):
     out_of_distribution: _number(0, MOST_ROWS, "a whole number from 0", int)
     refused: Share
     refused_by_all: Share
+    viewed: Share | None = None
 
 
 class Cascade(_Part):
@@ -276,6 +278,8 @@ class Cascade(_Part):
         temperature: of its probabilities alone.
         probability: it is sure from this one on, calibrated,
         novelty: and up to this one, of its own.
+        settled: with views, where all members, shown the image as it is, are less sure than this,
+            they are shown its flips and turns too; None: wherever they are asked.
     """
 
     first: Name
@@ -283,6 +287,7 @@ class Cascade(_Part):
     probability: Probability
     novelty: AtLeast0
     measured: CascadeMeasured
+    settled: Probability | None = None
 
 
 class Adaptation(_Part):

@@ -15,7 +15,7 @@ from bloodcell.ensemble.description import Member
 from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
-from bloodcell.models.litert import LiteModel, Outputs
+from bloodcell.models.litert import LiteModel, Outputs, one_blas_thread
 from bloodcell.progress import Progress, silent
 from bloodcell.workspace import Workspace
 
@@ -46,12 +46,14 @@ class Raw:
 
     Attributes:
         probabilities: float32, m×n×8, averaged over flips and turns where asked for.
+        plain: float32, m×n×8, of the unturned image.
         features: a float32 array n×C for each member, of the unturned image.
         maps: a float32 array n×h×w×8 for each member, likewise.
         novelty_features: a float32 array n×(C+T) for each member, likewise: features and textures.
     """
 
     probabilities: np.ndarray
+    plain: np.ndarray
     features: list[np.ndarray]
     maps: list[np.ndarray]
     novelty_features: list[np.ndarray]
@@ -90,21 +92,30 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         images: uint8, n×S×S×3.
         tta: average the probabilities over the eight flips and turns.
     """
-    probabilities, features, maps, novelty_features = [], [], [], []
-    for model in models:
+    found: list[Outputs] = [model(resized(images, model.size)) for model in models]
+    plain = np.stack([f.probabilities for f in found])
+    return Raw(
+        average_views(models, images, plain) if tta else plain,
+        plain,
+        [f.features for f in found],
+        [f.maps for f in found],
+        [np.concatenate([f.features, f.textures], axis=1) for f in found],
+    )
+
+
+def average_views(models: list[LiteModel], images: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """float32, m×n×8: each member's mean over the eight flips and turns of one batch.
+
+    Args:
+        plain: m×n×8, what it says of the unturned images.
+    """
+    total = plain.astype(np.float64)
+    for i, model in enumerate(models):
         own = resized(images, model.size)
-        plain: Outputs = model(own)
-        total = plain.probabilities.astype(np.float64)
-        if tta:
-            for turns, flip in VIEWS[1:]:
-                view = np.rot90(own[:, :, ::-1] if flip else own, turns, axes=(1, 2))
-                total += model(view).probabilities
-            total /= len(VIEWS)
-        probabilities.append(total.astype(np.float32))
-        features.append(plain.features)
-        maps.append(plain.maps)
-        novelty_features.append(np.concatenate([plain.features, plain.textures], axis=1))
-    return Raw(np.stack(probabilities), features, maps, novelty_features)
+        for turns, flip in VIEWS[1:]:
+            view = np.rot90(own[:, :, ::-1] if flip else own, turns, axes=(1, 2))
+            total[i] += model(view).probabilities
+    return (total / len(VIEWS)).astype(np.float32)
 
 
 def decides(
@@ -247,6 +258,7 @@ class Ensemble:
             return images
         return from_laboratory(images, np.array(balance), np.array(light.background[1]))
 
+    @one_blas_thread()
     def look(
         self,
         read: Callable[[np.ndarray], np.ndarray],
@@ -265,8 +277,10 @@ class Ensemble:
         def each(key: str) -> list[np.ndarray]:
             return [np.concatenate(p) for p in zip(*(getattr(r, key) for r in parts), strict=True)]
 
+        plain = np.concatenate([p.plain for p in parts], axis=1)
         return Raw(
-            np.concatenate([p.probabilities for p in parts], axis=1),
+            plain,
+            plain,
             each("features"),
             each("maps"),
             each("novelty_features"),
@@ -338,6 +352,7 @@ class Ensemble:
         """
         return self.predict_from(lambda i: images[i], np.arange(len(images)), tta, progress)
 
+    @one_blas_thread()
     def predict_from(
         self,
         read: Callable[[np.ndarray], np.ndarray],
@@ -369,7 +384,8 @@ class Ensemble:
     def _by_cascade(
         self, read: Callable[[np.ndarray], np.ndarray], indices: np.ndarray, progress: Progress
     ) -> Answers:
-        """One member first, and all of them, in full batches, where it is not sure."""
+        """One member first; all of them, in full batches, where it is not sure; and with their
+        views, where they are not sure either."""
         cascade, n = self.description.cascade, len(indices)
         first = [m.name for m in self.description.members].index(cascade.first)
         said = _empty_answers(len(self.models), len(self.description.classes), n)
@@ -390,8 +406,7 @@ class Ensemble:
             waiting, where = np.concatenate([waiting, images[~sure]]), np.append(where, rows[~sure])
             last = start + BATCH >= n
             while len(where) >= BATCH or (last and len(where)):
-                raw = self.run(waiting[:BATCH], self.description.tta)
-                found, some = self.calibrate(raw), where[:BATCH]
+                found, some = self._by_all(waiting[:BATCH]), where[:BATCH]
                 said.probabilities[some] = found.probabilities
                 said.members[:, some] = found.members
                 said.novelty[some], said.recognised[some] = found.novelty, found.recognised
@@ -399,6 +414,20 @@ class Ensemble:
             progress(min(start + BATCH, n), n, "images")
         sets = prediction_sets(said.probabilities, self.description.conformal.threshold)
         return replace(said, prediction_sets=sets)
+
+    def _by_all(self, images: np.ndarray) -> Answers:
+        """What all members of a cascade say of one batch, with views where they matter."""
+        settled = self.description.cascade.settled
+        if not self.description.tta or settled is None:
+            return self.calibrate(self.run(images, self.description.tta))
+        raw = self.run(images, False)
+        found = self.calibrate(raw)
+        open_ = found.probabilities.max(1) < settled
+        if not open_.any():
+            return found
+        viewed = raw.plain.copy()
+        viewed[:, open_] = average_views(self.models, self._lit(images[open_]), raw.plain[:, open_])
+        return self.calibrate(replace(raw, probabilities=viewed))
 
 
 def _empty_answers(members: int, classes: int, n: int) -> Answers:

@@ -88,6 +88,26 @@ def test_without_limits_that_cost_nothing_there_is_no_cascade():
     assert fit_cascade(truth, found, strange(rng, 3.0), 1.0, *halves()) is None
 
 
+def test_views_are_asked_for_only_where_they_mend_an_error():
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 8, N)
+    # The first is sure of half. Of the others all together are sure, or err without the views.
+    kind = rng.integers(0, 4, N)
+    sure, open_ = kind < 2, kind == 3
+    nothing = np.zeros(N, bool)
+    first = said(truth, np.where(sure, 0.99, 0.4), nothing)
+    once = said(truth, np.where(open_, 0.6, 0.92), open_)
+    whole = said(truth, np.full(N, 0.97), nothing)
+    low = np.full(N, 0.2)
+    limits = fit_cascade(
+        truth, Seen(first, low, whole, low, once), strange(rng, 3.0), 1.0, *halves()
+    )
+    assert 0.6 < limits["settled"] <= 0.92
+    apart = halves()[1]
+    assert limits["measured"]["viewed"] == pytest.approx(open_[apart].mean())
+    assert limits["measured"]["accuracy"] == 1
+
+
 def with_cascade(trained_home: Path, home: Path, **how: Any) -> Workspace:
     """A copy of a workspace with the ensemble `steps`, a cascade of two."""
     shutil.copytree(trained_home, home)
@@ -96,6 +116,7 @@ def with_cascade(trained_home: Path, home: Path, **how: Any) -> Workspace:
     with pytest.MonkeyPatch.context() as patched:
         # A tiny network is hardly ever as sure as a cascade asks.
         patched.setattr(cascade, "PROBABILITIES", (0.1, 0.2, 0.5, 0.9))
+        patched.setattr(cascade, "SETTLED", (0.1, 0.2, 0.5, 0.9))
         compose(made, runs, "steps", cascade=True, zipped=False, **how)
     return made
 
@@ -113,7 +134,10 @@ def steps(workspace: Workspace) -> Ensemble:
     images = open_dataset(workspace, "demo").images[:40]
     first, _ = alone(found, images)
     middle = float(np.median(first.max(1)))
-    rule = found.description.cascade.model_copy(update={"probability": middle})
+    rule = found.description.cascade
+    once = found.predict(images, tta=False).probabilities.max(1)
+    settled = float(np.median(once[first.max(1) < middle]))
+    rule = rule.model_copy(update={"probability": middle, "settled": settled})
     found.description = found.description.changed(cascade=rule)
     return found
 
@@ -134,6 +158,7 @@ def alone(ensemble: Ensemble, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
     raw = ensemble.run(images, False)
     only = type(raw)(
         raw.probabilities[[first]],
+        raw.plain[[first]],
         [raw.features[first]],
         [raw.maps[first]],
         [raw.novelty_features[first]],
@@ -147,9 +172,12 @@ def test_each_image_is_answered_by_the_first_or_by_all(steps: Ensemble, demo: Da
     rule = steps.description.cascade
     sure = decides(first, novelty.round(6), rule.probability, rule.novelty)
     assert 0 < sure.sum() < len(images)
-    every = steps.predict(images, tta=True)
+    once, every = (steps.predict(images, tta=tta) for tta in (False, True))
+    settled = once.probabilities.max(1) >= rule.settled
+    assert 0 < (settled & ~sure).sum() < (~sure).sum()
     found = steps.predict(images)
-    wanted = np.where(sure[:, None], first, every.probabilities)
+    asked = np.where(settled[:, None], once.probabilities, every.probabilities)
+    wanted = np.where(sure[:, None], first, asked)
     np.testing.assert_allclose(found.probabilities, wanted, atol=1e-5)
     assert (np.isnan(found.members).any((0, 2)) == sure).all()
     assert found.recognised[sure].all()

@@ -1,15 +1,17 @@
 """The exported model says what the trained one said, without TensorFlow."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
 from bloodcell.models.export import export_litert
-from bloodcell.models.litert import LiteModel
+from bloodcell.models.litert import LiteModel, one_blas_thread
 
 
 def photographs(n: int, size: int, seed: int = 0) -> np.ndarray:
@@ -241,3 +243,37 @@ def test_a_sound_model_of_another_kind_is_refused(inputs: dict, compute):
     with pytest.raises(BadInput, match="expected one square RGB image") as caught:
         LiteModel(foreign(inputs, compute), "here")
     assert "\n" not in str(caught.value)
+
+
+NONE = (None, None, None)
+
+
+def blas_threads() -> list[int]:
+    found = threadpool_info()
+    return [library["num_threads"] for library in found if library["user_api"] == "blas"]
+
+
+def test_matrix_products_use_one_thread_within_and_as_many_as_before_after():
+    def within() -> list[int]:
+        with one_blas_thread():
+            return blas_threads()
+
+    before = blas_threads()
+    assert set(within()) == {1}
+    # A page's script runs in a thread of its own.
+    with ThreadPoolExecutor(1) as pool:
+        assert set(pool.submit(within).result()) == {1}
+    assert blas_threads() == before
+
+
+def test_two_visitors_leave_the_threads_as_they_were():
+    before, leave = blas_threads(), threading.Event()
+    first, second = one_blas_thread(), one_blas_thread()
+    with ThreadPoolExecutor(2) as pool:
+        with first:
+            other = pool.submit(
+                lambda: (second.__enter__(), leave.wait(60), second.__exit__(*NONE))
+            )
+        leave.set()
+        other.result()
+    assert blas_threads() == before
