@@ -148,7 +148,8 @@ def adapt(
         unlabelled: further photographs, without labels.
         per_class: use so many of each class; the others are judged on.
         seed: of every draw.
-        tta: average over flips and turns, here and in what is made; None: as the parent does.
+        tta: average over flips and turns, here and in what is made; None: as the parent does, but
+            not where a cascade shows it few images so.
 
     Returns:
         The document of ``adapt --json``.
@@ -162,6 +163,8 @@ def adapt(
         raise BadInput("Neither a dataset nor photographs were given: give --dataset or a folder.")
     if per_class is not None and per_class < 1:
         raise BadInput(f"--per-class is {per_class}, expected at least 1.")
+    if tta is None and parent.description.cascade is not None:
+        tta = False
     rng = np.random.default_rng(seed)
     home = home_of(parent) if dataset is not None else None
     cells = _laboratory(parent, dataset, home, progress, tta) if dataset is not None else None

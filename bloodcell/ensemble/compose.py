@@ -149,7 +149,10 @@ def compose(
                 Whole(shares, temperature, calibrated, probabilities, plain, tta),
                 novelty_features, refusal["threshold"], fit, calibration, strangers,
             )  # fmt: skip
-        _write_home(folder, models, novelty_features, mean, truth, dataset.hashes[validation])
+        _write_home(
+            folder, models, novelty_features, np.tensordot(shares, plain, axes=1), truth,
+            dataset.hashes[validation],
+        )  # fmt: skip
         write_array(folder / "known.npy", dataset.hashes[known].astype("S32"))
         write_array(folder / "seen.npy", np.array(seen, "S32"))
         info = {

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from bloodcell.data.store.dataset import Dataset, open_dataset
+from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.ensemble import cascade
+from bloodcell.ensemble.adapt import adapt, home_of
 from bloodcell.ensemble.cascade import Seen, fit_cascade
 from bloodcell.ensemble.compose import compose
 from bloodcell.ensemble.ensemble import Ensemble, decides, open_ensemble
@@ -243,6 +245,21 @@ def test_a_cascade_that_begins_with_nobody_is_refused(workspace: Workspace, tmp_
     info["cascade"]["first"] = "nobody"
     with pytest.raises(BadInput, match="begins with 'nobody'"):
         read_description(info, "steps")
+
+
+def test_what_is_adapted_is_shown_each_image_once_as_its_cells_of_home_were(workspace: Workspace):
+    parent = open_ensemble(workspace, "steps")
+    home = home_of(parent)
+    assert len(home.labels)
+    demo = open_dataset(workspace, "demo")
+    rows = [list(demo.hashes).index(i) for i in home.ids.astype(str)]
+    once = parent.said(parent.look(lambda i: demo.images[i], np.array(rows)))
+    np.testing.assert_allclose(home.said, once, atol=1e-3)
+    drawn = make_demo(workspace, "drawn", per_class=4, size=48, seed=9)
+    adapt(workspace, parent, "ours", drawn)
+    ours = open_ensemble(workspace, "ours").description
+    assert ours.tta is False
+    assert ours.cascade is None
 
 
 def test_a_compact_ensemble_keeps_all_but_the_smallest_in_int8(workspace: Workspace):
