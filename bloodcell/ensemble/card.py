@@ -132,13 +132,14 @@ McNemar, for the difference in accuracy):
 
 def _views_text(cascade: Cascade) -> str:
     """Where the flips and turns are shown, after "all members are asked"."""
-    shared = cascade.measured.viewed
-    if shared is None:
+    viewed = cascade.measured.viewed
+    if viewed is None:
         return ""
-    where = "always"
-    if cascade.settled is not None:
-        where = f"below a probability of\n{cascade.settled:g} once"
-    return f", with their flips and turns {where} ({100 * shared:.1f} % of the images)"
+    share = f"({100 * viewed:.1f} % of the images)"
+    if cascade.settled is None:
+        return f",\nwith flips and turns {share}"
+    where = f"they are less sure than {cascade.settled:g} then"
+    return f", and where\n{where}, with flips and turns too {share}"
 
 
 def add_to_card(path: Path, text: str) -> str:
