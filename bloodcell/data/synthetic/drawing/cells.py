@@ -64,7 +64,7 @@ def erythroblast(rng: np.random.Generator, size: int) -> Slide:
 
 def lymphocyte(rng: np.random.Generator, size: int) -> Slide:
     """A round, dense nucleus that nearly fills the cell; a thin rim of clear blue."""
-    radius = rng.uniform(0.2, 0.285)
+    radius = rng.uniform(0.225, 0.3)
     slide = new_slide(rng, size, radius)
     canvas, centre = slide.canvas, slide.centre
     turn = rng.uniform(0, 2 * np.pi)
@@ -145,8 +145,8 @@ def monocyte(rng: np.random.Generator, size: int) -> Slide:
         (158, 102, 166),
         dark=(78, 28, 130),
         clump=0.023,
-        openness=0.24,
-        contrast=0.42,
+        openness=0.36,
+        contrast=0.38,
     )
     return slide
 

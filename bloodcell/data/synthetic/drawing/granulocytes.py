@@ -54,8 +54,8 @@ def eosinophil(rng: np.random.Generator, size: int) -> Slide:
     )
     tone = rng.uniform(-12, 12)
     body = cytoplasm(slide, [outline], (214, 158, 156 + tone), (200, 138, 152 + tone))
-    granules(slide, body, (190, 108, 116 + tone), scale=0.018, cover=0.6, opacity=0.8)
-    granules(slide, body, (148, 66, 108 + tone), scale=0.017, cover=0.28, opacity=0.6)
+    granules(slide, body, (206, 112, 104 + tone), scale=0.022, cover=0.66, opacity=0.85)
+    granules(slide, body, (176, 70, 84 + tone), scale=0.02, cover=0.34, opacity=0.7)
     if rng.random() < 0.4:
         clear = blob(rng, along(centre, rng.uniform(0, 6.3), radius * 0.75), radius * 0.22)
         mask = canvas.mask()
