@@ -64,7 +64,7 @@ def erythroblast(rng: np.random.Generator, size: int) -> Slide:
 
 def lymphocyte(rng: np.random.Generator, size: int) -> Slide:
     """A round, dense nucleus that nearly fills the cell; a thin rim of clear blue."""
-    radius = rng.uniform(0.225, 0.3)
+    radius = rng.uniform(0.2, 0.285)
     slide = new_slide(rng, size, radius)
     canvas, centre = slide.canvas, slide.centre
     turn = rng.uniform(0, 2 * np.pi)

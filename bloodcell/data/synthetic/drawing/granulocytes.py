@@ -54,8 +54,8 @@ def eosinophil(rng: np.random.Generator, size: int) -> Slide:
     )
     tone = rng.uniform(-12, 12)
     body = cytoplasm(slide, [outline], (214, 158, 156 + tone), (200, 138, 152 + tone))
-    granules(slide, body, (206, 112, 104 + tone), scale=0.022, cover=0.66, opacity=0.85)
-    granules(slide, body, (176, 70, 84 + tone), scale=0.02, cover=0.34, opacity=0.7)
+    granules(slide, body, (198, 110, 110 + tone), scale=0.024, cover=0.64, opacity=0.85)
+    granules(slide, body, (160, 68, 98 + tone), scale=0.022, cover=0.32, opacity=0.7)
     if rng.random() < 0.4:
         clear = blob(rng, along(centre, rng.uniform(0, 6.3), radius * 0.75), radius * 0.22)
         mask = canvas.mask()
