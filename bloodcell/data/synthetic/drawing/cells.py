@@ -145,8 +145,8 @@ def monocyte(rng: np.random.Generator, size: int) -> Slide:
         (158, 102, 166),
         dark=(78, 28, 130),
         clump=0.023,
-        openness=0.36,
-        contrast=0.38,
+        openness=0.24,
+        contrast=0.42,
     )
     return slide
 

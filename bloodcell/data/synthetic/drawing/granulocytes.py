@@ -54,8 +54,8 @@ def eosinophil(rng: np.random.Generator, size: int) -> Slide:
     )
     tone = rng.uniform(-12, 12)
     body = cytoplasm(slide, [outline], (214, 158, 156 + tone), (200, 138, 152 + tone))
-    granules(slide, body, (198, 110, 110 + tone), scale=0.024, cover=0.64, opacity=0.85)
-    granules(slide, body, (160, 68, 98 + tone), scale=0.022, cover=0.32, opacity=0.7)
+    granules(slide, body, (190, 108, 116 + tone), scale=0.018, cover=0.6, opacity=0.8)
+    granules(slide, body, (148, 66, 108 + tone), scale=0.017, cover=0.28, opacity=0.6)
     if rng.random() < 0.4:
         clear = blob(rng, along(centre, rng.uniform(0, 6.3), radius * 0.75), radius * 0.22)
         mask = canvas.mask()
