@@ -258,7 +258,7 @@ class Ensemble:
             return images
         return from_laboratory(images, np.array(balance), np.array(light.background[1]))
 
-    @one_blas_thread()
+    @one_blas_thread
     def look(
         self,
         read: Callable[[np.ndarray], np.ndarray],
@@ -352,7 +352,7 @@ class Ensemble:
         """
         return self.predict_from(lambda i: images[i], np.arange(len(images)), tta, progress)
 
-    @one_blas_thread()
+    @one_blas_thread
     def predict_from(
         self,
         read: Callable[[np.ndarray], np.ndarray],

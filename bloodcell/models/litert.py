@@ -2,10 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -21,21 +21,48 @@ OUTPUTS = {"probabilities", "features", "maps"}
 TEXTURES = "textures"
 
 
-@cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Have NumPy's matrix products use one thread in the block.
+class _OneBlasThread(ContextDecorator):
+    """Within it NumPy's matrix products use one thread, in all threads of the process.
 
     The threads of OpenBLAS go on spinning for a while after a product, on the cores that the
     network needs for its next batch: measured on two cores, that doubles the time of an answer.
-    Of several visitors the first decides; the products of the others are slower once it has left.
     """
-    with _thread_pools().limit(limits=1, user_api="blas"):
-        yield
+
+    def __init__(self):
+        # Visitors of a page overlap: it is so until the last of them has left.
+        self._lock, self._users = threading.Lock(), 0
+        self._before: list[int] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                now = [library.num_threads for library in self._libraries]
+                # Who limits them at the same time may leave them at what they were within.
+                self._before = [max(pair) for pair in zip(now, self._before or now, strict=True)]
+                self._set([1] * len(self._before))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._set(self._before)
+
+    @cached_property
+    def _libraries(self) -> list[Any]:
+        return ThreadpoolController().select(user_api="blas").lib_controllers
+
+    def _set(self, threads: list[int]) -> None:
+        for library, count in zip(self._libraries, threads, strict=True):
+            # Otherwise only the thread that set it last could set it.
+            if release := getattr(library, "clear_controlling_thread", None):
+                release(force=True)
+            library.set_num_threads(count)
+            if release:
+                release(force=True)
+
+
+one_blas_thread = _OneBlasThread()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bloodcell.errors import BadInput
 from bloodcell.models.classifier import build_classifier, load_tensorflow
@@ -245,9 +245,6 @@ def test_a_sound_model_of_another_kind_is_refused(inputs: dict, compute):
     assert "\n" not in str(caught.value)
 
 
-NONE = (None, None, None)
-
-
 def blas_threads() -> list[int]:
     found = threadpool_info()
     return [library["num_threads"] for library in found if library["user_api"] == "blas"]
@@ -255,7 +252,7 @@ def blas_threads() -> list[int]:
 
 def test_matrix_products_use_one_thread_within_and_as_many_as_before_after():
     def within() -> list[int]:
-        with one_blas_thread():
+        with one_blas_thread:
             return blas_threads()
 
     before = blas_threads()
@@ -266,14 +263,24 @@ def test_matrix_products_use_one_thread_within_and_as_many_as_before_after():
     assert blas_threads() == before
 
 
-def test_two_visitors_leave_the_threads_as_they_were():
-    before, leave = blas_threads(), threading.Event()
-    first, second = one_blas_thread(), one_blas_thread()
-    with ThreadPoolExecutor(2) as pool:
-        with first:
-            other = pool.submit(
-                lambda: (second.__enter__(), leave.wait(60), second.__exit__(*NONE))
-            )
+def test_it_is_so_until_the_last_of_two_visitors_has_left():
+    before, inside, leave = blas_threads(), threading.Event(), threading.Event()
+
+    @one_blas_thread
+    def visit() -> list[int]:
+        inside.set()
+        leave.wait(60)
+        return blas_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_blas_thread:
+            other = pool.submit(visit)
+            assert inside.wait(60)
+        assert set(blas_threads()) == {1}
         leave.set()
-        other.result()
+        assert set(other.result()) == {1}
+        assert blas_threads() == before
+    # And from then on again.
+    with threadpool_limits(1, user_api="blas"):
+        assert set(blas_threads()) == {1}
     assert blas_threads() == before
