@@ -232,7 +232,9 @@ def test_where_nodes_do_not_see_the_workspace_runs_are_sent_and_fetched(
     away: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
     (first,) = list_runs(away)
-    run, quiet = duplicate(away, first, epochs=6), duplicate(away, first, epochs=6)
+    # So many that a busy machine is still at work on them when it is told to stop.
+    epochs = 24
+    run, quiet = (duplicate(away, first, epochs=epochs) for _ in range(2))
     engine = Ray(away, every_s=0.0)
     submitted(away, engine, run)
     # Watched live: batch by batch, and each epoch.
@@ -244,7 +246,7 @@ def test_where_nodes_do_not_see_the_workspace_runs_are_sent_and_fetched(
     os.kill(run.status()["pid"], signal.SIGKILL)
     assert "ended by signal 9" in fetched(engine, run, "failed")["reason"]
     done = len(run.metrics())
-    assert 1 <= done < 6
+    assert 1 <= done < epochs
     # It goes on from what was fetched, and is stopped by a person.
     submitted(away, engine, run)
     fetched(engine, run, "running")
@@ -256,7 +258,7 @@ def test_where_nodes_do_not_see_the_workspace_runs_are_sent_and_fetched(
     assert f"continued at epoch {done + 1}, batch 1" in run.log_path.read_text()
     submitted(away, engine, run)
     start(away, quiet)
-    assert "all 6 epochs" in fetched(engine, run, "finished")["reason"]
+    assert f"all {epochs} epochs" in fetched(engine, run, "finished")["reason"]
     wait_for(lambda: quiet.status()["state"] == "finished", 120)
     assert measured(run) == measured(quiet)
     assert files_of(run) == files_of(quiet)
