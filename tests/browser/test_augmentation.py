@@ -47,8 +47,12 @@ def open_hue(page: Any) -> Any:
         page.locator("summary", has_text="Random hue").click()
         page.locator(".st-key-preview_grid img").last.wait_for()
         settle(page)
-        if slider.count():
-            return slider
+        # A second click would close what is only slow to open.
+        for _ in range(200):
+            if slider.count():
+                settle(page)
+                return slider
+            page.wait_for_timeout(50)
     raise AssertionError("the step stays closed")
 
 
