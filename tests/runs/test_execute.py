@@ -7,10 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -26,7 +23,7 @@ from bloodcell.runs.launch import ask_to_stop, prepare, start
 from bloodcell.runs.run import Run
 from bloodcell.training.config import make_config
 from bloodcell.workspace import Workspace
-from tests.runs.conftest import measured
+from tests.runs.conftest import measured, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 # Long enough to be caught in the middle by another process, short enough to be waited for.
@@ -34,15 +31,6 @@ LONG = {
     "preset": "bloodcellcnn", "backbone": "tiny", "input_size": 48, "epochs": 12,
     "batch_size": 8, "early_stopping": 0, "plateau_patience": 2, "ema": 0.9,
 }  # fmt: skip
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture(scope="module")

@@ -136,15 +136,17 @@ def test_what_is_read_of_a_training_is_always_one_moment_of_it(
     training = threading.Thread(target=train, daemon=True)
     training.start()
     looked = 0
-    while looked < 10:
-        node.outbox.cut()
-        fetch_run(Head(head.address), NODE, node.job, run)
-        if (saved := load_state(run.checkpoint)) is not None:
-            best = best_epoch(run.checkpoint)
-            assert (run.checkpoint / f"best-{saved[1]['best']}.npz").exists(), best
-            looked += 1
-    enough.set()
-    training.join()
+    try:
+        while looked < 10:
+            node.outbox.cut()
+            fetch_run(Head(head.address), NODE, node.job, run)
+            if (saved := load_state(run.checkpoint)) is not None:
+                best = best_epoch(run.checkpoint)
+                assert (run.checkpoint / f"best-{saved[1]['best']}.npz").exists(), best
+                looked += 1
+    finally:
+        enough.set()
+        training.join()
 
 
 def test_of_a_file_that_comes_in_part_the_one_before_stays(
