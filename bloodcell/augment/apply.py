@@ -71,7 +71,7 @@ def apply(
         if policy.stains:
             parameters["stains"] = policy.stains
         chosen = rng.random(len(canvases)) < step.probability
-        if augmentation.mixes_labels:
+        if augmentation.mixes_labels or augmentation.sees_labels:
             augmentation.act(canvases, labels, chosen, parameters, rng)
         else:
             for i in np.flatnonzero(chosen):

@@ -8,14 +8,14 @@ says otherwise.
 
 from typing import Any
 
-from bloodcell.augment import chains, colour, geometry, mixing, stain_transfer, texture
+from bloodcell.augment import chains, colour, geometry, mixing, platelets, stain_transfer, texture
 from bloodcell.augment.declaration import Augmentation, Parameter
 
 __all__ = ["CATALOGUE", "Augmentation", "Parameter", "catalogue_json"]
 
 CATALOGUE: dict[str, Augmentation] = {
     augmentation.key: augmentation
-    for module in (geometry, colour, stain_transfer, texture, chains, mixing)
+    for module in (geometry, colour, stain_transfer, texture, platelets, chains, mixing)
     for augmentation in module.AUGMENTATIONS
 }
 

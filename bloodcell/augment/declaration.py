@@ -161,8 +161,9 @@ class Augmentation:
         source: the paper, standard or layer it comes from.
         parameters: what it is tuned by.
         act: the function that does it: of (canvas, parameters, rng) for one image, or, where
-            labels are mixed, of (canvases, labels, chosen, parameters, rng) for a batch.
+            labels are seen or mixed, of (canvases, labels, chosen, parameters, rng) for a batch.
         mixes_labels: whether it makes one image, and its label, out of two.
+        sees_labels: whether what it does depends on the class.
         cue: the class cue that too much of it destroys, or None.
     """
 
@@ -174,6 +175,7 @@ class Augmentation:
     parameters: tuple[Parameter, ...]
     act: Callable[..., None]
     mixes_labels: bool = False
+    sees_labels: bool = False
     cue: Cue | None = None
 
     def defaults(self) -> dict[str, Value]:

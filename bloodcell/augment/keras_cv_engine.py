@@ -59,7 +59,10 @@ _LIMITS: dict[str, tuple[Callable[[Parameters], bool], str]] = {
     "zoom": (lambda p: p["amount"] + p["shrink"] > 1, "with amount and shrink above 1 in all"),
     "resize": (lambda p: p["blocks"] > 0, "with pixels left as blocks"),
 }
-_LACKING = ("quarter_turn", "tint", "gain_gamma", "stain", "stain_transfer", "sharpening")
+_LACKING = (
+    *("quarter_turn", "tint", "gain_gamma", "stain", "stain_transfer", "sharpening"),
+    "small_platelets",
+)
 
 
 def missing_layers() -> list[str]:

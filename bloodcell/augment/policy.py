@@ -366,8 +366,17 @@ _PRESETS = (
             step("hue", angle=5),
         ),
     ),
-    # The same, where it must hold in laboratories that are not among them either.
-    Policy("lab-stain", (*_LAB_ROBUST[:4], step("stain_transfer", 0.5), *_LAB_ROBUST[4:])),
+    # The same, where it must hold in laboratories that are not among them either; and platelets as
+    # small as most are.
+    Policy(
+        "lab-stain",
+        (
+            step("small_platelets", 0.5),
+            *_LAB_ROBUST[:4],
+            step("stain_transfer", 0.5),
+            *_LAB_ROBUST[4:],
+        ),
+    ),
 )
 
 PRESETS: dict[str, Policy] = {p.name: p for p in _PRESETS}

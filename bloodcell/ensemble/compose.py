@@ -29,8 +29,14 @@ from bloodcell.ensemble.cascade import Seen, fit_cascade
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
 from bloodcell.ensemble.ensemble import BATCH, DECIMALS, run_members
-from bloodcell.ensemble.exposure import expose
-from bloodcell.ensemble.home_cells import PER_CLASS, evenly, features_among, home_cells
+from bloodcell.ensemble.exposure import show_elsewhere, show_none
+from bloodcell.ensemble.home_cells import (
+    PER_CLASS,
+    evenly,
+    evenly_of_each,
+    features_among,
+    home_cells,
+)
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
 from bloodcell.ensemble.refusal import Cells, Refusal, choose_refusal, novelty_by
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
@@ -51,9 +57,6 @@ METHOD = (
 )
 OF_OTHERS = ", and one of cells labelled other"
 FOUND = "found"
-KNOWN_PER_CLASS = 250
-# Where they come from several laboratories.
-KNOWN_PER_LABORATORY = 125
 MOST_OTHERS = 600
 # Pictures of none of the eight, of each kind, by which is chosen who refuses and who answers alone:
 # others than those that the detectors have learned from.
@@ -106,7 +109,9 @@ def compose(
     validation, train, seen, others = common_images(dataset, runs)
     others = others[:: max(1, -(-len(others) // MOST_OTHERS))]
     truth = dataset.labels[validation]
-    known = _known_cells(dataset, train)
+    known = train[
+        evenly_of_each(dataset.labels[train], dataset.origin("laboratory")[train].astype(str))
+    ]
     networks = _networks(runs, name, compact, progress)
     probabilities, plain, novelty_features = _run(
         [n.model for n in networks], dataset, validation, tta, progress, "validation"
@@ -240,10 +245,18 @@ def _refuse(
     models = [network.model for network in networks]
     *_, of_known = _run(models, dataset, known, False, progress, "known cells")
     cells = read_images(dataset, known, dataset.size[0])
-    varied, artificial = expose(models, cells, _stains(dataset, known), 0, progress)
-    strange, method = [artificial], METHOD
+    stains = _stains(dataset, known)
+    varied = show_elsewhere(models, cells, dataset.labels[known], stains, 0, progress)
+    strange, method = [show_none(models, cells, 0, progress)], METHOD
     if len(others):
-        strange.append(_run(models, dataset, others, False, progress, "other cells")[2])
+        # Shown elsewhere too: else their detector would tell the laboratory that they are from.
+        as_they_are = _run(models, dataset, others, False, progress, "other cells")[2]
+        elsewhere = show_elsewhere(
+            models, read_images(dataset, others, dataset.size[0]), dataset.labels[others], stains,
+            1, progress,
+        )  # fmt: skip
+        each = zip(as_they_are, *elsewhere, strict=True)
+        strange.append([np.concatenate(found) for found in each])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
@@ -368,15 +381,6 @@ class Whole:
     def calibrate(self, each: np.ndarray) -> np.ndarray:
         """What members that say `each`, m×n×8, say together, n×8."""
         return apply_temperature(np.tensordot(self.shares, each, axes=1), self.temperature)
-
-
-def _known_cells(dataset: Dataset, train: np.ndarray) -> np.ndarray:
-    """Training images that are kept as known: some of each class, and of each laboratory."""
-    labels, place = dataset.labels[train], dataset.origin("laboratory")[train].astype(str)
-    names, codes = np.unique(place, return_inverse=True)
-    if len(names) == 1:
-        return train[evenly(labels, KNOWN_PER_CLASS)]
-    return train[evenly(labels * len(names) + codes, KNOWN_PER_LABORATORY)]
 
 
 def _stains(dataset: Dataset, known: np.ndarray) -> Stains:

@@ -1,6 +1,6 @@
 """What networks see in cells as they might look elsewhere, and in synthetic pictures of none.
 
-A detector learns from it.
+Detectors learn from it.
 """
 
 from dataclasses import replace
@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from bloodcell.augment.apply import apply
-from bloodcell.augment.policy import NO_STAINS, Policy, step
+from bloodcell.augment.policy import NO_STAINS, PRESETS, Policy, step
 from bloodcell.augment.stain_transfer import Stains
+from bloodcell.classes import LABELS
 from bloodcell.data.synthetic.out_of_distribution import (
     HARD,
     OUT_OF_DISTRIBUTION,
@@ -19,7 +20,7 @@ from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
 
-__all__ = ["expose"]
+__all__ = ["show_elsewhere", "show_none"]
 
 # Milder than what networks are trained with: a detector that has to accept a cell that is cut,
 # posterised or blurred accepts a half-blended one too.
@@ -38,10 +39,15 @@ OTHER_LAMPS = Policy(
         step("jpeg", 0.3, loss=60),
     ),
 )
-# The same cells as other laboratories would show them; the step before would only repeat it.
+# The same cells as other laboratories would show them, whose platelets are smaller; the step of
+# stain before would only repeat it.
 OTHER_STAINS = Policy(
     "other stains",
-    (step("stain_transfer"), *(s for s in OTHER_LAMPS.steps if s.key != "stain")),
+    (
+        step("small_platelets", 0.6),
+        step("stain_transfer"),
+        *(s for s in OTHER_LAMPS.steps if s.key != "stain"),
+    ),
 )
 # And as other cameras would: coarser, out of focus, sharpened, noisy or more compressed.
 OTHER_CAMERAS = Policy(
@@ -55,53 +61,77 @@ OTHER_CAMERAS = Policy(
         step("jpeg", 0.5, loss=80),
     ),
 )
+# And twice as a network is shown them that has to hold anywhere. Of laboratories that networks and
+# limits were fitted without, with these and small platelets 95.7 % of the cells were recognised
+# where 94.0 % of synthetic images were refused; without, 94.0 and 95.1 %. BCCD's, which come from
+# neither, 72 and 62 %.
+ANYWHERE = (PRESETS["lab-stain"],) * 2
 PER_KIND = 400
 # Of those that are hardest to tell.
 PER_HARD_KIND = 2000
 
 
-def expose(
+def show_elsewhere(
     models: list[LiteModel],
-    cells: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
     stains: Stains = NO_STAINS,
     seed: int = 0,
     progress: Progress = silent,
-) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
-    """Novelty features of cells as they might look elsewhere, and of no cells made from them.
+) -> list[list[np.ndarray]]:
+    """Novelty features of photographs as they might look elsewhere.
+
+    Args:
+        models: m networks.
+        images: uint8, n×S×S×3.
+        labels: int, n: their classes, 0 to 7, or OTHER.
+        stains: of the laboratories that they are shown in; empty: those built in.
+
+    Returns:
+        Under other lamps, in other stains, by other cameras and anywhere: m arrays n×(C+T) each of
+        the same photographs, float32.
+    """
+    classes = np.eye(len(LABELS), dtype=np.float32)[labels]
+    rng = np.random.default_rng([seed, 1])
+    elsewhere = [
+        replace(shown, stains=stains) for shown in (OTHER_STAINS, OTHER_CAMERAS, *ANYWHERE)
+    ]
+    policies = [OTHER_LAMPS, *elsewhere]
+    done, total, varied = 0, len(policies) * len(images), []
+    for policy in policies:
+        found = []
+        for start in range(0, len(images), BATCH):
+            batch = slice(start, start + BATCH)
+            shown, _ = apply(policy, images[batch], classes[batch], rng)
+            found.append(run_members(models, shown, False).novelty_features)
+            done += len(shown)
+            progress(done, total, "images as they might look elsewhere")
+        varied.append(_joined(found))
+    return varied
+
+
+def show_none(
+    models: list[LiteModel], cells: np.ndarray, seed: int = 0, progress: Progress = silent
+) -> list[np.ndarray]:
+    """Novelty features of synthetic pictures of none of the eight, made from cells.
 
     Args:
         models: m networks.
         cells: uint8, n×S×S×3, training cells.
-        stains: of the laboratories that they are shown in; empty: those built in.
 
     Returns:
-        Under other lamps, in other stains and by other cameras, m arrays n×(C+T) each of the same
-        cells; m arrays of what is none; float32.
+        m arrays k×(C+T), float32.
     """
     usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
     per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
-    nothing = np.zeros((len(cells), 8), np.float32)
-    rng = np.random.default_rng([seed, 1])
-    elsewhere = [replace(policy, stains=stains) for policy in (OTHER_STAINS, OTHER_CAMERAS)]
-    shown = [OTHER_LAMPS, *elsewhere]
-    done, total = 0, len(shown) * len(cells) + sum(per_kind.values())
-    varied, out_of_distribution = [], []
-    for policy in shown:
-        found = []
-        for start in range(0, len(cells), BATCH):
-            batch = slice(start, start + BATCH)
-            images, _ = apply(policy, cells[batch], nothing[batch], rng)
-            found.append(run_members(models, images, False).novelty_features)
-            done += len(images)
-            progress(done, total, "out-of-distribution images")
-        varied.append(_joined(found))
+    done, total, found = 0, sum(per_kind.values()), []
     for kind, count in per_kind.items():
         for start in range(0, count, BATCH):
             images = make_out_of_distribution(kind, cells, min(BATCH, count - start), seed + start)
-            out_of_distribution.append(run_members(models, images, False).novelty_features)
+            found.append(run_members(models, images, False).novelty_features)
             done += len(images)
             progress(done, total, "out-of-distribution images")
-    return varied, _joined(out_of_distribution)
+    return _joined(found)
 
 
 def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:

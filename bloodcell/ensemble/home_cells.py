@@ -16,10 +16,20 @@ from bloodcell.ensemble.adapted_head import standardised
 from bloodcell.errors import BadInput
 from bloodcell.models.litert import LiteModel
 
-__all__ = ["HOME", "PER_CLASS", "HomeCells", "evenly", "features_among", "home_cells"]
+__all__ = [
+    "HOME",
+    "PER_CLASS",
+    "HomeCells",
+    "evenly",
+    "evenly_of_each",
+    "features_among",
+    "home_cells",
+]
 
 HOME = ""
 PER_CLASS = 60
+# Training cells that are kept as known; the second where they come from several laboratories.
+KNOWN_PER_CLASS, KNOWN_PER_LABORATORY = 250, 125
 # Places of the sketch: of features, of textures.
 PLACES = 2048
 LARGEST = 1e6
@@ -191,10 +201,25 @@ def features_among(models: Sequence[LiteModel]) -> np.ndarray:
 
 
 def evenly(labels: np.ndarray, per_class: int) -> np.ndarray:
-    """Up to `per_class` places of each label, evenly spread; the same every time."""
+    """Up to `per_class` places of each label, evenly spread; the same every time.
+
+    Args:
+        labels: int, n: classes, or any other groups.
+    """
     chosen = [np.zeros(0, int)]
-    for label in range(len(CLASS_NAMES)):
+    for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         count = min(per_class, len(rows))
         chosen.append(rows[np.linspace(0, len(rows) - 1, count).astype(int)])
     return np.concatenate(chosen)
+
+
+def evenly_of_each(labels: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Places of cells that are kept as known: some of each class in each laboratory.
+
+    Args:
+        labels: int, n, 0 to 7. places: str, n: their laboratories.
+    """
+    names, codes = np.unique(places, return_inverse=True)
+    most = KNOWN_PER_CLASS if len(names) == 1 else KNOWN_PER_LABORATORY
+    return evenly(labels * len(names) + codes, most)

@@ -39,8 +39,6 @@ REFUSED_SHARE = 0.01
 DISTANCE_SHARE = 0.002
 # Directions of feature space in which the known cells are kept.
 DIRECTIONS = 48
-# Of the logistic regression's data against its prior of small weights.
-STRENGTH = 0.03
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -107,11 +105,14 @@ def novelty_of(
     return np.maximum(distance, np.average(detections, axis=0, weights=weights).max(axis=1))
 
 
-def fit_detector(cells: np.ndarray, out_of_distribution: np.ndarray) -> np.ndarray:
+def fit_detector(
+    cells: np.ndarray, out_of_distribution: np.ndarray, strength: float = 0.003
+) -> np.ndarray:
     """A logistic regression that tells what is none of the classes by what a network sees.
 
     Args:
         cells: float, n×D: features, and textures. out_of_distribution: float, m×D.
+        strength: of the data against the prior of small weights.
 
     Returns:
         float32, D+1: weights of each number, and the constant.
@@ -122,7 +123,7 @@ def fit_detector(cells: np.ndarray, out_of_distribution: np.ndarray) -> np.ndarr
     features = np.concatenate([cells, out_of_distribution]).astype(np.float32)
     middle = features.mean(0, dtype=np.float64)
     spread = features.std(0, dtype=np.float64) + 1e-6
-    model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced")
+    model = LogisticRegression(C=strength, max_iter=500, class_weight="balanced")
     features -= middle.astype(np.float32)
     features /= spread.astype(np.float32)
     model.fit(features, np.repeat([0, 1], [len(cells), len(out_of_distribution)]))

@@ -124,7 +124,7 @@ def test_only_mixing_steps_change_labels(policy):
 @each_augmentation
 def test_draws_differ_from_image_to_image(augmentation):
     one, label = batch(1, 48, 48)
-    if augmentation.mixes_labels:
+    if augmentation.mixes_labels or augmentation.sees_labels:
         images, labels = batch(12, 48, 48)
     else:
         images, labels = np.repeat(one, 12, 0), np.repeat(label, 12, 0)
@@ -210,6 +210,6 @@ def test_the_catalogue_holds_what_the_forerunner_had_and_what_a_cell_lab_adds():
         *("flip", "quarter_turn", "rotation", "zoom", "translation", "crop", "resize"),
         *("brightness", "contrast", "hue", "saturation", "random_color_degeneration"),
         *("channel_shuffle", "gain_gamma", "stain", "tint", "gaussian_noise", "defocus", "jpeg"),
-        *("stain_transfer", "sharpening"),
+        *("stain_transfer", "sharpening", "small_platelets"),
         *("random_erasing", "randaugment", "augmix", "cutmix", "mixup"),
     }
