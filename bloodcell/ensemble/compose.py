@@ -38,7 +38,7 @@ from bloodcell.ensemble.home_cells import (
     home_cells,
 )
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
-from bloodcell.ensemble.refusal import Cells, Refusal, choose_refusal, novelty_by
+from bloodcell.ensemble.refusal import Cells, Refusal, fit_refusal, novelty_by
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_sets, fit_temperature
@@ -58,7 +58,7 @@ METHOD = (
 OF_OTHERS = ", and one of cells labelled other"
 FOUND = "found"
 MOST_OTHERS = 600
-# Pictures of none of the eight, of each kind, by which is chosen who refuses and who answers alone:
+# Pictures of none of the eight, of each kind, by which is chosen what the first member says alone:
 # others than those that the detectors have learned from.
 PER_KIND, STRANGERS_SEED = 60, 4_711
 
@@ -139,16 +139,16 @@ def compose(
             (folder / network.file).write_bytes(network.content)
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, network, float(share), accuracy))
-        strangers = _strangers(dataset, models, validation, progress)
         found_refusal, refusal = _refuse(
             folder, dataset, others, networks, members, known, validation, novelty_features, fit,
-            calibration, strangers, progress,
+            calibration, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
         calibrated = apply_temperature(mean, temperature)
         found, novelty = None, found_refusal.novelty
-        if cascade and strangers is not None:
+        if cascade and len(models) > 1:
+            strangers = _strangers(dataset, models, validation, progress)
             found, calibrated, novelty = _cascade(
                 models, truth, found_refusal,
                 Whole(shares, temperature, calibrated, probabilities, plain, tta),
@@ -238,7 +238,6 @@ def _refuse(
     novelty_features: list[np.ndarray],
     fit: np.ndarray,
     calibration: np.ndarray,
-    strangers: "Strangers | None",
     progress: Progress,
 ) -> tuple[Refusal, dict[str, Any]]:
     """Fit and write what is refused; and what is said of it."""
@@ -261,20 +260,18 @@ def _refuse(
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
     outlier = [n.run.read_outlier(n.model.channels) for n in networks]
-    refusal = choose_refusal(
+    refusal = fit_refusal(
         Cells(
             of_known, varied, novelty_features, strange, fit, place[known], place[validation],
             channels, outlier,
         ),
-        [] if strangers is None else strangers.features,
         lambda done, total: progress(done, total, "laboratories left out in turn"),
     )  # fmt: skip
-    each = zip(members, refusal.rules, refusal.weights, strict=True)
-    for member, found, weight in each:
+    for member, found in zip(members, refusal.rules, strict=True):
         write_array(folder / member["basis"], found.basis)
         write_array(folder / member["features"], found.rows)
         write_array(folder / member["detector"], found.detectors)
-        member |= {"novelty_scale": found.scale, "novelty_weight": weight}
+        member |= {"novelty_scale": found.scale, "novelty_weight": 1.0}
     # Strictly above the quantile, so that at most the share is refused; and so rounded, since an
     # answer has so many digits.
     limit = float(np.quantile(refusal.novelty[calibration], 1 - REFUSED_SHARE, method="higher"))
@@ -304,10 +301,7 @@ def _strangers(
     models: list[LiteModel],
     validation: np.ndarray,
     progress: Progress,
-) -> Strangers | None:
-    """None where there is but one member, which has nobody to share refusing or answering with."""
-    if len(models) < 2:
-        return None
+) -> Strangers:
     chosen = validation[evenly(dataset.labels[validation], PER_CLASS)]
     shown = read_images(dataset, chosen, dataset.size[0])
     found = []

@@ -9,14 +9,13 @@ a little less than elsewhere.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bloodcell.ensemble.novelty import (
     DISTANCE_SHARE,
     NEIGHBOURS,
-    REFUSED_SHARE,
     basis_of,
     detect,
     fit_detector,
@@ -31,17 +30,16 @@ __all__ = [
     "LeftOut",
     "MemberRefusal",
     "Refusal",
-    "choose_refusal",
     "fit_refusal",
     "novelty_by",
 ]
 
 REFUSED_ELSEWHERE = 0.05
 OF_LABORATORIES = 0.75
-# The networks have seen the laboratories that are left out of limits. So those of the distance, of
-# the detector of synthetic images and of that of cells labelled other are widened so far: chosen by
-# what networks that were trained without a laboratory say of its cells (docs/laboratories.md).
-OF_UNSEEN = (1.0, 1.2, 1.2)
+# The networks have seen the laboratories that are left out of limits. So these are widened so far:
+# chosen by what networks that were trained without a laboratory say of its cells
+# (docs/laboratories.md).
+OF_UNSEEN = 1.2
 # Of each detector's data against its prior of small weights; chosen likewise.
 STRENGTHS = (0.003, 0.03)
 # With fewer validation cells of a laboratory a quantile of them says nothing.
@@ -75,37 +73,25 @@ class Cells:
     channels: list[int]
     outlier: list[np.ndarray | None]
 
-    def of(self, members: list[int]) -> "Cells":
-        """What only some of the members see."""
-        return replace(
-            self,
-            known=[self.known[i] for i in members],
-            varied=[[each[i] for i in members] for each in self.varied],
-            validation=[self.validation[i] for i in members],
-            strange=[[each[i] for i in members] for each in self.strange],
-            channels=[self.channels[i] for i in members],
-            outlier=[self.outlier[i] for i in members],
-        )
-
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is refused.
+    """What is refused by all members together.
 
     Attributes:
-        rules: of each member. weights: 1 of those that decide it, 0 of the others.
+        rules: of each member.
         novelty: float64, n: of the validation cells.
-        left_out: each laboratory that was left out in turn.
+        left_out: each laboratory that was left out in turn; none where there are not two with cells
+            enough.
     """
 
     rules: list["MemberRefusal"]
-    weights: list[float]
     novelty: np.ndarray
     left_out: list["LeftOut"]
 
     def of(self, features: list[np.ndarray]) -> np.ndarray:
         """float64, n: novelty of n images, of which each member sees n×(C+T)."""
-        return novelty_by(self.rules, features, self.weights)
+        return novelty_by(self.rules, features)
 
 
 @dataclass(frozen=True)
@@ -141,109 +127,37 @@ class LeftOut:
 
 def fit_refusal(
     cells: Cells, progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[list[MemberRefusal], np.ndarray, list[LeftOut]]:
-    """Fit what is refused.
-
-    Returns:
-        Of each member; novelty of the validation cells, n; and of each laboratory that was left
-        out in turn (none where there are not two with cells enough), whose limit is then 1.
-    """
-    return _together(cells, _fit_each(cells, progress))
-
-
-@dataclass(frozen=True)
-class Fits:
-    """Members before they are widened: on all cells, and ``without`` each laboratory in turn."""
-
-    whole: list[MemberRefusal]
-    without: dict[str, list[MemberRefusal]]
-
-    def of(self, members: list[int]) -> "Fits":
-        """Only some of the members."""
-        without = {name: [fits[i] for i in members] for name, fits in self.without.items()}
-        return Fits([self.whole[i] for i in members], without)
-
-
-def _fit_each(cells: Cells, progress: Callable[[int, int], None]) -> Fits:
+) -> Refusal:
+    """Fit what is refused."""
     names = [str(n) for n in np.unique(cells.validation_from.astype(str)) if n]
     counts = {n: int((cells.validation_from == n).sum()) for n in names}
     apart = [n for n in names if counts[n] >= FEW and (cells.known_from != n).any()]
     apart = apart if len(apart) > 1 else []
     progress(0, len(apart) + 1)
-    whole = _fit(cells, np.ones(len(cells.known_from), bool), cells.fit)
-    without = {}
+    members = _fit(cells, np.ones(len(cells.known_from), bool), cells.fit)
+    said = {}
     for done, name in enumerate(apart):
         progress(done + 1, len(apart) + 1)
         fit = cells.fit & (cells.validation_from != name)
-        without[name] = _fit(cells, cells.known_from != name, fit)
-    progress(len(apart) + 1, len(apart) + 1)
-    return Fits(whole, without)
-
-
-def _together(cells: Cells, fits: Fits) -> tuple[list[MemberRefusal], np.ndarray, list[LeftOut]]:
-    """What members refuse who are asked together; as :func:`fit_refusal` returns it."""
-    members, said = fits.whole, {}
-    for name, without in fits.without.items():
+        without = _fit(cells, cells.known_from != name, fit)
         rows = np.flatnonzero(cells.validation_from == name)
         said[name] = _said(without, [found[rows] for found in cells.validation])
+    progress(len(apart) + 1, len(apart) + 1)
     if said:
         highest = [np.quantile(of, 1 - REFUSED_ELSEWHERE, axis=0) for of in said.values()]
-        margins = np.maximum(np.quantile(highest, OF_LABORATORIES, axis=0), 1.0)
-        margins *= OF_UNSEEN[: len(margins)]
+        margins = np.maximum(np.quantile(highest, OF_LABORATORIES, axis=0), 1.0) * OF_UNSEEN
         members = [member.widened(margins) for member in members]
         said = {name: of / margins for name, of in said.items()}
     left_out = [LeftOut(n, len(of), float((of.max(1) > 1).mean())) for n, of in said.items()]
-    return members, novelty_by(members, cells.validation), left_out
+    return Refusal(members, novelty_by(members, cells.validation), left_out)
 
 
-def choose_refusal(
-    cells: Cells,
-    strangers: list[np.ndarray],
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Refusal:
-    """Fit what is refused by all members together and by each alone, and take what tells best.
-
-    A network that was trained to see through every change of colour has forgotten what shines
-    through a cell: with two of that kind in the mean 74 % of half-blends were refused, where the
-    third alone refused 92 %. The best has the highest share of `strangers` refused, less the mean
-    share refused of laboratories left out in turn.
-
-    Args:
-        strangers: m arrays: pictures of none of the eight that no detector has learned from; not
-            looked at where there is one member.
-    """
-    count, fits = len(cells.channels), _fit_each(cells, progress)
-    together, novelty, left_out = _together(cells, fits)
-    best = Refusal(together, [1.0] * count, novelty, left_out)
-    if count == 1:
-        return best
-    worth = _worth(best, cells, strangers)
-    for i in range(count):
-        (alone,), novelty, left_out = _together(cells.of([i]), fits.of([i]))
-        rules = [alone if k == i else rule for k, rule in enumerate(together)]
-        found = Refusal(rules, [float(k == i) for k in range(count)], novelty, left_out)
-        if (own := _worth(found, cells, strangers)) > worth:
-            best, worth = found, own
-    return best
-
-
-def _worth(found: Refusal, cells: Cells, strangers: list[np.ndarray]) -> float:
-    limit = float(np.quantile(found.novelty[cells.fit], 1 - REFUSED_SHARE))
-    limit = max(limit, 1.0) if found.left_out else limit
-    worth = float((found.of(strangers) > limit).mean())
-    return worth - float(np.mean([lab.refused for lab in found.left_out] or [0.0]))
-
-
-def novelty_by(
-    members: list[MemberRefusal],
-    features: list[np.ndarray],
-    weights: list[float] | None = None,
-) -> np.ndarray:
+def novelty_by(members: list[MemberRefusal], features: list[np.ndarray]) -> np.ndarray:
     """float64, n: novelty of n images, of which each member sees n×(C+T)."""
     distances, detections = zip(
         *(m.said(found) for m, found in zip(members, features, strict=True)), strict=True
     )
-    return novelty_of(list(distances), list(detections), weights)
+    return novelty_of(list(distances), list(detections))
 
 
 def _said(members: list[MemberRefusal], features: list[np.ndarray]) -> np.ndarray:

@@ -32,16 +32,18 @@ def cells(shifts: dict[str, float], rng: np.random.Generator) -> Cells:
 
 def test_of_one_laboratory_one_in_a_hundred_is_above_the_scale():
     rng = np.random.default_rng(0)
-    (member,), novelty, left_out = fit_refusal(cells({"home": 0.0}, rng))
-    assert left_out == []
-    assert 0 < (novelty > 1).mean() < 0.03
+    found = fit_refusal(cells({"home": 0.0}, rng))
+    (member,) = found.rules
+    assert found.left_out == []
+    assert 0 < (found.novelty > 1).mean() < 0.03
     assert member.detectors.shape == (2, CHANNELS + TEXTURES + 1)
 
 
 def test_the_limits_are_raised_until_laboratories_that_are_left_out_are_accepted():
     rng = np.random.default_rng(1)
     given = cells({"a": 0.0, "b": 2.0, "c": 4.0}, rng)
-    (member,), novelty, left_out = fit_refusal(given)
+    found = fit_refusal(given)
+    (member,), novelty, left_out = found.rules, found.novelty, found.left_out
     assert [(f.name, f.n) for f in left_out] == [("a", N), ("b", N), ("c", N)]
     assert np.mean([f.refused for f in left_out]) < 0.2
     assert (novelty > 1).mean() < 0.05
@@ -53,8 +55,8 @@ def test_the_limits_are_raised_until_laboratories_that_are_left_out_are_accepted
 @pytest.mark.parametrize("place", ["", "alone"])
 def test_a_laboratory_that_is_not_named_or_alone_is_never_left_out(place: str):
     rng = np.random.default_rng(2)
-    assert fit_refusal(cells({place: 0.0}, rng))[2] == []
-    assert fit_refusal(cells({"": 0.0, "one": 1.0}, rng))[2] == []
+    assert fit_refusal(cells({place: 0.0}, rng)).left_out == []
+    assert fit_refusal(cells({"": 0.0, "one": 1.0}, rng)).left_out == []
 
 
 def test_what_the_network_itself_has_learned_to_tell_counts_half():
@@ -64,9 +66,9 @@ def test_what_the_network_itself_has_learned_to_tell_counts_half():
     own = np.zeros(CHANNELS + 1, np.float32)
     own[-2], own[-1] = 50.0, -3.0
     with_own = replace(given, outlier=[own])
-    (before,), _, _ = fit_refusal(given)
-    (after,), novelty, _ = fit_refusal(with_own)
-    assert 0 < (novelty > 1).mean() < 0.03
+    (before,), found = fit_refusal(given).rules, fit_refusal(with_own)
+    (after,) = found.rules
+    assert 0 < (found.novelty > 1).mean() < 0.03
     strange = seen(rng, N, 0)
     strange[:, CHANNELS - 1] += 1.0
     refused = [(m.said(strange)[1][:, 0] > 1).mean() for m in (before, after)]
@@ -75,3 +77,24 @@ def test_what_the_network_itself_has_learned_to_tell_counts_half():
     # And what the detector tells is still told.
     assert (after.said(seen(rng, N, 0, strange=9))[1][:, 0] > 1).mean() > 0.9
     np.testing.assert_array_equal(after.detectors[1], before.detectors[1])
+
+
+def test_the_members_decide_together():
+    rng = np.random.default_rng(4)
+    one = cells({"home": 0.0}, rng)
+    two = replace(
+        one,
+        known=one.known * 2,
+        varied=[each * 2 for each in one.varied],
+        validation=one.validation * 2,
+        strange=[each * 2 for each in one.strange],
+        channels=one.channels * 2,
+        outlier=one.outlier * 2,
+    )
+    alone, together = fit_refusal(one), fit_refusal(two)
+    np.testing.assert_allclose(together.novelty, alone.novelty, rtol=1e-5)
+    # What one of them finds strange counts half.
+    strange, usual = seen(rng, N, 0, strange=9), seen(rng, N, 0)
+    half = together.of([strange, usual])
+    both = together.of([strange, strange])
+    assert (half < both).mean() > 0.95
