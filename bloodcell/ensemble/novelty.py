@@ -105,9 +105,7 @@ def novelty_of(
     return np.maximum(distance, np.average(detections, axis=0, weights=weights).max(axis=1))
 
 
-def fit_detector(
-    cells: np.ndarray, out_of_distribution: np.ndarray, strength: float = 0.003
-) -> np.ndarray:
+def fit_detector(cells: np.ndarray, out_of_distribution: np.ndarray, strength: float) -> np.ndarray:
     """A logistic regression that tells what is none of the classes by what a network sees.
 
     Args:

@@ -174,6 +174,7 @@ def _fit(cells: Cells, known: np.ndarray, fit: np.ndarray) -> list[MemberRefusal
     """Fitted on some of the known cells, scaled by some of the validation cells."""
     # Of a dataset of one laboratory and nowhere, leaving it out leaves too little to scale by.
     fit = fit if fit.any() else cells.fit
+    strengths = STRENGTHS[: len(cells.strange)]
     found = []
     for i, channels in enumerate(cells.channels):
         rows = unit(cells.known[i][known][:, :channels])
@@ -184,7 +185,7 @@ def _fit(cells: Cells, known: np.ndarray, fit: np.ndarray) -> list[MemberRefusal
         proper = np.concatenate([cells.known[i][known], *(v[i][known] for v in cells.varied)])
         detectors = [
             scaled(fit_detector(proper, strange[i], strength), of_fit)
-            for strange, strength in zip(cells.strange, STRENGTHS, strict=False)
+            for strange, strength in zip(cells.strange, strengths, strict=True)
         ]
         if (own := cells.outlier[i]) is not None:
             detectors[0] = _with_own(detectors[0], own, of_fit)

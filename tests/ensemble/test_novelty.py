@@ -60,10 +60,10 @@ def test_a_detector_is_half_below_0_and_99_percent_below_1_of_known_cells():
     rng = np.random.default_rng(0)
     cells, strangers = rng.normal(0, 1, (600, 5)), rng.normal(2, 1, (300, 5))
     known = rng.normal(0, 1, (1000, 5))
-    found = detect(known, scaled(fit_detector(cells, strangers), known))
+    found = detect(known, scaled(fit_detector(cells, strangers, 0.003), known))
     assert (found == 0).mean() == pytest.approx(0.5, abs=0.01)
     assert (found > 1.0001).mean() == pytest.approx(0.01, abs=0.002)
-    far = detect(rng.normal(4, 1, (100, 5)), scaled(fit_detector(cells, strangers), known))
+    far = detect(rng.normal(4, 1, (100, 5)), scaled(fit_detector(cells, strangers, 0.003), known))
     assert (far > 1).all()
 
 
