@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,7 @@ from bloodcell.ensemble.home_cells import (
 )
 from bloodcell.ensemble.novelty import NEIGHBOURS, REFUSED_SHARE
 from bloodcell.ensemble.refusal import Cells, Refusal, fit_refusal, novelty_by
+from bloodcell.ensemble.stained import beyond, limits_for
 from bloodcell.ensemble.training_statistics import novelty_levels, reference_of
 from bloodcell.ensemble.weights import contributions, find_weights
 from bloodcell.evaluation.calibration import apply_temperature, fit_sets, fit_temperature
@@ -52,8 +53,8 @@ from bloodcell.workspace import Workspace
 __all__ = ["compose"]
 
 METHOD = (
-    "distance to the k-th nearest known cell, "
-    "and a detector of synthetic out-of-distribution images"
+    "distance to the k-th nearest known cell, light and green that a stain would have taken, and "
+    "a detector of synthetic out-of-distribution images"
 )
 OF_OTHERS = ", and one of cells labelled other"
 FOUND = "found"
@@ -113,7 +114,7 @@ def compose(
         evenly_of_each(dataset.labels[train], dataset.origin("laboratory")[train].astype(str))
     ]
     networks = _networks(runs, name, compact, progress)
-    probabilities, plain, novelty_features = _run(
+    probabilities, plain, novelty_features, unlike = _run(
         [n.model for n in networks], dataset, validation, tta, progress, "validation"
     )
     apart = calibration_part(dataset.hashes[validation])
@@ -140,8 +141,8 @@ def compose(
             accuracy = float((own.argmax(1) == truth).mean())
             members.append(_member(workspace, network, float(share), accuracy))
         found_refusal, refusal = _refuse(
-            folder, dataset, others, networks, members, known, validation, novelty_features, fit,
-            calibration, progress,
+            folder, dataset, others, networks, members, known, validation, novelty_features, unlike,
+            fit, calibration, progress,
         )  # fmt: skip
         mean = np.tensordot(shares, probabilities, axes=1)
         temperature = fit_temperature(truth[fit], mean[fit])
@@ -209,21 +210,23 @@ def _run(
     tta: bool,
     progress: Progress,
     what: str,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
     """Of images of a dataset: probabilities (m×n×8), with `tta` of their views; those of the
-    unturned images; and novelty features (m times n×(C+T))."""
-    probabilities, plain, novelty_features = [], [], []
+    unturned images; novelty features (m times n×(C+T)); and how unlike stained cells (n×2)."""
+    probabilities, plain, novelty_features, unlike = [], [], [], []
     read: Callable[[np.ndarray], np.ndarray] = lambda i: read_images(dataset, i, dataset.size[0])  # noqa: E731
     for start in range(0, len(indices), BATCH):
         raw = run_members(models, read(indices[start : start + BATCH]), tta)
         probabilities.append(raw.probabilities)
         plain.append(raw.plain)
         novelty_features.append(raw.novelty_features)
+        unlike.append(raw.unlike)
         progress(min(start + BATCH, len(indices)), len(indices), what)
     return (
         np.concatenate(probabilities, axis=1),
         np.concatenate(plain, axis=1),
         [np.concatenate(f) for f in zip(*novelty_features, strict=True)],
+        np.concatenate(unlike),
     )
 
 
@@ -236,13 +239,14 @@ def _refuse(
     known: np.ndarray,
     validation: np.ndarray,
     novelty_features: list[np.ndarray],
+    unlike: np.ndarray,
     fit: np.ndarray,
     calibration: np.ndarray,
     progress: Progress,
 ) -> tuple[Refusal, dict[str, Any]]:
     """Fit and write what is refused; and what is said of it."""
     models = [network.model for network in networks]
-    *_, of_known = _run(models, dataset, known, False, progress, "known cells")
+    of_known = _run(models, dataset, known, False, progress, "known cells")[2]
     cells = read_images(dataset, known, dataset.size[0])
     stains = _stains(dataset, known)
     varied = show_elsewhere(models, cells, dataset.labels[known], stains, 0, progress)
@@ -276,10 +280,14 @@ def _refuse(
     # answer has so many digits.
     limit = float(np.quantile(refusal.novelty[calibration], 1 - REFUSED_SHARE, method="higher"))
     limit = math.ceil(limit * 10**DECIMALS) / 10**DECIMALS
-    return refusal, {
+    limit = max(limit, 1.0) if refusal.left_out else limit
+    stained = limits_for(unlike[fit])
+    novelty = np.maximum(refusal.novelty, limit * beyond(unlike, stained))
+    return replace(refusal, novelty=novelty), {
         "method": method,
         "neighbours": NEIGHBOURS,
-        "threshold": max(limit, 1.0) if refusal.left_out else limit,
+        "threshold": limit,
+        "stained": stained,
         "laboratories": [asdict(found) for found in refusal.left_out],
     }
 

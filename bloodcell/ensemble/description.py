@@ -75,6 +75,7 @@ Name = Annotated[
 Share = _number(0, 1, "a share")
 Probability = _number(0, 1, "a number from 0 to 1")
 AtLeast0 = _number(0, 1e9, "a number from 0")
+Limit = _number(1e-6, 1e9, "a number above 0")
 Count = _number(1, 10**12, "a whole number from 1", int)
 Side = _number(1, 1_000_000, "a side in pixels", int)
 Colour = tuple[*(_number(0, 255, "0 to 255"),) * 3]
@@ -127,6 +128,7 @@ class Novelty(_Part):
         levels: [share, novelty that this share of known cells stays below].
         laboratories: those that were left out in turn when the limit was chosen: of their ``n``
             cells the share ``refused``.
+        stained: limits of :mod:`bloodcell.ensemble.stained`; None in earlier ensembles.
     """
 
     method: Text
@@ -138,6 +140,7 @@ class Novelty(_Part):
         _expected("a list of [share, novelty]"),
     ] = ()
     laboratories: tuple[LaboratoryLeftOut, ...] = ()
+    stained: Annotated[tuple[Limit, Limit] | None, _expected("two numbers above 0")] = None
 
 
 class Cut(_Part):

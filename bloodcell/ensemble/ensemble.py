@@ -13,6 +13,7 @@ from bloodcell.ensemble.adapted_head import AdaptedHead
 from bloodcell.ensemble.bundle import Bundle
 from bloodcell.ensemble.description import Member
 from bloodcell.ensemble.novelty import detect, neighbour_distance, novelty_of, unit
+from bloodcell.ensemble.stained import beyond, unlike_stained
 from bloodcell.errors import BadInput
 from bloodcell.evaluation.calibration import apply_temperature, prediction_sets
 from bloodcell.models.litert import LiteModel, Outputs, one_blas_thread
@@ -50,6 +51,7 @@ class Raw:
         features: a float32 array n×C for each member, of the unturned image.
         maps: a float32 array n×h×w×8 for each member, likewise.
         novelty_features: a float32 array n×(C+T) for each member, likewise: features and textures.
+        unlike: float64, n×2: see :func:`bloodcell.ensemble.stained.unlike_stained`.
     """
 
     probabilities: np.ndarray
@@ -57,6 +59,7 @@ class Raw:
     features: list[np.ndarray]
     maps: list[np.ndarray]
     novelty_features: list[np.ndarray]
+    unlike: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def run_members(models: list[LiteModel], images: np.ndarray, tta: bool) -> Raw:
         [f.features for f in found],
         [f.maps for f in found],
         [np.concatenate([f.features, f.textures], axis=1) for f in found],
+        unlike_stained(images),
     )
 
 
@@ -284,6 +288,7 @@ class Ensemble:
             each("features"),
             each("maps"),
             each("novelty_features"),
+            np.concatenate([p.unlike for p in parts]),
         )
 
     def said(self, raw: Raw) -> np.ndarray:
@@ -333,7 +338,11 @@ class Ensemble:
             for found, detector in zip(raw.novelty_features, detectors, strict=False)
         ]
         weights = [self.description.members[i].novelty_weight for i in members]
-        return novelty_of(distances, detections, weights)
+        found, limits = novelty_of(distances, detections, weights), self.description.novelty.stained
+        # Earlier ensembles have none.
+        if limits is None:
+            return found
+        return np.maximum(found, self.description.novelty.threshold * beyond(raw.unlike, limits))
 
     def predict(
         self,

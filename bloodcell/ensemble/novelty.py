@@ -1,4 +1,4 @@
-"""How strange an image is: two measures of what the members see, of which the worse counts.
+"""How strange an image is to the members: two measures of what they see; the worse counts.
 
 *Distance*: cosine distance to the k-th nearest of a sample of training cells (Sun et al., "Out-
 of-distribution detection with deep nearest neighbors", ICML 2022). *Detector*: a linear function

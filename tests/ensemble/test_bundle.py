@@ -205,6 +205,8 @@ def set_to(key: str, value):
         ("novelty", []),
         ("novelty.neighbours", 0),
         ("novelty.threshold", float("nan")),
+        ("novelty.stained", [0.2]),
+        ("novelty.stained", [0.2, 0]),
         ("conformal.threshold", 2),
         ("trained_on.split_shares", [1, 2, 3]),
         ("trained_on.split_seed", "0"),

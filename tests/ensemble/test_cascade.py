@@ -164,6 +164,7 @@ def alone(ensemble: Ensemble, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
         [raw.features[first]],
         [raw.maps[first]],
         [raw.novelty_features[first]],
+        raw.unlike,
     )
     return p, ensemble._novelty(only, [first])
 
