@@ -160,8 +160,9 @@ def laboratory_novelty(
     """Novelty in units of the threshold: the parent's, lower where a cell is like the laboratory's.
 
     A cell that lies nearer to one that was labelled as none of the eight is refused, although the
-    parent may recognise it; so is what lies clearly nearer to an artefact. Without these, to be
-    like the laboratory's cells would be enough for whatever is made under the same light.
+    parent may recognise it. What the parent refuses is not recognised for being like the
+    laboratory's cells where it lies clearly nearer to an artefact: else that would be enough for
+    whatever is made under the same light.
 
     Args:
         parents: float, n, in units of the threshold. rows, cells, others, artefacts: see `joined`.
@@ -170,11 +171,12 @@ def laboratory_novelty(
         return parents
     found = np.minimum(parents, strangeness(rows, cells, reach))
     nearest = _distance(rows, cells, 1)
-    for like, factor in ((others, 1.0), (artefacts, CLEARLY)):
+    for like, factor, judged in ((others, 1.0, True), (artefacts, CLEARLY, parents > 1)):
         if len(like):
             away = np.maximum(_distance(rows, like, 1), 1e-9)
             ratio = nearest / (factor * away)
-            found = np.where((ratio > 1) & (away <= 2 * reach), np.maximum(found, ratio), found)
+            nearer = judged & (ratio > 1) & (away <= 2 * reach)
+            found = np.where(nearer, np.maximum(found, ratio), found)
     return found
 
 
