@@ -87,7 +87,7 @@ AUGMENTATIONS = (
         "Small platelets",
         "texture",
         "Shows a platelet as small and pale as most are; other cells stay as they are.",
-        "Platelets of 2 to 3 µm beside red cells of 7 to 8 µm (any haematology textbook)",
+        "Platelets of 2 to 3 µm beside red cells of 7 to 8 µm (Bain, Blood Cells, 2015)",
         (
             strength(
                 0.6,

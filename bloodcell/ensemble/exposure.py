@@ -3,6 +3,7 @@
 Detectors learn from it.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
 
-__all__ = ["show_elsewhere", "show_none"]
+__all__ = ["see", "show_elsewhere", "show_none"]
 
 # Milder than what networks are trained with: a detector that has to accept a cell that is cut,
 # posterised or blurred accepts a half-blended one too.
@@ -97,17 +98,16 @@ def show_elsewhere(
         replace(shown, stains=stains) for shown in (OTHER_STAINS, OTHER_CAMERAS, *ANYWHERE)
     ]
     policies = [OTHER_LAMPS, *elsewhere]
-    done, total, varied = 0, len(policies) * len(images), []
-    for policy in policies:
-        found = []
+    total = len(policies) * len(images)
+
+    def shown(policy: Policy, done: int) -> Iterator[np.ndarray]:
         for start in range(0, len(images), BATCH):
             batch = slice(start, start + BATCH)
-            shown, _ = apply(policy, images[batch], classes[batch], rng)
-            found.append(run_members(models, shown, False).novelty_features)
-            done += len(shown)
+            yield apply(policy, images[batch], classes[batch], rng)[0]
+            done += len(images[batch])
             progress(done, total, "images as they might look elsewhere")
-        varied.append(_joined(found))
-    return varied
+
+    return [see(models, shown(policy, i * len(images))) for i, policy in enumerate(policies)]
 
 
 def show_none(
@@ -124,15 +124,21 @@ def show_none(
     """
     usual, hard = min(PER_KIND, max(2, len(cells) // 4)), min(PER_HARD_KIND, len(cells))
     per_kind = {kind: hard if kind in HARD else usual for kind in OUT_OF_DISTRIBUTION}
-    done, total, found = 0, sum(per_kind.values()), []
-    for kind, count in per_kind.items():
-        for start in range(0, count, BATCH):
-            images = make_out_of_distribution(kind, cells, min(BATCH, count - start), seed + start)
-            found.append(run_members(models, images, False).novelty_features)
-            done += len(images)
-            progress(done, total, "out-of-distribution images")
-    return _joined(found)
+    total = sum(per_kind.values())
+
+    def made() -> Iterator[np.ndarray]:
+        done = 0
+        for kind, count in per_kind.items():
+            for start in range(0, count, BATCH):
+                size = min(BATCH, count - start)
+                yield make_out_of_distribution(kind, cells, size, seed + start)
+                done += size
+                progress(done, total, "out-of-distribution images")
+
+    return see(models, made())
 
 
-def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(found) for found in zip(*batches, strict=True)]
+def see(models: list[LiteModel], batches: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Novelty features of batches of images, one after the other: m arrays n×(C+T), float32."""
+    parts = [run_members(models, batch, False).novelty_features for batch in batches]
+    return [np.concatenate(found) for found in zip(*parts, strict=True)]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["LIMITS", "beyond", "limits_for", "unlike_stained"]
+__all__ = ["LIMITS", "beyond", "limits_for", "reason", "unlike_stained"]
 
 # Logarithms of how many times as much light, and green, the middle may let through. Of 17,905 cells
 # of five laboratories, 1,000 of them blasts, and 348 of a sixth none is beyond either.
@@ -62,6 +62,22 @@ def beyond(unlike: np.ndarray, limits: Sequence[float]) -> np.ndarray:
         unlike: float, n×2, of :func:`unlike_stained`. limits: two, above 0.
     """
     return np.maximum(unlike / np.asarray(limits), 0).max(1)
+
+
+def reason(image: np.ndarray, limits: Sequence[float] | None) -> str:
+    """Why an image is not that of a stained cell, in words; "" where it is within the limits.
+
+    Args:
+        image: uint8, S×S×3, RGB. limits: two; None where the ensemble has none.
+    """
+    if limits is None:
+        return ""
+    light, green = unlike_stained(image[None])[0] / np.asarray(limits)
+    if max(light, green) <= 1:
+        return ""
+    if green >= light:
+        return "its middle is greener than any stain leaves a cell"
+    return "its middle is lighter than its rim, and a stained cell is darker"
 
 
 def limits_for(cells: np.ndarray) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from bloodcell.data.store.dataset import open_dataset
 from bloodcell.data.synthetic.demo import make_demo
 from bloodcell.data.synthetic.out_of_distribution import make_out_of_distribution, photograph
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
-from bloodcell.ensemble.stained import LIMITS, beyond, limits_for, unlike_stained
+from bloodcell.ensemble.stained import LIMITS, beyond, limits_for, reason, unlike_stained
 from bloodcell.workspace import Workspace
 
 
@@ -90,6 +90,13 @@ def test_limits_are_as_wide_as_a_dataset_of_another_stain_needs():
     light, green = limits_for(rng.normal([-1, 0.3], 0.1, (500, 2)))
     assert light == LIMITS[0]
     assert 0.45 < green < 0.7
+
+
+def test_the_reason_is_the_limit_that_is_passed_by_more(cells: np.ndarray):
+    assert "greener" in reason(disc((90, 200, 80), (252, 252, 252))[0], LIMITS)
+    assert "lighter" in reason(disc((250, 250, 250), (60, 60, 60))[0], LIMITS)
+    assert reason(cells[0], LIMITS) == ""
+    assert reason(disc((90, 200, 80), (252, 252, 252))[0], None) == ""
 
 
 def changed(home: Path, tmp_path: Path, stained: list[float] | None) -> Ensemble:

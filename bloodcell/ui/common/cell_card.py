@@ -11,6 +11,7 @@ from bloodcell import figures
 from bloodcell.classes import CLASS_NAMES, CLASSES, title
 from bloodcell.ensemble.description import Description
 from bloodcell.ensemble.ensemble import Answers
+from bloodcell.ensemble.stained import reason
 from bloodcell.explain import Evidence
 from bloodcell.ui.common.format import percent, plain, swatch
 from bloodcell.ui.common.overlay import overlaid, shown_evidence
@@ -137,10 +138,11 @@ def _verdict(cell: Cell, description: Description) -> None:
         st.markdown(CLASSES[label].cytology)
     else:
         st.markdown("### None of the eight")
+        why = reason(cell.image, description.novelty.stained)
+        why = why or "it is less like the training images than 99 % of known cells are"
         st.warning(
-            f"Not recognised (out of distribution): it is less like the training images than 99 % "
-            f"of known cells are ({against}). The nearest class is {title(label).lower()} at {p}: "
-            "do not rely on it.",
+            f"Not recognised (out of distribution): {why} ({against}). The nearest class is "
+            f"{title(label).lower()} at {p}: do not rely on it.",
             icon=":material/help:",
         )
     if cell.truth is not None:
