@@ -76,8 +76,8 @@ def reason(image: np.ndarray, limits: Sequence[float] | None) -> str:
     if max(light, green) <= 1:
         return ""
     if green >= light:
-        return "its middle is greener than any stain leaves a cell"
-    return "its middle is lighter than its rim, and a stained cell is darker"
+        return "its colour is no stain's, which takes more green out of the light than red or blue"
+    return "it is lighter than what is around it, and a stained cell is darker"
 
 
 def limits_for(cells: np.ndarray) -> tuple[float, float]:

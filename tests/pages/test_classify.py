@@ -15,6 +15,7 @@ from bloodcell.data.imaging.cropping import Crop
 from bloodcell.data.readers.decoded import Decoded
 from bloodcell.data.store.library import rename_dataset
 from bloodcell.data.synthetic.drawing.draw import draw_cell
+from bloodcell.data.synthetic.out_of_distribution import photograph
 from bloodcell.ensemble.answer_files import answers_csv, answers_json
 from bloodcell.ensemble.classify import classify
 from bloodcell.ensemble.ensemble import Ensemble, open_ensemble
@@ -80,6 +81,18 @@ def test_one_photograph_gets_a_card(trained_home: Path, ensemble: Ensemble, monk
     else:
         assert "### None of the eight" in text
     assert len(app.get("plotly_chart")) == 2  # probabilities, field of view
+
+
+def test_a_photograph_of_a_flower_is_refused_with_the_reason(trained_home: Path, monkeypatch):
+    app = open_page(trained_home, "classify", monkeypatch)
+    flower = photograph("flower")[:, 100:527]
+    app.file_uploader[0].upload("flower.png", png_bytes(flower), "image/png")
+    settled(app.run())
+    text = words(app)
+    assert "### None of the eight" in text
+    assert (
+        "its colour is no stain's, which takes more green out of the light than red or blue" in text
+    )
 
 
 def test_many_photographs_get_a_table_and_unreadable_ones_their_sentence(
