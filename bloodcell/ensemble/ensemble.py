@@ -295,8 +295,11 @@ class Ensemble:
         """The members' mean by their weights, n×8, before any head of a laboratory."""
         return np.tensordot(self.weights / self.weights.sum(), raw.probabilities, axes=1)
 
-    def calibrate(self, raw: Raw) -> Answers:
+    def calibrate(self, raw: Raw, novelty: np.ndarray | None = None) -> Answers:
         """Combine the members: average first, then temperature; novelty; prediction sets.
+
+        Args:
+            novelty: n, of these images, where it was worked out before.
 
         Raises:
             BadInput: a network of the ensemble answers with NaN or infinity.
@@ -305,12 +308,7 @@ class Ensemble:
         if self.head is not None:
             mean = self.head.probabilities(mean, np.concatenate(raw.novelty_features, axis=1))
         probabilities = apply_temperature(mean, self.description.temperature)
-        novelty = self._novelty(raw, range(len(self.models)))
-        if self.head is not None:
-            threshold = self.description.novelty.threshold
-            novelty = self.head.novelty(novelty, threshold, raw.features)
-        # An answer is the same wherever in a batch its image stands: see DECIMALS.
-        novelty = novelty.round(DECIMALS)
+        novelty = self._novelty_of_all(raw) if novelty is None else novelty
         if not (np.isfinite(probabilities).all() and np.isfinite(novelty).all()):
             raise BadInput(
                 f"The ensemble {self.name} answers with what is no number, expected probabilities "
@@ -324,6 +322,14 @@ class Ensemble:
             novelty <= self.description.novelty.threshold,
             raw.maps,
         )
+
+    def _novelty_of_all(self, raw: Raw) -> np.ndarray:
+        novelty = self._novelty(raw, range(len(self.models)))
+        if self.head is not None:
+            threshold = self.description.novelty.threshold
+            novelty = self.head.novelty(novelty, threshold, raw.features)
+        # An answer is the same wherever in a batch its image stands: see DECIMALS.
+        return novelty.round(DECIMALS)
 
     def _novelty(self, raw: Raw, members: Iterable[int]) -> np.ndarray:
         """float64, n: by some members, of which `raw` holds these in this order."""
@@ -436,7 +442,7 @@ class Ensemble:
             return found
         viewed = raw.plain.copy()
         viewed[:, open_] = average_views(self.models, self._lit(images[open_]), raw.plain[:, open_])
-        return self.calibrate(replace(raw, probabilities=viewed))
+        return self.calibrate(replace(raw, probabilities=viewed), found.novelty)
 
 
 def _empty_answers(members: int, classes: int, n: int) -> Answers:
