@@ -149,6 +149,17 @@ class TestEditor:
         assert f"Step {place + 1}, Random hue" in texts(app.warning)
         assert "eosinophils from neutrophils" in texts(app.warning)
 
+    def test_of_many_steps_that_are_too_strong_two_are_shown_and_the_others_folded(
+        self, tmp_path: Path, open_page: Open
+    ):
+        app = open_page(tmp_path, "augmentation")
+        choose(app, "lab-stain")
+        many = len(cautions(PRESETS["lab-stain"]))
+        (folded,) = [e for e in app.expander if "beyond the recommended" in e.label]
+        assert folded.label == f"{many - 2} more steps beyond the recommended range"
+        assert len(folded.warning) == many - 2
+        assert len(app.warning) == many
+
 
 class TestSaving:
     def test_saves_under_a_name_that_training_finds(self, demo_copy: Path, open_page: Open):

@@ -41,6 +41,8 @@ __all__ = [
 _SHORT = [*(SHORT_TITLES[name] for name in CLASS_NAMES), "upload"]
 _TITLES = [*(c.title for c in CLASSES), "Uploaded image"]
 _COLOURS = [*(c.colour for c in CLASSES), MUTED]
+# Of the steps that are too strong, so many are shown with cells at once.
+UNFOLDED = 2
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
@@ -253,7 +255,17 @@ def draw_cue(caution: Caution, dataset: Dataset | None, seed: int) -> list[Pictu
 
 def show_cues(policy: Policy, dataset: Dataset | None, seed: int) -> None:
     """Show a warning for each step that is too strong, with cells that show why."""
-    for caution in cautions(policy):
-        st.warning(caution.sentence, icon=":material/warning:")
-        if shown := draw_cue(caution, dataset, seed):
-            gallery(shown, key=f"cue_{caution.place}", columns=4, clickable=False)
+    found = cautions(policy)
+    for caution in found[:UNFOLDED]:
+        _show_cue(caution, dataset, seed)
+    if more := found[UNFOLDED:]:
+        steps = "1 more step" if len(more) == 1 else f"{len(more)} more steps"
+        with st.expander(f"{steps} beyond the recommended range", icon=":material/warning:"):
+            for caution in more:
+                _show_cue(caution, dataset, seed)
+
+
+def _show_cue(caution: Caution, dataset: Dataset | None, seed: int) -> None:
+    st.warning(caution.sentence, icon=":material/warning:")
+    if shown := draw_cue(caution, dataset, seed):
+        gallery(shown, key=f"cue_{caution.place}", columns=4, clickable=False)
