@@ -36,7 +36,7 @@ RECOGNISED_SHARE = 0.97
 MARGIN = 1.15
 NEIGHBOURS = 3
 # So many times nearer to an artefact than to a cell: it is made of cells and lies among them.
-CLEARLY = 1.8
+CLEARLY = 1.6
 
 
 @dataclass(frozen=True)
