@@ -1,7 +1,7 @@
 """Make an ensemble of finished runs: everything is fitted on validation images alone."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from bloodcell.ensemble.cascade import Seen, fit_cascade
 from bloodcell.ensemble.combinable import check_runs, common_images
 from bloodcell.ensemble.description import FORMAT_VERSION, read_description
 from bloodcell.ensemble.ensemble import BATCH, DECIMALS, run_members
-from bloodcell.ensemble.exposure import see, show_elsewhere, show_none
+from bloodcell.ensemble.exposure import show_elsewhere, show_none
 from bloodcell.ensemble.home_cells import (
     PER_CLASS,
     evenly,
@@ -248,22 +248,21 @@ def _refuse(
     models = [network.model for network in networks]
     size, stains = dataset.size[0], _stains(dataset, known)
     cells = read_images(dataset, known, size)
-    varied = show_elsewhere(models, cells, dataset.labels[known], stains, 0, progress)
+    of_known, *varied = show_elsewhere(models, cells, dataset.labels[known], stains, 0, progress)
     strange, method = [show_none(models, cells, 0, progress)], METHOD
     if len(others):
         # Shown elsewhere too: else their detector would tell the laboratory that they are from.
         none = read_images(dataset, others, size)
-        elsewhere = show_elsewhere(models, none, dataset.labels[others], stains, 1, progress)
-        each = zip(see(models, _batches(none)), *elsewhere, strict=True)
-        strange.append([np.concatenate(found) for found in each])
+        shown = show_elsewhere(models, none, dataset.labels[others], stains, 1, progress)
+        strange.append([np.concatenate(found) for found in zip(*shown, strict=True)])
         method += OF_OTHERS
     place = dataset.origin("laboratory")
     channels = [model.channels for model in models]
     outlier = [n.run.read_outlier(n.model.channels) for n in networks]
     refusal = fit_refusal(
         Cells(
-            see(models, _batches(cells)), varied, novelty_features, strange, fit, place[known],
-            place[validation], channels, outlier,
+            of_known, varied, novelty_features, strange, fit, place[known], place[validation],
+            channels, outlier,
         ),
         lambda done, total: progress(done, total, "laboratories left out in turn"),
     )  # fmt: skip
@@ -300,10 +299,6 @@ class Strangers:
     features: list[np.ndarray]
 
 
-def _batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-
-
 def _strangers(
     dataset: Dataset,
     models: list[LiteModel],
@@ -316,7 +311,8 @@ def _strangers(
     for done, kind in enumerate(OUT_OF_DISTRIBUTION):
         progress(done, len(OUT_OF_DISTRIBUTION), "kinds of out-of-distribution images")
         made = make_out_of_distribution(kind, shown, PER_KIND, STRANGERS_SEED)
-        found += [run_members(models, batch, False) for batch in _batches(made)]
+        batches = range(0, len(made), BATCH)
+        found += [run_members(models, made[start : start + BATCH], False) for start in batches]
     return Strangers(
         np.concatenate([r.probabilities for r in found], axis=1),
         [np.concatenate(f) for f in zip(*(r.novelty_features for r in found), strict=True)],

@@ -21,8 +21,9 @@ from bloodcell.ensemble.ensemble import BATCH, run_members
 from bloodcell.models.litert import LiteModel
 from bloodcell.progress import Progress, silent
 
-__all__ = ["see", "show_elsewhere", "show_none"]
+__all__ = ["show_elsewhere", "show_none"]
 
+AS_THEY_ARE = Policy("as they are", ())
 # Milder than what networks are trained with: a detector that has to accept a cell that is cut,
 # posterised or blurred accepts a half-blended one too.
 OTHER_LAMPS = Policy(
@@ -80,7 +81,7 @@ def show_elsewhere(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[list[np.ndarray]]:
-    """Novelty features of photographs as they might look elsewhere.
+    """Novelty features of photographs as they are, and as they might look elsewhere.
 
     Args:
         models: m networks.
@@ -89,15 +90,15 @@ def show_elsewhere(
         stains: of the laboratories that they are shown in; empty: those built in.
 
     Returns:
-        Under other lamps, in other stains, by other cameras and anywhere: m arrays n×(C+T) each of
-        the same photographs, float32.
+        As they are, under other lamps, in other stains, by other cameras and anywhere: m arrays
+        n×(C+T) each of the same photographs, float32.
     """
     classes = np.eye(len(LABELS), dtype=np.float32)[labels]
     rng = np.random.default_rng([seed, 1])
     elsewhere = [
         replace(shown, stains=stains) for shown in (OTHER_STAINS, OTHER_CAMERAS, *ANYWHERE)
     ]
-    policies = [OTHER_LAMPS, *elsewhere]
+    policies = [AS_THEY_ARE, OTHER_LAMPS, *elsewhere]
     total = len(policies) * len(images)
 
     def shown(policy: Policy, done: int) -> Iterator[np.ndarray]:
@@ -107,7 +108,7 @@ def show_elsewhere(
             done += len(images[batch])
             progress(done, total, "images as they might look elsewhere")
 
-    return [see(models, shown(policy, i * len(images))) for i, policy in enumerate(policies)]
+    return [_see(models, shown(policy, i * len(images))) for i, policy in enumerate(policies)]
 
 
 def show_none(
@@ -135,10 +136,10 @@ def show_none(
                 done += size
                 progress(done, total, "out-of-distribution images")
 
-    return see(models, made())
+    return _see(models, made())
 
 
-def see(models: list[LiteModel], batches: Iterable[np.ndarray]) -> list[np.ndarray]:
+def _see(models: list[LiteModel], batches: Iterable[np.ndarray]) -> list[np.ndarray]:
     """Novelty features of batches of images, one after the other: m arrays n×(C+T), float32."""
     parts = [run_members(models, batch, False).novelty_features for batch in batches]
     return [np.concatenate(found) for found in zip(*parts, strict=True)]
